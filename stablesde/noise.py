@@ -1,0 +1,234 @@
+"""Stable vectors of Type I, II and III, and the increments of the Lévy processes they generate.
+
+The types are those of Wan, Zaidi and Şimşekli (2023), section 2; each is normalised by its
+characteristic function, so that in dimension one all three are the scalar law of
+`stablesde.stable.sample` (α = 2 is N(0, 2)).
+
+Every number is a pure function of (key, particle, step): the first n particles of a larger system
+see the same noise, and so does every block of them, on whatever device it is computed.
+"""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, UInt32
+
+from stablesde.stable._bits import Words, fold, key_words, threefry2x32
+from stablesde.stable._sampling import (
+    check_alpha,
+    flat_index,
+    float_dtype,
+    log_positive_from_words,
+    symmetric_from_words,
+)
+
+# Which part of a simulation a stream of random words feeds. Streams under different tags are
+# independent, so that a limit is never estimated from the particles it is compared with.
+STREAM_NOISE = 1
+STREAM_INITIAL = 2
+STREAM_SAMPLE = 3
+
+
+class StableNoise(eqx.Module):
+    """A symmetric α-stable vector X ∈ R^dim, and the Lévy process L with L_1 ~ X."""
+
+    alpha: eqx.AbstractVar[float | Float[Array, ""]]
+    dim: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def rows(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
+        """Independent copies (n, dim) of X for the particles `index` of one stream of words."""
+
+    @abc.abstractmethod
+    def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
+        """E exp(i⟨u, X⟩), complex with zero imaginary part (every type is symmetric)."""
+
+    @abc.abstractmethod
+    def norm_tail_constant(self) -> float:
+        """C in P(‖X‖ > t) ~ C t^-α (Euclidean norm); 0 at α = 2. Needs a concrete α."""
+
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: jnp.dtype | None = None
+    ) -> Float[Array, "*shape dim"]:
+        """Independent copies of X.
+
+        **Arguments:** `key`, a JAX PRNG key; `shape` of the batch; `dtype` float32 or float64
+        (JAX's default if None).
+
+        **Returns:** an array of shape `(*shape, dim)`. A larger draw starts with the same rows.
+        """
+        index = flat_index(shape).reshape(-1)
+        stream = fold(key_words(key), 0, STREAM_SAMPLE)
+        return _rows(self, stream, index, 1.0, float_dtype(dtype)).reshape(*shape, self.dim)
+
+    def increment(
+        self,
+        key: PRNGKeyArray,
+        step: int | Array,
+        dt: float | Array,
+        num_particles: int,
+        *,
+        first_particle: int | Array = 0,
+        dtype: jnp.dtype | None = None,
+    ) -> Float[Array, "num_particles dim"]:
+        """The increment L_{(step+1) dt} - L_{step dt} ~ dt^(1/α) X of each particle's process.
+
+        A pure function of (key, particle, step): asking for more particles, or for a later block
+        of them through `first_particle`, changes nothing in the others.
+
+        **Arguments:**
+
+        - `key`: a JAX PRNG key; the simulation functions draw these very increments under it.
+        - `step`: index of the step, may be traced.
+        - `dt`: length of the step (time).
+        - `num_particles`: how many rows; `first_particle`: index of the first.
+        - `dtype`: float32 or float64, JAX's default if None.
+
+        **Returns:** an array of shape `(num_particles, dim)`.
+        """
+        index = particle_index(num_particles, first_particle)
+        stream = fold(key_words(key), step, STREAM_NOISE)
+        scale = self.increment_scale(dt, float_dtype(dtype))
+        return _rows(self, stream, index, scale, float_dtype(dtype))
+
+    def increment_scale(self, dt: float | Array, dtype: jnp.dtype) -> Float[Array, ""]:
+        """dt^(1/α), the scale of an increment over time dt."""
+        return jnp.asarray(dt, dtype) ** (1 / jnp.asarray(self.alpha, dtype))
+
+
+@eqx.filter_jit
+def _rows(
+    noise: StableNoise,
+    stream: Words,
+    index: UInt32[Array, " n"],
+    scale: float | Array,
+    dtype: jnp.dtype,
+) -> Float[Array, "n dim"]:
+    # Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.
+    return scale * noise.rows(stream, index, dtype)
+
+
+def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt32[Array, " n"]:
+    """Counter indices of consecutive particles."""
+    return jax.lax.iota(jnp.uint32, num_particles) + jnp.asarray(first_particle, jnp.uint32)
+
+
+def _slots(stream: Words, index: UInt32[Array, " n"], first: int, count: int) -> Words:
+    """Random words (n, count) of the particles' slots first, …, first + count - 1."""
+    shape = (index.shape[0], count)
+    slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 1) + jnp.uint32(first)
+    return threefry2x32(stream, (jnp.broadcast_to(index[:, None], shape), slot))
+
+
+def _check(alpha: float | Array, dim: int) -> None:
+    check_alpha(alpha)
+    if not isinstance(dim, int) or dim < 1:
+        raise ValueError(f"dim must be a positive integer, got {dim!r}.")
+
+
+def _complex(x: Array) -> Array:
+    return jax.lax.complex(x, jnp.zeros_like(x))
+
+
+class OneFactorStable(StableNoise):
+    """Type I: one scalar stable number in every coordinate, `X = Z (1, …, 1)`.
+
+    Characteristic function `exp(-|Σ_j u_j|^α)`. Raises `ValueError` for α outside (0, 2].
+    """
+
+    alpha: float | Float[Array, ""]
+    dim: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        _check(self.alpha, self.dim)
+
+    def rows(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
+        z = symmetric_from_words(_slots(stream, index, 0, 1), self.alpha, dtype)
+        return jnp.broadcast_to(z, (index.shape[0], self.dim))
+
+    def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
+        return _complex(jnp.exp(-(jnp.abs(jnp.sum(u, -1)) ** self.alpha)))
+
+    def norm_tail_constant(self) -> float:
+        return self.dim ** (float(self.alpha) / 2) * scalar_tail_constant(float(self.alpha))
+
+
+class IndependentStable(StableNoise):
+    """Type II: independent scalar stable coordinates.
+
+    Characteristic function `exp(-Σ_j |u_j|^α)`. Raises `ValueError` for α outside (0, 2].
+    """
+
+    alpha: float | Float[Array, ""]
+    dim: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        _check(self.alpha, self.dim)
+
+    def rows(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
+        return symmetric_from_words(_slots(stream, index, 0, self.dim), self.alpha, dtype)
+
+    def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
+        return _complex(jnp.exp(-jnp.sum(jnp.abs(u) ** self.alpha, -1)))
+
+    def norm_tail_constant(self) -> float:
+        # One large coordinate makes the norm large: the constants of the coordinates add.
+        return self.dim * scalar_tail_constant(float(self.alpha))
+
+
+class IsotropicStable(StableNoise):
+    """Type III: rotationally invariant, `X = sqrt(2A) G`, G ~ N(0, I), A positive α/2-stable.
+
+    `E exp(-sA) = exp(-s^(α/2))`; characteristic function `exp(-‖u‖^α)`. The paper's released code
+    draws `sqrt(A) G`, smaller by √2; this class follows the paper's definition.
+    Raises `ValueError` for α outside (0, 2].
+    """
+
+    alpha: float | Float[Array, ""]
+    dim: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        _check(self.alpha, self.dim)
+
+    def rows(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
+        half = self.alpha / 2
+        log_a = log_positive_from_words(_slots(stream, index, 0, 1), half, dtype)
+        # sqrt(2A) N(0, 1) = sqrt(A) N(0, 2), and N(0, 2) is the stable law of index 2.
+        gaussian = symmetric_from_words(_slots(stream, index, 1, self.dim), 2, dtype)
+        return jnp.exp(log_a / 2) * gaussian
+
+    def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
+        return _complex(jnp.exp(-(jnp.sum(u * u, -1) ** (self.alpha / 2))))
+
+    def norm_tail_constant(self) -> float:
+        # P(A > s) ~ s^(-α/2) / Γ(1 - α/2), and E (2‖G‖²)^(α/2) = 2^α Γ((d+α)/2) / Γ(d/2).
+        alpha = float(self.alpha)
+        if alpha == 2:
+            return 0.0
+        log_moment = math.lgamma((self.dim + alpha) / 2) - math.lgamma(self.dim / 2)
+        return 2**alpha * math.exp(log_moment) / math.gamma(1 - alpha / 2)
+
+
+def scalar_tail_constant(alpha: float) -> float:
+    """c_α = 2 Γ(α) sin(πα/2) / π, so that P(|Z| > t) ~ c_α t^-α; 0 at α = 2 (theory: Gaussian)."""
+    return 0.0 if alpha == 2 else 2 * math.gamma(alpha) * math.sin(math.pi * alpha / 2) / math.pi
+
+
+_KINDS: dict[str, type[StableNoise]] = {
+    "I": OneFactorStable,
+    "II": IndependentStable,
+    "III": IsotropicStable,
+}
+
+
+def stable_noise(kind: str, alpha: float | Float[Array, ""], dim: int) -> StableNoise:
+    """The noise of the paper's Type "I", "II" or "III" in dimension `dim`.
+
+    **Raises:** `ValueError` for another kind, α outside (0, 2], or `dim` < 1.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}.")
+    return _KINDS[kind](alpha, dim)  # type: ignore[call-arg]

@@ -1,0 +1,56 @@
+"""Counter-based random words: Threefry-2x32 (Salmon, Moraes, Dror, Shaw, SC 2011).
+
+Every random number of the library is a pure function of (key, counter). JAX's own bit stream has
+this property only along the leading axis, and throws away half of what each Threefry call gives;
+calling the cipher with explicit counters gives 64 bits per call, and any sub-block of particles
+without generating the rest. The rounds are unrolled so that XLA fuses them with what consumes them.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray, UInt32
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+Words = tuple[UInt32[Array, "..."], UInt32[Array, "..."]]
+
+
+def threefry2x32(key: Words, counter: Words) -> Words:
+    """Threefry-2x32 with 20 rounds; equals `jax.extend.random.threefry2x32_p` bit for bit."""
+    k0, k1 = key
+    schedule = (k0, k1, k0 ^ k1 ^ jnp.uint32(_PARITY))
+    x0 = counter[0] + schedule[0]
+    x1 = counter[1] + schedule[1]
+    for group in range(5):
+        for r in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = (x1 << jnp.uint32(r)) | (x1 >> jnp.uint32(32 - r))
+            x1 = x1 ^ x0
+        x0 = x0 + schedule[(group + 1) % 3]
+        x1 = x1 + schedule[(group + 2) % 3] + jnp.uint32(group + 1)
+    return x0, x1
+
+
+def key_words(key: PRNGKeyArray | UInt32[Array, "2"]) -> Words:
+    """The two words under which this library uses `key` (typed or legacy, any JAX generator).
+
+    They are drawn from the key, not read out of it, so that a stream of ours never coincides
+    with what `jax.random` yields under the same key.
+    """
+    words = jax.random.bits(key, (2,), jnp.uint32)
+    return words[0], words[1]
+
+
+def fold(key: Words, a: int | UInt32[Array, ""], b: int | UInt32[Array, ""] = 0) -> Words:
+    """A new key for the pair (a, b): independent streams for different pairs."""
+    return threefry2x32(key, (jnp.asarray(a).astype(jnp.uint32), jnp.asarray(b).astype(jnp.uint32)))
+
+
+def mix(word: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
+    """A bijective 32-bit scrambler (Murmur3's finaliser): spare low-order bits at little cost."""
+    word = word ^ (word >> jnp.uint32(16))
+    word = word * jnp.uint32(0x85EBCA6B)
+    word = word ^ (word >> jnp.uint32(13))
+    word = word * jnp.uint32(0xC2B2AE35)
+    return word ^ (word >> jnp.uint32(16))

@@ -1,0 +1,84 @@
+"""Elementary functions for the samplers: float32 versions that XLA vectorises on every backend.
+
+On the CPU, XLA calls the C library one number at a time for `log` and reduces arguments of `sin`
+that need no reduction; the samplers spent most of their time there. float64 uses JAX's own.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt32
+
+# sin(πt/2) = t P(t²) on [0, 1]: least maximum relative error, 5.3e-9, found by reweighted least
+# squares on 2000 Chebyshev points.
+_SIN_COEFFICIENTS = (
+    1.570796318447677, -0.6459637105992723, 0.079689678945096,
+    -0.0046737666081736184, 0.00015148512865003196,
+)  # fmt: skip
+
+
+def sin_quarter(t: Float[Array, "..."]) -> Float[Array, "..."]:
+    """sin(πt/2) for t in [0, 1], with full relative precision at 0."""
+    if t.dtype != jnp.float32:
+        return jnp.sin(t * (np.pi / 2))
+    s = t * t
+    poly = jnp.full_like(t, _SIN_COEFFICIENTS[-1])
+    for c in _SIN_COEFFICIENTS[-2::-1]:
+        poly = poly * s + jnp.float32(c)
+    return poly * t
+
+
+def _split_exponent(x: Array) -> tuple[Array, Array]:
+    """x = 2^e (1 + r) with 1 + r in [√½, √2), for positive normal float32 x; returns (e, r)."""
+    bits = jax.lax.bitcast_convert_type(x, jnp.int32)
+    e = (bits - jnp.int32(0x3F3504F3)) >> 23
+    mantissa = jax.lax.bitcast_convert_type(bits - (e << 23), jnp.float32)
+    return e.astype(jnp.float32), mantissa - 1
+
+
+def _assemble_log(e: Array, r: Array) -> Array:
+    # ln 2 in two parts: e times the first is exact.
+    return e * jnp.float32(0.693359375) + (jnp.log1p(r) - e * jnp.float32(2.12194440e-4))
+
+
+@jax.custom_jvp
+def log(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Natural logarithm of a positive normal number (no check: the samplers feed nothing else)."""
+    if x.dtype != jnp.float32:
+        return jnp.log(x)
+    return _assemble_log(*_split_exponent(x))
+
+
+@log.defjvp
+def _log_jvp(primals, tangents):  # type: ignore[no-untyped-def]
+    (x,), (dx,) = primals, tangents
+    return log(x), dx / x
+
+
+def half_uniform(
+    word: UInt32[Array, "..."], bits: int, extra: UInt32[Array, "..."], dtype: jnp.dtype
+) -> Float[Array, "..."]:
+    """Uniform on (0, 1/2) from the low `bits` bits of `word`, refined below by `extra`.
+
+    A float keeps its full relative precision near 0 because the bits of `extra` stand behind
+    the point: the smallest value is 2^-(bits + 25) or less, not 2^-24.
+    """
+    integer = (word & jnp.uint32((1 << bits) - 1)).astype(jnp.int32).astype(dtype)
+    if dtype == jnp.float32:
+        fraction = ((extra >> jnp.uint32(9)).astype(jnp.int32).astype(dtype) + 0.5) * 2.0**-23
+    else:
+        fraction = (extra.astype(dtype) + 0.5) * 2.0**-32
+    return (integer + fraction) * 2.0 ** -(bits + 1)
+
+
+def exponential(word: UInt32[Array, "..."], bits: int, extra: UInt32[Array, "..."], dtype):  # type: ignore[no-untyped-def]
+    """Standard exponential from `bits + 1` bits of `word`: never 0, full precision at 0, no cap.
+
+    E = -log(1 - W) or -log(W), W uniform on (0, 1/2), each with probability one half.
+    """
+    w = half_uniform(word, bits, extra, dtype)
+    lower = ((word >> jnp.uint32(bits)) & jnp.uint32(1)) == 0
+    if dtype != jnp.float32:
+        return -jnp.where(lower, jnp.log1p(-w), jnp.log(w))
+    e, r = _split_exponent(w)
+    return -_assemble_log(jnp.where(lower, 0.0, e), jnp.where(lower, -w, r))

@@ -39,8 +39,11 @@ class StableNoise(eqx.Module):
     dim: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def rows(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
-        """Independent copies (n, dim) of X for the particles `index` of one stream of words."""
+    def columns(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
+        """Independent copies of X, one for each particle in `index`, as columns (dim, n).
+
+        Particles stand on the last axis: it is long, and XLA vectorises only the last one.
+        """
 
     @abc.abstractmethod
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
@@ -62,7 +65,7 @@ class StableNoise(eqx.Module):
         """
         index = flat_index(shape).reshape(-1)
         stream = fold(key_words(key), 0, STREAM_SAMPLE)
-        return _rows(self, stream, index, 1.0, float_dtype(dtype)).reshape(*shape, self.dim)
+        return _columns(self, stream, index, 1.0, float_dtype(dtype)).T.reshape(*shape, self.dim)
 
     def increment(
         self,
@@ -92,7 +95,7 @@ class StableNoise(eqx.Module):
         index = particle_index(num_particles, first_particle)
         stream = fold(key_words(key), step, STREAM_NOISE)
         scale = self.increment_scale(dt, float_dtype(dtype))
-        return _rows(self, stream, index, scale, float_dtype(dtype))
+        return _columns(self, stream, index, scale, float_dtype(dtype)).T
 
     def increment_scale(self, dt: float | Array, dtype: jnp.dtype) -> Float[Array, ""]:
         """dt^(1/α), the scale of an increment over time dt."""
@@ -100,15 +103,15 @@ class StableNoise(eqx.Module):
 
 
 @eqx.filter_jit
-def _rows(
+def _columns(
     noise: StableNoise,
     stream: Words,
     index: UInt32[Array, " n"],
     scale: float | Array,
     dtype: jnp.dtype,
-) -> Float[Array, "n dim"]:
+) -> Float[Array, "dim n"]:
     # Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.
-    return scale * noise.rows(stream, index, dtype)
+    return scale * noise.columns(stream, index, dtype)
 
 
 def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt32[Array, " n"]:
@@ -117,10 +120,10 @@ def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt3
 
 
 def _slots(stream: Words, index: UInt32[Array, " n"], first: int, count: int) -> Words:
-    """Random words (n, count) of the particles' slots first, …, first + count - 1."""
-    shape = (index.shape[0], count)
-    slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 1) + jnp.uint32(first)
-    return threefry2x32(stream, (jnp.broadcast_to(index[:, None], shape), slot))
+    """Random words (count, n): the particles' slots first, …, first + count - 1."""
+    shape = (count, index.shape[0])
+    slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0) + jnp.uint32(first)
+    return threefry2x32(stream, (jnp.broadcast_to(index, shape), slot))
 
 
 def _check(alpha: float | Array, dim: int) -> None:
@@ -145,9 +148,9 @@ class OneFactorStable(StableNoise):
     def __check_init__(self) -> None:
         _check(self.alpha, self.dim)
 
-    def rows(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
+    def columns(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
         z = symmetric_from_words(_slots(stream, index, 0, 1), self.alpha, dtype)
-        return jnp.broadcast_to(z, (index.shape[0], self.dim))
+        return jnp.broadcast_to(z, (self.dim, index.shape[0]))
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
         return _complex(jnp.exp(-(jnp.abs(jnp.sum(u, -1)) ** self.alpha)))
@@ -168,7 +171,7 @@ class IndependentStable(StableNoise):
     def __check_init__(self) -> None:
         _check(self.alpha, self.dim)
 
-    def rows(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
+    def columns(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
         return symmetric_from_words(_slots(stream, index, 0, self.dim), self.alpha, dtype)
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
@@ -193,7 +196,7 @@ class IsotropicStable(StableNoise):
     def __check_init__(self) -> None:
         _check(self.alpha, self.dim)
 
-    def rows(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
+    def columns(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
         half = self.alpha / 2
         log_a = log_positive_from_words(_slots(stream, index, 0, 1), half, dtype)
         # sqrt(2A) N(0, 1) = sqrt(A) N(0, 2), and N(0, 2) is the stable law of index 2.

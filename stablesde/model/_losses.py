@@ -1,0 +1,91 @@
+"""Losses ℓ(f, y) of one sample, with sup ‖∂₁ℓ‖ + sup ‖∂₁²ℓ‖ for Assumption 1 of the paper."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+class Loss(NamedTuple):
+    """A loss by name.
+
+    `value(f, y)` and `gradient(f, y)` take predictions (N, l) and targets (N, l), the loss per
+    sample (N,) and its derivative in f (N, l); `slope(l)` and `curvature(l)` are the suprema of
+    the first and the second derivative's norm for l outputs.
+    """
+
+    name: str
+    value: Callable[[Array, Array], Array]
+    gradient: Callable[[Array, Array], Array]
+    slope: Callable[[int], float]
+    curvature: Callable[[int], float]
+
+
+def _huber(f: Array, y: Array) -> Array:
+    r = jnp.abs(f - y)
+    return jnp.sum(jnp.where(r <= 1, 0.5 * r * r, r - 0.5), -1)
+
+
+LOSSES: dict[str, Loss] = {
+    # y ∈ {-1, +1}: log(1 + exp(-y f)).
+    "logistic": Loss(
+        "logistic",
+        lambda f, y: jnp.sum(jax.nn.softplus(-y * f), -1),
+        lambda f, y: -y * jax.nn.sigmoid(-y * f),
+        lambda l: math.sqrt(l),
+        lambda l: 0.25,
+    ),
+    # y one-hot: log Σ exp(f) - f_y. ‖softmax - onehot‖ ≤ √2, ‖diag(p) - pp'‖ ≤ 1/2.
+    "cross-entropy": Loss(
+        "cross-entropy",
+        lambda f, y: jax.nn.logsumexp(f, -1) - jnp.sum(f * y, -1),
+        lambda f, y: jax.nn.softmax(f, -1) - y,
+        lambda l: math.sqrt(2.0),
+        lambda l: 0.5,
+    ),
+    "squared": Loss(
+        "squared",
+        lambda f, y: 0.5 * jnp.sum((f - y) ** 2, -1),
+        lambda f, y: f - y,
+        lambda l: math.inf,
+        lambda l: 1.0,
+    ),
+    # Huber with threshold 1: the second derivative exists almost everywhere, and ∂₁ℓ is Lipschitz,
+    # which is what the proofs use.
+    "huber": Loss(
+        "huber", _huber, lambda f, y: jnp.clip(f - y, -1, 1), lambda l: math.sqrt(l), lambda l: 1.0
+    ),
+}
+
+
+def loss(name: str) -> Loss:
+    """The loss called "logistic", "cross-entropy", "squared" or "huber"; else `ValueError`."""
+    if name not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}.")
+    return LOSSES[name]
+
+
+def encode_targets(name: str, y: np.ndarray) -> Float[np.ndarray, "N l"]:
+    """Targets as the loss wants them, shape (N, l).
+
+    Logistic: labels {0, 1} or {-1, 1} to ±1. Cross-entropy: class numbers to one-hot rows.
+    Squared and Huber: real targets (N,) or (N, l). Raises `ValueError` for other labels.
+    """
+    if name == "logistic":
+        flat = y.reshape(-1).astype(float) if y.size == len(y) else y.astype(float)
+        labels = set(np.unique(flat).tolist())
+        if flat.ndim != 1 or not (labels <= {0.0, 1.0} or labels <= {-1.0, 1.0}):
+            raise ValueError(
+                f"logistic loss needs labels in {{0, 1}} or {{-1, 1}}, got {sorted(labels)[:5]}; "
+                "use loss='cross-entropy' for more classes."
+            )
+        return np.where(flat > 0, 1.0, -1.0)[:, None]
+    if name == "cross-entropy":
+        if y.ndim != 1 or not np.all(y == np.floor(y)) or np.min(y) < 0:
+            raise ValueError("cross-entropy needs y of shape (N,) with class numbers 0, 1, ….")
+        return np.eye(max(int(y.max()) + 1, 2))[y.astype(int)]
+    return (y[:, None] if y.ndim == 1 else y).astype(float)

@@ -1,0 +1,196 @@
+"""The mean-field network of Wan, Zaidi and Şimşekli (2023) as a `MeanFieldModel`.
+
+`f(x) = (1/n) Σ_i h_x(θ^i)`, risk `R = E_π ℓ(f(x), y)`, drift
+`b(θ, μ) = -E_π[∇h_x(θ)ᵀ ∂₁ℓ(μ(h_x), y)] = -n ∂R/∂θ^i`, π the uniform measure on the data.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from stablesde.model._base import MeanFieldModel
+from stablesde.model._losses import encode_targets, loss
+from stablesde.model._units import ACTIVATIONS, RidgeUnit, Unit, UserUnit
+
+
+@dataclass(frozen=True)
+class AssumptionConstants:
+    """Constants of Assumption 1 of the paper for one model, all finite where `holds`.
+
+    - `psi` (N,): Ψ(x) = sup ‖h_x‖ + sup ‖∇h_x‖ + sup ‖∇²h_x‖ for each data point.
+    - `phi`: Φ = sup ‖∂₁ℓ‖ + sup ‖∂₁²ℓ‖ (the same for every y in the losses shipped).
+    - `B`: the least number with E[Ψ²(1 + Φ²)] ≤ B².
+    - `drift_bound`, `lipschitz_theta`, `lipschitz_mean`: sup ‖b‖, and the Lipschitz constants of b
+      in θ and in μ (Wasserstein-1), computed term by term; sharper than B.
+    - `fluctuation`: K in E‖b(θ, μ^n) - b(θ, μ)‖ ≤ K/√n for the empirical measure μ^n of n
+      independent particles of law μ.
+    - `holds`, and `reason` if it does not.
+    """
+
+    psi: np.ndarray
+    phi: float
+    B: float
+    drift_bound: float
+    lipschitz_theta: float
+    lipschitz_mean: float
+    fluctuation: float
+    holds: bool
+    reason: str
+
+    @property
+    def mean_psi(self) -> float:
+        """E Ψ."""
+        return float(np.mean(self.psi))
+
+
+class NetworkModel(MeanFieldModel):
+    """A one-hidden-layer network in mean-field scaling on a finite data set.
+
+    The statistic of a particle θ is `(h_x(θ))_x`, flattened: M = N l numbers for N data points
+    and l outputs.
+
+    **Arguments:**
+
+    - `unit`: "tanh", "sigmoid", "erf", "sin", "softplus", "relu" or "linear" for
+      `h_x(θ) = a(⟨θ, x⟩)` (see `RidgeUnit`; p = d for one output), or a callable
+      `unit(theta, x) -> (l,)`, which needs `dim`.
+    - `loss`: "logistic" (labels {0, 1} or {-1, 1}), "cross-entropy" (class numbers), "squared" or
+      "huber" (real targets).
+    - `x`: inputs, shape (N, d). `y`: targets, shape (N,) or (N, l).
+    - `dim`, `num_outputs`, `bounds`: for a callable unit, the length of θ, l (default: the number
+      of columns of the targets) and, if known, the suprema of (‖h‖, ‖∇h‖, ‖∇²h‖).
+
+    **Raises:** `ValueError` for an unknown unit or loss, x and y of different length, empty or
+    non-finite data, or targets that the loss cannot take.
+    """
+
+    x: Float[Array, "N d"]
+    y: Float[Array, "N l"]
+    unit: Unit
+    loss: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        unit: str | Unit | Callable[[Array, Array], Array],
+        loss: str,
+        x: np.ndarray | Array,
+        y: np.ndarray | Array,
+        *,
+        dim: int | None = None,
+        num_outputs: int | None = None,
+        bounds: tuple[float, float, float] | None = None,
+    ) -> None:
+        loss_of(loss)
+        inputs, targets = _checked_data(x, y)
+        encoded = encode_targets(loss, targets)
+        outputs = encoded.shape[1] if num_outputs is None else num_outputs
+        if outputs != encoded.shape[1]:
+            raise ValueError(
+                f"num_outputs is {outputs}, but the targets have {encoded.shape[1]} columns."
+            )
+        if isinstance(unit, str):
+            unit = RidgeUnit(unit, inputs.shape[1], outputs)
+        elif not isinstance(unit, Unit):
+            if dim is None:
+                raise ValueError("a callable unit needs dim, the length of one particle theta.")
+            unit = UserUnit(unit, dim, outputs, bounds)
+        self.x = jnp.asarray(inputs, dtype=float)
+        self.y = jnp.asarray(encoded, dtype=float)
+        self.unit = unit
+        self.loss = loss
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        return self.unit.dim
+
+    def outputs(self, theta: Float[Array, " p"]) -> Float[Array, "N l"]:
+        """h_x(θ) of one particle at every data point."""
+        return self.unit.outputs(theta, self.x.astype(theta.dtype))
+
+    def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
+        return self.outputs(theta).reshape(-1)
+
+    def drift(self, theta: Float[Array, " p"], m: Float[Array, " M"]) -> Float[Array, " p"]:
+        y = self.y.astype(theta.dtype)
+        residual = loss_of(self.loss).gradient(m.reshape(y.shape).astype(theta.dtype), y)
+        _, pullback = jax.vjp(self.statistic, theta)
+        return pullback(-residual.reshape(-1) / y.shape[0])[0]
+
+    def risk(self, theta: Float[Array, "n p"]) -> Float[Array, ""]:
+        """R(Θ) = E_π ℓ((1/n) Σ_i h_x(θ^i), y) of a network with units theta (n, p)."""
+        f = jnp.mean(jax.vmap(self.outputs)(theta), 0)
+        return jnp.mean(loss_of(self.loss).value(f, self.y.astype(f.dtype)))
+
+    def assumption_constants(self) -> AssumptionConstants:
+        """Ψ, Φ and B of Assumption 1 for this unit, loss and data.
+
+        Where the assumption fails (a ReLU or softplus unit, the squared loss) or cannot be decided
+        (a callable unit without `bounds`), `holds` is False, `reason` says why, and the constants
+        concerned are infinite.
+        """
+        rule = loss_of(self.loss)
+        outputs = self.y.shape[1]
+        slope, curvature = rule.slope(outputs), rule.curvature(outputs)
+        sup = self.unit.bounds(np.asarray(self.x))
+        reason = _failure(self.unit, sup, self.loss, slope)
+        if sup is None:
+            sup = np.full((self.x.shape[0], 3), math.inf)
+        psi = sup.sum(-1)
+        phi = slope + curvature
+        h, dh, ddh = sup.T
+        if reason:
+            return AssumptionConstants(psi, phi, *(math.inf,) * 5, holds=False, reason=reason)
+        return AssumptionConstants(
+            psi=psi,
+            phi=phi,
+            B=math.sqrt(float(np.mean(psi**2)) * (1 + phi**2)),
+            drift_bound=float(np.mean(dh)) * slope,
+            lipschitz_theta=float(np.mean(ddh)) * slope,
+            lipschitz_mean=float(np.mean(dh**2)) * curvature,
+            # E‖mean of n h_x - E h_x‖ ≤ sup‖h_x‖/√n, through ∂₁²ℓ and ∇h_x into the drift.
+            fluctuation=float(np.mean(dh * h)) * curvature,
+            holds=True,
+            reason="",
+        )
+
+
+def loss_of(name: str):  # type: ignore[no-untyped-def]
+    """`model.loss` under a name that the argument called `loss` does not shadow."""
+    return loss(name)
+
+
+def _failure(unit: Unit, sup: np.ndarray | None, loss_name: str, slope: float) -> str:
+    """Why Assumption 1 fails, or an empty string."""
+    reasons = []
+    if sup is None:
+        reasons.append("the bounds of the unit are not known: pass bounds=(‖h‖, ‖∇h‖, ‖∇²h‖)")
+    elif not np.all(np.isfinite(sup)):
+        name = unit.activation if isinstance(unit, RidgeUnit) else "given"
+        what = "is unbounded"
+        if isinstance(unit, RidgeUnit) and math.isinf(ACTIVATIONS[name].curvature):
+            what += " and not twice differentiable"
+        reasons.append(f"the {name} unit {what}")
+    if math.isinf(slope):
+        reasons.append(f"the {loss_name} loss has an unbounded derivative")
+    return "; ".join(reasons)
+
+
+def _checked_data(x: object, y: object) -> tuple[np.ndarray, np.ndarray]:
+    inputs, targets = np.asarray(x), np.asarray(y)
+    if inputs.ndim != 2 or inputs.shape[0] == 0 or inputs.shape[1] == 0:
+        raise ValueError(f"x must have shape (N, d) with N, d ≥ 1, got {inputs.shape}.")
+    if targets.ndim not in (1, 2) or len(targets) != len(inputs):
+        raise ValueError(
+            f"x and y must have the same length, got {len(inputs)} inputs and targets of shape "
+            f"{targets.shape}."
+        )
+    for name, values in (("x", inputs), ("y", targets)):
+        if values.dtype.kind not in "fiub" or not np.all(np.isfinite(values)):
+            raise ValueError(f"{name} must hold finite numbers only (found NaN, inf or text).")
+    return inputs, targets

@@ -1,0 +1,117 @@
+"""Hidden units h_x(θ): R^p → R^l, with their bounds for Assumption 1 of the paper."""
+
+import abc
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+class Activation(NamedTuple):
+    """A scalar function with the suprema of |a|, |a'| and |a''| over the line."""
+
+    function: Callable[[Array], Array]
+    bound: float
+    slope: float
+    curvature: float
+
+
+_INF = math.inf
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": Activation(jnp.tanh, 1.0, 1.0, 4 / (3 * math.sqrt(3))),
+    "sigmoid": Activation(jax.nn.sigmoid, 1.0, 0.25, 1 / (6 * math.sqrt(3))),
+    "erf": Activation(
+        jax.scipy.special.erf,
+        1.0,
+        2 / math.sqrt(math.pi),
+        2 * math.sqrt(2 / (math.pi * math.e)),
+    ),
+    "sin": Activation(jnp.sin, 1.0, 1.0, 1.0),
+    "softplus": Activation(jax.nn.softplus, _INF, 1.0, 0.25),
+    "relu": Activation(jax.nn.relu, _INF, 1.0, _INF),
+    "linear": Activation(lambda t: t, _INF, 1.0, 0.0),
+}
+
+
+class Unit(eqx.Module):
+    """One hidden neuron with parameters θ of length `dim` and `num_outputs` outputs."""
+
+    dim: eqx.AbstractVar[int]
+    num_outputs: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def outputs(self, theta: Float[Array, " p"], x: Float[Array, "N d"]) -> Float[Array, "N l"]:
+        """h_x(θ) at every row of x."""
+
+    @abc.abstractmethod
+    def bounds(self, x: np.ndarray) -> np.ndarray | None:
+        """(N, 3): suprema over θ of ‖h_x‖, ‖∇h_x‖, ‖∇²h_x‖ for each row of x; None if unknown."""
+
+
+class RidgeUnit(Unit):
+    """`h_x(θ)_j = a(⟨w_j, x⟩)` with θ = (w_1, …, w_l) flattened, so p = l d.
+
+    With l = 1 this is a neuron with a fixed output weight; with l > 1 each output has its own
+    incoming weights, which keeps h bounded (an output weight inside θ would not).
+    """
+
+    activation: str = eqx.field(static=True)
+    input_dim: int = eqx.field(static=True)
+    num_outputs: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"unit must be one of {', '.join(ACTIVATIONS)} or a callable, "
+                f"got {self.activation!r}."
+            )
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        return self.input_dim * self.num_outputs
+
+    def outputs(self, theta: Float[Array, " p"], x: Float[Array, "N d"]) -> Float[Array, "N l"]:
+        # A matrix product keeps the particles, over which this is mapped, on the last axis, where
+        # XLA vectorises; at full precision, which accelerators otherwise lower.
+        high = jax.lax.Precision.HIGHEST
+        if self.num_outputs == 1:
+            z = jnp.matmul(x, theta, precision=high)[:, None]
+        else:
+            weights = theta.reshape(self.num_outputs, self.input_dim)
+            z = jnp.einsum("nd,ld->nl", x, weights, precision=high)
+        return ACTIVATIONS[self.activation].function(z)
+
+    def bounds(self, x: np.ndarray) -> np.ndarray:
+        # Operator norms: the Jacobian is block diagonal with blocks a'(·) x, so its norm is at
+        # most slope ‖x‖; likewise curvature ‖x‖² for the second derivative.
+        a = ACTIVATIONS[self.activation]
+        norm = np.linalg.norm(np.asarray(x, float), axis=-1)
+        zeroth = np.full_like(norm, math.sqrt(self.num_outputs) * a.bound)
+        second = a.curvature * norm**2 if a.curvature else np.zeros_like(norm)
+        return np.stack([zeroth, a.slope * norm, second], -1)
+
+
+class UserUnit(Unit):
+    """A unit given as a function `function(theta, x) -> (num_outputs,)` or a scalar.
+
+    `bound`, if given, is `(||h||, ||∇h||, ||∇²h||)` as numbers, suprema over θ and all data.
+    """
+
+    function: Callable[[Array, Array], Array]
+    dim: int = eqx.field(static=True)
+    num_outputs: int = eqx.field(static=True)
+    bound: tuple[float, float, float] | None = eqx.field(static=True, default=None)
+
+    def outputs(self, theta: Float[Array, " p"], x: Float[Array, "N d"]) -> Float[Array, "N l"]:
+        values = jax.vmap(self.function, in_axes=(None, 0))(theta, x)
+        return jnp.reshape(values, (x.shape[0], self.num_outputs))
+
+    def bounds(self, x: np.ndarray) -> np.ndarray | None:
+        if self.bound is None:
+            return None
+        return np.tile(np.asarray(self.bound, float), (len(x), 1))

@@ -1,0 +1,191 @@
+"""Every figure, drawn from a record alone. The only module that imports matplotlib."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stablesde.studies import RateStudy, TailStudy
+from stablesde.studies._statistics import bootstrap, interval, location
+
+# Distinguishable in print and in grey: dark to light, with a marker of its own each.
+_MARKERS = "osD^vPX*"
+_STYLE = {
+    "font.size": 9,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+}
+_LABELS = {
+    "width": "width n (particles)",
+    "step": "step size η (time)",
+    "kappa": "kept fraction κ",
+}
+_SYMBOLS = {"width": "n", "step": "η", "kappa": "κ"}
+_NOISES = {
+    "OneFactorStable": "Type I",
+    "IndependentStable": "Type II",
+    "IsotropicStable": "Type III",
+}
+_TITLES = {
+    "strong_error": "Strong error of the Euler scheme",
+    "propagation_of_chaos": "Propagation of chaos",
+    "compressibility": "Compressibility of the limit's columns",
+    "tails": "Tail of the limit",
+}
+
+
+def plot(study: RateStudy | TailStudy, path: str | Path | None = None) -> Figure:
+    """Draws a study and, if `path` is given, saves the figure there (format by its suffix).
+
+    A `RateStudy`: error against each axis that has at least 4 values, on log–log axes with 95 %
+    bootstrap intervals, the fitted line, a guide with theory's exponent and the bounds; below,
+    the local slopes. A `TailStudy`: the empirical tail with the predicted one, and Hill's estimate
+    against the number of order statistics.
+
+    **Returns:** the matplotlib `Figure`. **Raises:** `TypeError` for another record.
+    """
+    with mpl.rc_context(_STYLE):
+        if isinstance(study, RateStudy):
+            figure = _plot_rates(study)
+        elif isinstance(study, TailStudy):
+            figure = _plot_tail(study)
+        else:
+            raise TypeError(f"plot draws RateStudy and TailStudy, got {type(study).__name__}.")
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, dpi=160)
+    return figure
+
+
+def _shades(count: int) -> list[Any]:
+    return [mpl.colormaps["viridis"](t) for t in np.linspace(0.0, 0.82, count)]
+
+
+def _plot_rates(study: RateStudy) -> Figure:
+    shown = [a for a in study.axes if len(a.values) >= 4]
+    figure = Figure(figsize=(5.2 * len(shown) + 0.6, 6.0), layout="constrained")
+    panels = figure.subplots(2, len(shown), squeeze=False, sharex="col", height_ratios=(3, 1.2))
+    for column, axis in enumerate(shown):
+        _rate_panel(panels[0, column], study, axis.name)
+        _local_slope_panel(panels[1, column], study, axis.name)
+    figure.suptitle(f"{_TITLES.get(study.name, study.name)}\n{_setting(study.config)}")
+    return figure
+
+
+def _setting(config: dict[str, Any]) -> str:
+    noise = _NOISES.get(config["noise"], config["noise"])
+    return f"{config['model']}, {noise} noise, α = {config['alpha']:g}, {config['dtype']}"
+
+
+def _lines(study: RateStudy, name: str) -> tuple[np.ndarray, list[tuple[str, tuple[Any, ...]]]]:
+    """The values on one axis, and (label, index) of the lines drawn: points of the other axes."""
+    position = study.axes.index(study.axis(name))
+    others = [a for a in study.axes if a.name != name]
+    values = np.asarray(study.axis(name).values)
+    if not others:
+        return values, [("", (slice(None),))]
+    (other,) = others
+    chosen = range(len(other.values))
+    lines = []
+    for i in chosen:
+        index = (slice(None), i) if position == 0 else (i, slice(None))
+        lines.append((f"{_SYMBOLS[other.name]} = {other.values[i]:.3g}", index))
+    return values, lines
+
+
+def _rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
+    errors = study.errors[study.rate_measure]
+    centre = location(errors, study.rate_statistic)
+    low, high = interval(bootstrap(errors, study.rate_statistic))
+    x, lines = _lines(study, name)
+    colours = _shades(len(lines))
+    for (label, at), colour, marker in zip(lines, colours, _MARKERS * 3, strict=False):
+        y = centre[at]
+        bars = np.stack([y - low[at], high[at] - y]).clip(0)
+        panel.errorbar(
+            x, y, bars, color=colour, marker=marker, ms=4, lw=1, capsize=2, label=label or None
+        )
+    slope = study.slope(name)
+    axis = study.axis(name)
+    middle = np.exp(np.mean(np.log(centre[lines[-1][1]])))
+    shape = np.log(x) - np.mean(np.log(x))
+    fit = f"fit: slope {slope.estimate:+.3f}\n[{slope.lower:+.3f}, {slope.upper:+.3f}]"
+    panel.plot(x, middle * np.exp(slope.estimate * shape), "k-", lw=0.8, alpha=0.7, label=fit)
+    if axis.theory is not None:
+        guide = middle * 1.35 * np.exp(axis.theory * shape)
+        panel.plot(x, guide, "k:", lw=1.4, label=f"theory's power {axis.theory:+.3f}")
+    _draw_bounds(panel, study, x, lines[-1], ceiling=float(high.max()) * 300)
+    panel.set(xscale="log", yscale="log")
+    panel.set_ylabel(f"{_measure(study)},\n{study.rate_statistic} of {len(errors)} replicas")
+    panel.legend(ncols=1 if len(lines) < 4 else 2, loc="best")
+
+
+def _draw_bounds(
+    panel: Axes, study: RateStudy, x: np.ndarray, line: tuple[str, Any], ceiling: float
+) -> None:
+    """The bounds for one line; one that is far off the scale is told in the legend only."""
+    which = f", {line[0]}" if line[0] else ""
+    for label, style in (("sharp", "--"), ("paper", "-.")):
+        if label not in study.bounds or not np.all(np.isfinite(study.bounds[label])):
+            continue
+        bound = study.bounds[label][line[1]]
+        if bound.min() > ceiling:
+            text = f"{label} bound{which}: {bound.min():.2g} … {bound.max():.2g}"
+            panel.plot([], [], " ", label=text)
+        else:
+            panel.plot(x, bound, style, color="0.45", lw=1.2, label=f"{label} bound{which}")
+
+
+def _measure(study: RateStudy) -> str:
+    names = {
+        "sup": "error, sup over particles, time",
+        "mean": "error, sup over time, mean over particles",
+    }
+    return names.get(study.rate_measure, study.rate_measure)
+
+
+def _local_slope_panel(panel: Axes, study: RateStudy, name: str) -> None:
+    axis = study.axis(name)
+    x = np.asarray(axis.values)
+    between = np.sqrt(x[1:] * x[:-1])
+    panel.plot(between, study.slope(name).local, "ko-", ms=3.5, lw=0.9)
+    if axis.theory is not None:
+        panel.axhline(axis.theory, color="k", ls=":", lw=1.4)
+    panel.set(xscale="log", xlabel=_LABELS[name], ylabel="local slope")
+    low, high = panel.get_ylim()
+    middle, half = (low + high) / 2, max((high - low) / 2, 0.15)
+    panel.set_ylim(middle - half, middle + half)
+
+
+def _plot_tail(study: TailStudy) -> Figure:
+    figure = Figure(figsize=(9.6, 4.0), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    exceedance = np.arange(1, len(study.top) + 1) / study.num_columns
+    left.plot(study.top, exceedance, "k.", ms=2.5, label=f"{study.num_columns:.3g} columns")
+    predicted = study.tail_constant * study.top**-study.alpha
+    left.plot(
+        study.top, predicted, "-", color="0.5", lw=1.2,
+        label=f"predicted: {study.tail_constant:.3g} t^-{study.alpha:g}",
+    )  # fmt: skip
+    left.set(xscale="log", yscale="log", xlabel="t", ylabel="P(‖θ‖ > t)")
+    left.legend()
+    k, estimates = study.hill_curve()
+    right.plot(k, estimates, "k-", lw=0.9, label="Hill's estimate")
+    half = 1.96 / np.sqrt(k)
+    right.fill_between(k, estimates * (1 - half), estimates * (1 + half), color="0.85", lw=0)
+    right.axhline(study.alpha, color="k", ls=":", lw=1.4, label=f"α = {study.alpha:g}")
+    right.axhline(2, color="0.45", ls="--", lw=1, label="2: variance becomes finite")
+    right.axvline(study.k, color="0.6", lw=0.8, label=f"k used: {study.k}")
+    right.set(xscale="log", xlabel="upper order statistics k", ylabel="tail index")
+    right.set_ylim(max(0, study.alpha - 0.8), study.alpha + 0.8)
+    right.legend()
+    figure.suptitle(f"{_TITLES['tails']}\n{_setting(study.config)}")
+    return figure

@@ -1,0 +1,262 @@
+"""The two studies of the limit's columns: heavy tails (Theorem 4.3), compressibility (Thm 3.1)."""
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from stablesde import stable, theory
+from stablesde.compression import compression_error
+from stablesde.dynamics import simulate_limit
+from stablesde.dynamics._system import InitialLaw
+from stablesde.model import MeanFieldModel
+from stablesde.noise import StableNoise
+from stablesde.studies._records import Axis, RateStudy, finite_json
+from stablesde.studies._runner import run_cells, write_json
+from stablesde.studies._setup import configuration, lazy_flow, replica_errors, sizes
+from stablesde.studies._statistics import LEVEL
+
+
+@dataclass(frozen=True)
+class TailStudy:
+    """The tail of ‖θ_t‖ in the limit, and what it says of Theorem 4.3.
+
+    - `top`: the largest norms, descending; `num_columns`: of how many.
+    - `alpha`: of the noise. `tail_constant`: C of the predicted tail `P(‖θ‖ > t) ~ C t^-α`, the
+      tail of σ L_t: the drift is bounded, so it changes nothing to first order.
+    - `k`: upper order statistics in Hill's estimate, with `estimate`, `lower`, `upper` at 95 %.
+    """
+
+    config: dict[str, Any]
+    top: np.ndarray
+    num_columns: int
+    alpha: float
+    tail_constant: float
+    k: int
+    estimate: float
+    lower: float
+    upper: float
+    name: str = "tails"
+    claim: str = "E ‖θ_t‖² = ∞  (Theorem 4.3)"
+
+    @property
+    def bound_holds(self) -> bool | None:
+        """Whether the second moment is infinite: the interval excludes every index ≥ 2."""
+        if self.alpha == 2:
+            return None
+        return True if self.upper < 2 else (False if self.lower > 2 else None)
+
+    @property
+    def exponent_attained(self) -> bool | None:
+        """Whether the tail index is α, that of σ L_t.
+
+        True if the 95 % interval contains α, False if α is over twice as far from the estimate as
+        the interval reaches (probability about 10⁻⁴ if it is right), None between.
+        """
+        reach = self.upper - self.estimate if self.alpha > self.estimate else (
+            self.estimate - self.lower
+        )
+        distance = abs(self.alpha - self.estimate)
+        return True if distance <= reach else (None if distance <= 2 * reach else False)
+
+    @property
+    def verdict(self) -> str:
+        """One line."""
+        heavy = {True: "infinite variance confirmed", False: "VARIANCE FINITE", None: "inconclusive"}
+        contains = {True: "contains", None: "just misses", False: "EXCLUDES"}[
+            self.exponent_attained
+        ]
+        return (
+            f"{heavy[self.bound_holds]}; tail index {self.estimate:.3f} [{self.lower:.3f}, "
+            f"{self.upper:.3f}] {contains} α = {self.alpha:g}"
+        )
+
+    def hill_curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Hill's estimate against the number of upper order statistics it uses."""
+        logs = np.log(self.top)
+        k = np.arange(10, len(self.top))
+        return k, 1 / (np.cumsum(logs)[k - 1] / k - logs[k])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON data; `cells` is the empirical tail at powers of two of the rank."""
+        ranks = [2**i for i in range(int(math.log2(len(self.top))) + 1)]
+        return {
+            "name": self.name,
+            "claim": self.claim,
+            "config": self.config,
+            "cells": [
+                {"exceedance": r / self.num_columns, "norm": float(self.top[r - 1])} for r in ranks
+            ],
+            "exponent": {
+                "estimate": self.estimate,
+                "lower": self.lower,
+                "upper": self.upper,
+                "level": LEVEL,
+                "theory": self.alpha,
+                "k": self.k,
+            },
+            "bound_holds": self.bound_holds,
+            "exponent_attained": self.exponent_attained,
+            "verdict": self.verdict,
+        }
+
+    def to_json(self, path: str | Path) -> None:
+        """Writes `to_dict()` to a file, atomically."""
+        write_json(Path(path), finite_json(self.to_dict()))
+
+    def __repr__(self) -> str:
+        return f"TailStudy({self.num_columns} columns; {self.verdict})"
+
+
+def tail_study(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    key: PRNGKeyArray,
+    *,
+    num_columns: int,
+    num_steps: int,
+    t1: float,
+    sigma: float = 1.0,
+    batch: int = 2**18,
+    law_particles: int = 2**17,
+    init: InitialLaw = None,
+    dtype: jnp.dtype | None = None,
+    run_dir: str | Path | None = None,
+) -> TailStudy:
+    """Tail index of ‖θ_t‖ for independent copies of the limit at t = t1 (Theorem 4.3).
+
+    Hill's estimator on the largest norms, since only the tail of θ_t is stable (see
+    `ssd.stable.tail_index` for the choice of k and the domain, α ≤ 1.8). To tell α from 2 at
+    α = 1.8 takes about 2·10⁶ columns.
+
+    **Arguments:** `num_columns` copies, drawn `batch` at a time, each batch a cell of `run_dir`;
+    the rest as in `ssd.propagation_of_chaos`. **Returns:** a `TailStudy`.
+    **Raises:** `ValueError` as `ssd.simulate`, or for fewer than 1000 columns.
+    """
+    if num_columns < 1000:
+        raise ValueError(f"num_columns must be at least 1000 for a tail index, got {num_columns}.")
+    count = -(-num_columns // batch)
+    config = configuration(
+        model, noise, key, t1=t1, sigma=sigma, replicas=max(count, 2), dtype=dtype, batch=batch,
+        init=init, num_steps=num_steps, num_columns=num_columns, law_particles=law_particles,
+    )  # fmt: skip
+    flow = lazy_flow(
+        model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law_particles,
+        init=init, dtype=dtype,
+    )  # fmt: skip
+    k = stable.default_hill_k(num_columns)
+    keep = min(4 * k, num_columns - 1)
+
+    def cell(number: int) -> dict[str, np.ndarray]:
+        theta = simulate_limit(
+            model,
+            noise,
+            jax.random.fold_in(key, number),
+            flow(),
+            num_particles=min(batch, num_columns - number * batch),
+            sigma=sigma,
+            init=init,
+            dtype=dtype,
+        ).final
+        norms = np.linalg.norm(np.asarray(theta, dtype=float), axis=-1)
+        return {"top": np.sort(norms)[::-1][:keep]}
+
+    cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(count)]
+    parts = run_cells("tails", config, cells, run_dir)
+    # The largest of all are among the largest of each batch.
+    top = np.sort(np.concatenate([p["top"] for p in parts]))[::-1][:keep]
+    index = stable.tail_index(top, "hill", k=k, level=LEVEL)
+    alpha = float(noise.alpha)
+    constant = t1 * sigma**alpha * noise.norm_tail_constant()
+    return TailStudy(
+        config, top, num_columns, alpha, constant, k,
+        float(index.estimate), float(index.lower), float(index.upper),
+    )  # fmt: skip
+
+
+def compressibility(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    key: PRNGKeyArray,
+    *,
+    widths: Sequence[int],
+    kappas: Sequence[float],
+    num_steps: int,
+    t1: float,
+    sigma: float = 1.0,
+    replicas: int = 32,
+    batch: int = 4,
+    law_particles: int = 2**17,
+    init: InitialLaw = None,
+    dtype: jnp.dtype | None = None,
+    run_dir: str | Path | None = None,
+) -> RateStudy:
+    """Relative compression error of the limit's columns against the width n (Theorem 3.1).
+
+    The error `‖Θ^(κn) - Θ‖_F / ‖Θ‖_F` keeps the κn columns of largest norm. Each replica draws the
+    largest width once and cuts it into disjoint systems of the smaller ones; its error is their
+    geometric mean, and so is the location over replicas. Theory: it falls like n^{1/2 - 1/α} for
+    every κ (Gribonval, Cevher and Davies 2012; `ssd.theory.compression_exponent`).
+
+    **Arguments:** `widths`, at least 4; `kappas`, kept fractions in (0, 1); the rest as in
+    `ssd.propagation_of_chaos`.
+
+    **Returns:** a `RateStudy` with axes "width" and "kappa".
+    **Raises:** `ValueError` as `ssd.simulate`, or for κ outside (0, 1).
+    """
+    widths = sizes("widths", widths)
+    kept = tuple(float(k) for k in kappas)
+    if not kept or not all(0 < k < 1 for k in kept):
+        raise ValueError(f"kappas must lie in (0, 1), got {kept!r}.")
+    config = configuration(
+        model, noise, key, widths=widths, kappas=kept, t1=t1, sigma=sigma, replicas=replicas,
+        dtype=dtype, batch=batch, init=init, num_steps=num_steps, law_particles=law_particles,
+    )  # fmt: skip
+    flow = lazy_flow(
+        model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law_particles,
+        init=init, dtype=dtype,
+    )  # fmt: skip
+
+    def compute(keys: PRNGKeyArray) -> dict[str, np.ndarray]:
+        rows = []
+        for one in keys:
+            theta = simulate_limit(
+                model, noise, one, flow(), num_particles=max(widths), sigma=sigma, init=init,
+                dtype=dtype,
+            ).final  # fmt: skip
+            rows.append([_error_of_blocks(theta, n, jnp.asarray(kept)) for n in widths])
+        return {"relative error": np.asarray(rows)}
+
+    errors = replica_errors("compressibility", config, key, compute, run_dir)
+    return RateStudy(
+        name="compressibility",
+        config=config,
+        axes=(
+            Axis("width", tuple(map(float, widths)), theory.compression_exponent(noise.alpha)),
+            Axis("kappa", kept),
+        ),
+        errors=errors,
+        rate_measure="relative error",
+        rate_statistic="geometric",
+        rate_axis="width",
+        bounded_measure="relative error",
+        claims_rate=True,
+        claim="‖Θ^(κn) - Θ‖_F / ‖Θ‖_F → 0  (Theorem 3.1; rate n^(1/2 - 1/α))",
+    )
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _error_of_blocks(theta: Array, width: int, kappas: Array) -> Array:
+    """Geometric mean over disjoint blocks of `width` columns of the error, for each κ."""
+    count = theta.shape[0] // width
+    blocks = theta[: count * width].reshape(count, width, theta.shape[1])
+    errors = jax.vmap(compression_error, in_axes=(0, None))(blocks, kappas)
+    return jnp.exp(jnp.mean(jnp.log(errors), 0))
+

@@ -1,0 +1,247 @@
+"""What a rate study returns: raw errors, summaries, slopes, bounds and two verdicts, all data."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stablesde.studies._runner import write_json
+from stablesde.studies._statistics import (
+    LEVEL,
+    STATISTICS,
+    Slope,
+    bootstrap,
+    fit_slope,
+    interval,
+    location,
+)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the grid of a study: its name, its values, and the exponent theory gives.
+
+    `theory` is None where no power is claimed. `direction` says which slopes are at least as good
+    as theory's: +1 if larger ones are (an error that falls with the step), -1 if smaller ones are.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    theory: float | None = None
+    direction: int = -1
+    tolerance: float = 0.05
+
+
+@dataclass(frozen=True)
+class RateStudy:
+    """Errors over a grid of sizes, and what follows from them.
+
+    - `name`, `config`: what was run (with precision and key).
+    - `axes`: one or two `Axis`; `errors[measure]` has shape (R, *grid), R replicas.
+    - `bounds[label]` has the grid's shape: upper bounds on the expectation of `bounded_measure`.
+    - `rate_measure`, `rate_statistic`: what the headline slopes are fitted to.
+    - `rate_axis`: the axis whose exponent is the headline.
+    - `claims_rate`: the claim is a rate without a constant, so "bound holds" judges the rate alone.
+    """
+
+    name: str
+    config: dict[str, Any]
+    axes: tuple[Axis, ...]
+    errors: dict[str, np.ndarray]
+    rate_measure: str
+    rate_statistic: str
+    rate_axis: str
+    bounds: dict[str, np.ndarray] = field(default_factory=dict)
+    bounded_measure: str = "sup"
+    claims_rate: bool = False
+    claim: str = ""
+    notes: tuple[str, ...] = ()
+
+    def axis(self, name: str) -> Axis:
+        """The axis of that name; `ValueError` if the study has none."""
+        for axis in self.axes:
+            if axis.name == name:
+                return axis
+        known = ", ".join(a.name for a in self.axes)
+        raise ValueError(f"axis must be one of {known}, got {name!r}.")
+
+    def slope(
+        self,
+        axis: str | None = None,
+        *,
+        measure: str | None = None,
+        statistic: str | None = None,
+        level: float = LEVEL,
+    ) -> Slope:
+        """The power of the error along one axis, pooled over the other, with its interval.
+
+        **Arguments:** `axis` by name (default: the headline one); `measure`, a key of `errors`;
+        `statistic`, "mean", "median", "trimmed" or "geometric"; `level` of the bootstrap interval.
+
+        **Raises:** `ValueError` for unknown names or fewer than 4 sizes on the axis.
+        """
+        chosen = self.axis(axis or self.rate_axis)
+        measure = measure or self.rate_measure
+        if measure not in self.errors:
+            raise ValueError(f"measure must be one of {', '.join(self.errors)}, got {measure!r}.")
+        return fit_slope(
+            self.errors[measure],
+            np.asarray(chosen.values),
+            self.axes.index(chosen),
+            statistic or self.rate_statistic,
+            level,
+        )
+
+    @property
+    def bound_holds(self) -> bool | None:
+        """Whether the measured error stays below the paper's bound, at a rate no worse than its.
+
+        Compared at every grid point: the upper end of the 95 % interval of the mean against the
+        bound. None if the bound has no number (Assumption 1 fails).
+        """
+        no_worse = all(self.rate_no_worse(a.name) for a in self.axes if a.theory is not None)
+        if self.claims_rate:
+            return no_worse
+        if "paper" not in self.bounds or not np.all(np.isfinite(self.bounds["paper"])):
+            return None
+        upper = interval(bootstrap(self.errors[self.bounded_measure], "mean"))[1]
+        return no_worse and bool(np.all(upper <= self.bounds["paper"]))
+
+    def rate_no_worse(self, axis: str) -> bool:
+        """Whether the fitted slope is at least as good as theory's, within the tolerance."""
+        chosen = self.axis(axis)
+        if chosen.theory is None:
+            raise ValueError(f"theory gives no exponent along {axis!r}.")
+        slope = self.slope(axis)
+        if chosen.direction > 0:
+            return slope.upper >= chosen.theory - chosen.tolerance
+        return slope.lower <= chosen.theory + chosen.tolerance
+
+    def attained(self, axis: str | None = None) -> bool | None:
+        """Whether theory's exponent is the measured one: is it sharp?
+
+        True if the interval contains it and reaches no further than twice the tolerance; False if
+        it lies outside by more than the tolerance; None (inconclusive) otherwise.
+        """
+        chosen = self.axis(axis or self.rate_axis)
+        if chosen.theory is None:
+            return None
+        slope = self.slope(chosen.name)
+        gap = max(slope.lower - chosen.theory, chosen.theory - slope.upper)
+        if gap <= 0:
+            wide = slope.upper - slope.lower > 4 * chosen.tolerance
+            return None if wide else True
+        return False if gap > chosen.tolerance else None
+
+    @property
+    def exponent_attained(self) -> bool | None:
+        """`attained` along the headline axis."""
+        return self.attained()
+
+    @property
+    def verdict(self) -> str:
+        """One line: does the bound hold, is the exponent attained."""
+        bound = {True: "bound holds", False: "BOUND VIOLATED", None: "no bound with a number"}
+        parts = [bound[self.bound_holds]]
+        for axis in self.axes:
+            if axis.theory is None:
+                continue
+            sharp = {True: "attained", False: "not attained", None: "inconclusive"}
+            parts.append(
+                f"{axis.name} exponent {axis.theory:+.3f} {sharp[self.attained(axis.name)]} "
+                f"(measured {self.slope(axis.name)})"
+            )
+        return "; ".join(parts)
+
+    def cells(self) -> list[dict[str, Any]]:
+        """A row for each grid point and measure: locations, the mean's interval, the bounds."""
+        rows: list[dict[str, Any]] = []
+        for measure, errors in self.errors.items():
+            low, high = interval(bootstrap(errors, self.rate_statistic))
+            summaries = {s: location(errors, s) for s in STATISTICS}
+            for point in np.ndindex(errors.shape[1:]):
+                row: dict[str, Any] = {"measure": measure}
+                row |= {a.name: a.values[i] for a, i in zip(self.axes, point, strict=True)}
+                row |= {s: float(v[point]) for s, v in summaries.items()}
+                row |= {"lower": float(low[point]), "upper": float(high[point])}
+                row |= {"interval_of": self.rate_statistic, "level": LEVEL}
+                if measure == self.bounded_measure:
+                    row |= {f"{k}_bound": float(v[point]) for k, v in self.bounds.items()}
+                row["replicas"] = [float(v) for v in errors[(slice(None), *point)]]
+                rows.append(row)
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON data."""
+        slopes = {}
+        for axis in self.axes:
+            if len(axis.values) >= 4:
+                s = self.slope(axis.name)
+                slopes[axis.name] = {
+                    "estimate": s.estimate,
+                    "lower": s.lower,
+                    "upper": s.upper,
+                    "level": s.level,
+                    "theory": axis.theory,
+                    "straight": s.straight,
+                    "curvature": s.curvature,
+                    "local": list(s.local),
+                    "attained": self.attained(axis.name),
+                }
+        return {
+            "name": self.name,
+            "claim": self.claim,
+            "config": self.config,
+            "cells": self.cells(),
+            "exponent": slopes[self.rate_axis],
+            "exponents": slopes,
+            "bound_holds": self.bound_holds,
+            "exponent_attained": self.exponent_attained,
+            "verdict": self.verdict,
+            "notes": list(self.notes),
+        }
+
+    def to_json(self, path: str | Path) -> None:
+        """Writes `to_dict()` to a file, atomically."""
+        write_json(Path(path), finite_json(self.to_dict()))
+
+    def table(self) -> str:
+        """A text table of the summaries."""
+        names = [a.name for a in self.axes]
+        head = [*names, self.rate_statistic, "95 % interval"]
+        head += [f"{k} bound" for k in self.bounds]
+        rows = []
+        for cell in self.cells():
+            if cell["measure"] != self.rate_measure:
+                continue
+            row = [f"{cell[n]:.6g}" for n in names] + [f"{cell[self.rate_statistic]:.4g}"]
+            row.append(f"[{cell['lower']:.4g}, {cell['upper']:.4g}]")
+            row += [f"{cell[f'{k}_bound']:.3g}" if f"{k}_bound" in cell else "" for k in self.bounds]
+            rows.append(row)
+        return format_rows([head, *rows])
+
+    def __repr__(self) -> str:
+        grid = " x ".join(f"{len(a.values)} {a.name}s" for a in self.axes)
+        replicas = next(iter(self.errors.values())).shape[0]
+        return f"RateStudy({self.name}: {grid}, {replicas} replicas; {self.verdict})"
+
+
+def format_rows(rows: list[list[str]]) -> str:
+    """Rows of text as columns, the first row as the head."""
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    return "\n".join([lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]])
+
+
+def finite_json(value: Any) -> Any:
+    """JSON has no infinity: null stands for it."""
+    if isinstance(value, dict):
+        return {str(k): finite_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_json(v) for v in value]
+    if isinstance(value, (np.integer, np.floating, np.bool_)):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,84 @@
+"""What the studies share: checked sizes, the configuration a run is bound to, replica batches."""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from stablesde.dynamics import LawFlow, law_flow
+from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
+from stablesde.noise import StableNoise
+from stablesde.stable._sampling import float_dtype
+from stablesde.studies._runner import fingerprint, run_cells
+
+
+def sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    sizes = tuple(values)
+    if not sizes or any(not isinstance(v, (int, np.integer)) or v < 1 for v in sizes):
+        raise ValueError(f"{name} must be positive integers, got {sizes!r}.")
+    if list(sizes) != sorted(set(sizes)):
+        raise ValueError(f"{name} must be increasing, got {sizes!r}.")
+    return tuple(int(v) for v in sizes)
+
+
+def constants_of(model: MeanFieldModel) -> AssumptionConstants | None:
+    return model.assumption_constants() if isinstance(model, NetworkModel) else None
+
+
+def no_bound_reason(constants: AssumptionConstants | None) -> tuple[str, ...]:
+    if constants is None:
+        return ("No bound: the constants of Assumption 1 are known for NetworkModel only.",)
+    return () if constants.holds else (f"No bound: Assumption 1 fails, {constants.reason}.",)
+
+
+def configuration(
+    model: MeanFieldModel, noise: StableNoise, key: PRNGKeyArray, **settings: Any
+) -> dict[str, Any]:
+    """What a run directory is bound to, and what a record reports."""
+    if settings["replicas"] < 2 or settings["batch"] < 1:
+        raise ValueError("replicas must be at least 2 (for an interval) and batch at least 1.")
+    init = settings.pop("init")
+    settings["dtype"] = str(float_dtype(settings["dtype"]))
+    return {
+        "model": type(model).__name__,
+        "model_fingerprint": fingerprint(model),
+        "noise": type(noise).__name__,
+        "alpha": float(noise.alpha),
+        "dim": noise.dim,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "init": "N(0, I)" if init is None else fingerprint(init),
+        **{k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
+    }
+
+
+def replica_errors(
+    name: str,
+    config: dict[str, Any],
+    key: PRNGKeyArray,
+    compute: Callable[[PRNGKeyArray], dict[str, Any]],
+    run_dir: str | Path | None,
+) -> dict[str, np.ndarray]:
+    """`compute` on the keys of all replicas, in batches that are the cells of the run."""
+    replicas, batch = config["replicas"], config["batch"]
+
+    def cell(first: int) -> dict[str, np.ndarray]:
+        numbers = jnp.arange(first, min(first + batch, replicas))
+        errors = compute(jax.vmap(lambda r: jax.random.fold_in(key, r))(numbers))
+        return {measure: np.asarray(values) for measure, values in errors.items()}
+
+    cells = [
+        (f"replicas-{first:05d}", functools.partial(cell, first))
+        for first in range(0, replicas, batch)
+    ]
+    parts = run_cells(name, config, cells, run_dir)
+    return {measure: np.concatenate([p[measure] for p in parts]) for measure in parts[0]}
+
+
+def lazy_flow(*args: Any, **settings: Any) -> Callable[[], LawFlow]:
+    """The law flow, estimated when first needed: a resumed study with all its cells needs none."""
+    return functools.cache(functools.partial(law_flow, *args, **settings))

@@ -57,3 +57,9 @@ def mask_alpha(
 ) -> Float[Array, "..."]:
     """NaN where a traced α is outside (0, upper] (or is NaN)."""
     return jnp.where((alpha > 0) & (alpha <= upper), value, jnp.asarray(jnp.nan, value.dtype))
+
+
+def check_scale(scale: ArrayLike) -> None:
+    """Raises `ValueError` if a concrete scale is not positive; a traced one is not inspected."""
+    if is_concrete(scale) and not np.all(np.asarray(scale) > 0):
+        raise ValueError(f"scale must be positive, got {scale}")

@@ -1,0 +1,132 @@
+"""The command `stablesde`."""
+
+import functools
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stablesde._version import __version__
+
+STUDY_NAMES = ("strong-error", "propagation-of-chaos", "tails", "compressibility", "training")
+
+
+def _one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Bad input ends in one clear line and exit code 2, not in a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (ValueError, FileNotFoundError, PermissionError, OSError) as error:
+            message = " ".join(str(error).split())
+            click.echo(f"stablesde: {message}", err=True)
+            raise SystemExit(2) from error
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stablesde")
+def main() -> None:
+    """Heavy-tailed stochastic dynamics: check the theory, train and prune networks."""
+
+
+@main.command()
+@click.argument("studies", nargs=-1, type=click.Choice(STUDY_NAMES))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None,
+              help="Where results go; default results/, results-quick/ or results-full/.")
+@click.option("--quick", "size", flag_value="quick", help="At most a minute on two cores.")
+@click.option("--full", "size", flag_value="full", help="A real study: hours on two cores.")
+@click.option("--resume", is_flag=True, help="Go on from the finished cells in --out.")
+@click.option("--overwrite", is_flag=True, help="Discard the cells another run left in --out.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print results.json, not the table.")
+@_one_line_errors
+def check(
+    studies: Sequence[str], out: Path | None, size: str | None, resume: bool, overwrite: bool,
+    seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Run the four studies and a training run on embedded data (or only STUDIES).
+
+    Prints one table, writes figures and results.json, and exits 0 only if everything holds.
+    """
+    from stablesde import check as main_job
+
+    chosen = main_job.SIZES[size or "default"]
+    suffix = "" if chosen.name == "default" else f"-{chosen.name}"
+    folder = Path(f"results{suffix}") if out is None else out
+    prepare(folder, {"size": chosen.name, "seed": seed}, resume, overwrite)
+    only = tuple(studies) or STUDY_NAMES
+
+    def echo(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    record, holds = main_job.run(chosen, folder, seed, only, echo)
+    if as_json:
+        click.echo(json.dumps(record, indent=1))
+    else:
+        click.echo(f"\nFigures and results.json are in {folder}/")
+    raise SystemExit(0 if holds else 1)
+
+
+def prepare(folder: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
+    """Makes `folder` ready for a run: a fresh one, or one to go on with.
+
+    **Raises:** `ValueError` if it holds a run of another configuration and `overwrite` is off.
+    """
+    from stablesde.studies._runner import write_json
+
+    path = folder / "run.json"
+    old = None
+    if path.exists():
+        try:
+            old = json.loads(path.read_text())
+        except ValueError:
+            old = "an unreadable run.json"
+    if old is not None and old != config and not overwrite:
+        raise ValueError(
+            f"{folder} holds a run with {old}, not {config}: choose another --out, or pass "
+            "--overwrite to discard its cells."
+        )
+    if not resume or old != config:
+        shutil.rmtree(folder / "cells", ignore_errors=True)
+    write_json(path, config)
+
+
+@main.command()
+@click.option("--dataset", default="ecg5000", show_default=True, help="ecg5000, mnist, digits …")
+@click.option("--width", type=int, default=2000, show_default=True, help="Hidden units n.")
+@click.option("--noise", default="I", show_default=True, help="I, II, III or none.")
+@click.option("--alpha", type=float, default=1.75, show_default=True, help="Stability index.")
+@click.option("--sigma", type=float, default=None, help="Noise level; default: the paper's.")
+@click.option("--learning-rate", type=float, default=None, help="Default: the paper's.")
+@click.option("--steps", type=int, default=None, help="Default: the paper's.")
+@click.option("--seeds", type=int, default=3, show_default=True, help="Number of seeds.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
+@click.option("--data", type=click.Path(path_type=Path), default=None, help="Data directory.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None,
+              help="Write the record to this JSON file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record, not the table.")
+@_one_line_errors
+def train(
+    dataset: str, width: int, noise: str, alpha: float, sigma: float | None,
+    learning_rate: float | None, steps: int | None, seeds: int, seed: int, data: Path | None,
+    out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Train a one-hidden-layer network with heavy-tailed SGD, prune it, compare with the paper."""
+    from stablesde import training
+    from stablesde.studies._records import finite_json
+    from stablesde.studies._runner import write_json
+
+    result = training.train(
+        dataset, width=width, noise=noise, alpha=alpha, sigma=sigma, learning_rate=learning_rate,
+        steps=steps, seeds=seeds, seed=seed, root=data,
+    )  # fmt: skip
+    record = finite_json(result.to_dict())
+    if out is not None:
+        write_json(out, record)
+    click.echo(json.dumps(record, indent=1) if as_json else training.format_table(result))

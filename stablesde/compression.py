@@ -80,7 +80,8 @@ def prunable(
         raise ValueError(f"error must lie in [0, 1), got {error!r}.")
     squares = _squared_norms(theta)
     order = jnp.argsort(squares)
-    share = jnp.cumsum(squares[order]) / jnp.sum(squares)
+    total = jnp.sum(squares)
+    share = jnp.cumsum(squares[order]) / jnp.where(total > 0, total, 1)
     removed = share <= (error if squared else error**2)
     return jnp.zeros(theta.shape[0], bool).at[order].set(removed)
 

@@ -19,7 +19,7 @@ from stablesde.stable._domain import (
 from stablesde.stable._inversion import ray_part, split, tail_part
 
 
-def _exactly(value: Array, closed: Array) -> Array:
+def exactly(value: Array, closed: Array) -> Array:
     """`closed`, with the derivatives of `value`."""
     return jax.lax.stop_gradient(closed) + (value - jax.lax.stop_gradient(value))
 
@@ -40,7 +40,7 @@ def _raw_log_density(x: Array, alpha: Array) -> Array:
     tail = tail_part(log_x, alpha, "density")
     # At α = 2 the quadrature cannot follow exp(-x²/4) down; its derivative in α is the tail's.
     gauss = jnp.exp(_log_gauss(jnp.exp(log_x)) + 3 * log_x + log_pi)
-    tail = jnp.where(alpha == 2, _exactly(tail, gauss), tail)
+    tail = jnp.where(alpha == 2, exactly(tail, gauss), tail)
     outer = jnp.log(_positive(tail)) - (1 + alpha) * log_x - log_pi
     return jnp.where(inner, jnp.log(ray_part(x_inner, alpha, "density")), outer)
 
@@ -165,7 +165,7 @@ def pdf(
     z, a, s = standardise(x, alpha, beta, loc, scale)
     value = jnp.exp(log_density(jnp.abs(z), a))
     bounded = jnp.clip(z, -1e18, 1e18)
-    value = jnp.where(a == 1, _exactly(value, 1 / (jnp.pi * (1 + bounded * bounded))), value)
+    value = jnp.where(a == 1, exactly(value, 1 / (jnp.pi * (1 + bounded * bounded))), value)
     return mask_alpha(jnp.where(jnp.isinf(z), 0.0, value) / s, a)
 
 

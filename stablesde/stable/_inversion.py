@@ -18,6 +18,7 @@ The paths are held fixed in derivatives: the integral does not depend on them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import jax
@@ -49,17 +50,17 @@ _RULES = {
 }
 
 
-def _rule(dtype: np.dtype) -> _Rule:
+def rule_for(dtype: np.dtype) -> _Rule:
     # Half precisions are computed with the float32 rule.
     return _RULES.get(np.dtype(dtype), _RULES[np.dtype("float32")])
 
 
-def _nodes(values: np.ndarray, alpha: Array) -> Array:
+def nodes_like(values: np.ndarray, alpha: Array) -> Array:
     """Nodes along a new leading axis of what depends on α alone."""
     return jnp.asarray(values.reshape((-1,) + (1,) * alpha.ndim), alpha.dtype)
 
 
-def _sum_nodes(term: Callable[..., Array], x: Array, alpha: Array, *nodes: Array) -> Array:
+def sum_nodes(term: Callable[..., Array], x: Array, alpha: Array, *nodes: Array) -> Array:
     """Σ over the leading axis of `nodes` of term(*node), each of the shape of x and α together.
 
     A scan holds one value per point; a sum over an array of (node, point) is not fused by XLA on
@@ -70,9 +71,10 @@ def _sum_nodes(term: Callable[..., Array], x: Array, alpha: Array, *nodes: Array
     return jax.lax.scan(step, zero, nodes, unroll=2)[0]
 
 
-def _legendre(n: int) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache
+def legendre(n: int) -> tuple[np.ndarray, np.ndarray]:
     nodes, weights = np.polynomial.legendre.leggauss(n)
-    return (nodes + 1) / 2, weights / 2
+    return (nodes + 1) / 2, weights / 2  # on (0, 1)
 
 
 def cos_sin_half_pi(alpha: Array) -> tuple[Array, Array]:
@@ -83,14 +85,14 @@ def cos_sin_half_pi(alpha: Array) -> tuple[Array, Array]:
 
 def ray_part(x: Array, alpha: Array, kind: Kind) -> Array:
     """f(x) or P(Z > x) for 0 ≤ x < 1."""
-    rule = _rule(x.dtype)
+    rule = rule_for(x.dtype)
     a = jax.lax.stop_gradient(alpha)
     # The sector of decay is (0, π/(2α)) ∩ (0, π); for α > 1 it reaches a little below the axis,
     # since x < 1, and the best ray lies lower.
     phi = jnp.where(a > 1, jnp.pi / (4 * a * a), jnp.minimum(jnp.pi / (4 * a), jnp.pi / 2))
     last = jnp.log(rule.tolerance / jnp.cos(a * phi)) / a - rule.shift
     h = (last + rule.depth) / (rule.ray - 1)
-    tau = h * _nodes(np.arange(rule.ray), alpha) - rule.depth
+    tau = h * nodes_like(np.arange(rule.ray), alpha) - rule.depth
     y = rule.shift + tau - jnp.exp(-tau)
     dy = h * (1 + jnp.exp(-tau))
     modulus = jnp.exp(alpha * y)  # |u^α|
@@ -103,9 +105,9 @@ def ray_part(x: Array, alpha: Array, kind: Kind) -> Array:
 
     if kind == "density":
         nodes = (weight * jnp.exp(y), r_cos, r_sin, phi - phase)
-        return _sum_nodes(wave, x, alpha, *nodes) / jnp.pi
+        return sum_nodes(wave, x, alpha, *nodes) / jnp.pi
     nodes = (weight, r_cos, r_sin, -phase - jnp.pi / 2)
-    total = _sum_nodes(wave, x, alpha, *nodes) + jnp.sum(weight * jnp.sin(phase), axis=0)
+    total = sum_nodes(wave, x, alpha, *nodes) + jnp.sum(weight * jnp.sin(phase), axis=0)
     return 0.5 - total / jnp.pi
 
 
@@ -137,20 +139,22 @@ def _turning_point(log_x: Array, alpha: Array, tolerance: float) -> tuple[Array,
 
 def tail_part(log_x: Array, alpha: Array, kind: Kind) -> Array:
     """π x^(1+α) f(x), or π x^α P(Z > x), for x ≥ 1."""
-    rule = _rule(log_x.dtype)
+    rule = rule_for(log_x.dtype)
     fixed = jax.lax.stop_gradient((log_x, alpha))
     v_end, length, keep = _turning_point(*fixed, rule.tolerance)
-    _, s = cos_sin_half_pi(alpha)
-    axis = s * _axis_piece(log_x, alpha, v_end, kind)
+    c, s = cos_sin_half_pi(alpha)
+    axis = s * axis_piece(log_x, alpha, (c, s), v_end, kind)
     return axis + jnp.where(keep, _turned_piece(log_x, alpha, v_end, length, keep, kind), 0.0)
 
 
-def _axis_piece(log_x: Array, alpha: Array, v_end: Array, kind: Kind) -> Array:
-    """∫ exp(-v - C (v/x)^α) v^α sinc(S (v/x)^α) dv (or dv/v) from 0 to v_end."""
-    c, s = cos_sin_half_pi(alpha)
-    t, w = _legendre(_rule(log_x.dtype).axis)
+def axis_piece(
+    log_x: Array, alpha: Array, direction: tuple[Array, Array], v_end: Array, kind: Kind
+) -> Array:
+    """∫ exp(-v - C (v/x)^α) v^α sinc(S (v/x)^α) dv (or dv/v) from 0 to v_end; C, S: `direction`."""
+    c, s = direction
+    t, w = legendre(rule_for(log_x.dtype).axis)
     power = _POWER / jnp.minimum(jax.lax.stop_gradient(alpha), 1.0)
-    log_t = power * _nodes(np.log(t), alpha)
+    log_t = power * nodes_like(np.log(t), alpha)
     end_alpha, shrink = jnp.exp(alpha * jnp.log(v_end)), jnp.exp(-alpha * log_x)
 
     def term(t_power: Array, t_alpha: Array, w: Array) -> Array:
@@ -160,15 +164,15 @@ def _axis_piece(log_x: Array, alpha: Array, v_end: Array, kind: Kind) -> Array:
         value = v_alpha * jnp.exp(-v - c * scaled) * _sinc(s * scaled) * w
         return value * v if kind == "density" else value
 
-    weight = _nodes(w / t, alpha) * power  # dv / v
-    return _sum_nodes(term, log_x, alpha, jnp.exp(log_t), jnp.exp(alpha * log_t), weight)
+    weight = nodes_like(w / t, alpha) * power  # dv / v
+    return sum_nodes(term, log_x, alpha, jnp.exp(log_t), jnp.exp(alpha * log_t), weight)
 
 
 def _turned_piece(
     log_x: Array, alpha: Array, v_end: Array, length: Array, keep: Array, kind: Kind
 ) -> Array:
     """The integral from i v_end outwards, at an angle ψ above the horizontal, times x^α."""
-    t, w = _legendre(_rule(log_x.dtype).turn)
+    t, w = legendre(rule_for(log_x.dtype).turn)
     psi = (2 - jax.lax.stop_gradient(alpha)) / 2
     cos_psi, sin_psi = jnp.cos(psi), jnp.sin(psi)
 
@@ -184,7 +188,7 @@ def _turned_piece(
         return w * jnp.exp(jnp.where(keep, exponent, 0.0)) * jnp.cos(angle)
 
     scalar = jnp.zeros((), log_x.dtype)
-    return length * _sum_nodes(term, log_x, alpha, _nodes(t, scalar), _nodes(w, scalar))
+    return length * sum_nodes(term, log_x, alpha, nodes_like(t, scalar), nodes_like(w, scalar))
 
 
 def split(x: Array) -> tuple[Array, Array, Array]:

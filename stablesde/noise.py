@@ -39,8 +39,14 @@ class StableNoise(eqx.Module):
     dim: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def columns(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
-        """Independent copies of X, one for each particle in `index`, as columns (dim, n).
+    def columns(
+        self,
+        stream: Words,
+        index: UInt32[Array, " n"],
+        scale: float | Float[Array, ""],
+        dtype: jnp.dtype,
+    ) -> Float[Array, "dim n"]:
+        """`scale` (≥ 0) times copies of X, one for each particle in `index`, as columns (dim, n).
 
         Particles stand on the last axis: it is long, and XLA vectorises only the last one.
         """
@@ -111,7 +117,7 @@ def _columns(
     dtype: jnp.dtype,
 ) -> Float[Array, "dim n"]:
     # Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.
-    return scale * noise.columns(stream, index, dtype)
+    return noise.columns(stream, index, scale, dtype)
 
 
 def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt32[Array, " n"]:
@@ -148,8 +154,14 @@ class OneFactorStable(StableNoise):
     def __check_init__(self) -> None:
         _check(self.alpha, self.dim)
 
-    def columns(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
-        z = symmetric_from_words(_slots(stream, index, 0, 1), self.alpha, dtype)
+    def columns(
+        self,
+        stream: Words,
+        index: UInt32[Array, " n"],
+        scale: float | Float[Array, ""],
+        dtype: jnp.dtype,
+    ) -> Float[Array, "dim n"]:
+        z = symmetric_from_words(_slots(stream, index, 0, 1), self.alpha, dtype, scale)
         return jnp.broadcast_to(z, (self.dim, index.shape[0]))
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
@@ -171,8 +183,15 @@ class IndependentStable(StableNoise):
     def __check_init__(self) -> None:
         _check(self.alpha, self.dim)
 
-    def columns(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
-        return symmetric_from_words(_slots(stream, index, 0, self.dim), self.alpha, dtype)
+    def columns(
+        self,
+        stream: Words,
+        index: UInt32[Array, " n"],
+        scale: float | Float[Array, ""],
+        dtype: jnp.dtype,
+    ) -> Float[Array, "dim n"]:
+        words = _slots(stream, index, 0, self.dim)
+        return symmetric_from_words(words, self.alpha, dtype, scale)
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
         return _complex(jnp.exp(-jnp.sum(jnp.abs(u) ** self.alpha, -1)))
@@ -196,12 +215,18 @@ class IsotropicStable(StableNoise):
     def __check_init__(self) -> None:
         _check(self.alpha, self.dim)
 
-    def columns(self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype) -> Array:
+    def columns(
+        self,
+        stream: Words,
+        index: UInt32[Array, " n"],
+        scale: float | Float[Array, ""],
+        dtype: jnp.dtype,
+    ) -> Float[Array, "dim n"]:
         half = self.alpha / 2
         log_a = log_positive_from_words(_slots(stream, index, 0, 1), half, dtype)
         # sqrt(2A) N(0, 1) = sqrt(A) N(0, 2), and N(0, 2) is the stable law of index 2.
-        gaussian = symmetric_from_words(_slots(stream, index, 1, self.dim), 2, dtype)
-        return jnp.exp(log_a / 2) * gaussian
+        words = _slots(stream, index, 1, self.dim)
+        return symmetric_from_words(words, 2, dtype, scale * jnp.exp(log_a / 2))
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
         return _complex(jnp.exp(-(jnp.sum(u * u, -1) ** (self.alpha / 2))))

@@ -45,7 +45,7 @@ class Driver(eqx.Module):
         """σ (L_{(step+1) dt} - L_{step dt}) of the particles `index`."""
         words = fold(self.stream, step, STREAM_NOISE)
         scale = self.sigma * self.noise.increment_scale(dt, self.dtype)
-        return scale * self.noise.columns(words, index, self.dtype)
+        return self.noise.columns(words, index, scale, self.dtype)
 
     def initial(self, init: InitialLaw, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
         """Initial values of the particles `index`, see `simulate` for the forms of `init`."""
@@ -60,7 +60,7 @@ class Driver(eqx.Module):
             slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
             bits = threefry2x32(words, (jnp.broadcast_to(index, shape), slot))
             scale = jnp.asarray(1.0 if init is None else init, self.dtype) * math.sqrt(0.5)
-            return scale * symmetric_from_words(bits, 2, self.dtype)
+            return symmetric_from_words(bits, 2, self.dtype, scale)
         values = jnp.asarray(init, self.dtype)
         return jnp.broadcast_to(values[:, None], shape) if values.ndim == 1 else values.T
 

@@ -52,26 +52,35 @@ def _angle(word: UInt32[Array, "..."], extra: UInt32[Array, "..."], dtype):  # t
 
 
 def _draw(words: Words, dtype):  # type: ignore[no-untyped-def]
-    """(u, v, E, sign) of the symmetric sampler from one pair of random words."""
+    """(u, v, E) of the symmetric sampler from one pair of random words; the sign is left over."""
     a, b = words
     u, v = _angle(a, mix(b), dtype)
-    e = el.exponential(b, 30, mix(a), dtype)
-    sign = jnp.where((b >> jnp.uint32(31)) == 0, 1.0, -1.0).astype(dtype)
-    return u, v, e, sign
+    return u, v, el.exponential(b, 30, mix(a), dtype)
 
 
 def _safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.exp(jnp.minimum(x, np.log(float(jnp.finfo(x.dtype).max)) - 1e-3))
 
 
-def symmetric_from_words(words: Words, alpha: AlphaLike, dtype: jnp.dtype) -> Float[Array, "..."]:
-    """Symmetric α-stable numbers, E exp(iωZ) = exp(-|ω|^α), from pairs of random words."""
-    u, v, e, sign = _draw(words, dtype)
+def symmetric_from_words(
+    words: Words,
+    alpha: AlphaLike,
+    dtype: jnp.dtype,
+    scale: float | Float[Array, "..."] = 1.0,
+) -> Float[Array, "..."]:
+    """`scale` (≥ 0) times symmetric α-stable numbers, E exp(iωZ) = exp(-|ω|^α)."""
+    u, v, e = _draw(words, dtype)
+    scale = jnp.asarray(scale, dtype)
+    return el.with_sign(scale * _modulus(u, v, e, alpha), words[1])
+
+
+def _modulus(u: Array, v: Array, e: Array, alpha: AlphaLike) -> Float[Array, "..."]:
+    """|Z| from the angle πu/2 = π/2 - πv/2 and the exponential."""
     if isinstance(alpha, (int, float)) and alpha == 2:
-        return sign * 2 * el.sin_quarter(u) * jnp.sqrt(e)
+        return 2 * el.sin_quarter(u) * jnp.sqrt(e)
     if isinstance(alpha, (int, float)) and alpha == 1:
-        return sign * el.sin_quarter(u) / el.sin_quarter(v)
-    alpha = jnp.asarray(alpha, dtype)
+        return el.sin_quarter(u) / el.sin_quarter(v)
+    alpha = jnp.asarray(alpha, u.dtype)
     # With U = πu/2 the angle's modulus: sin(αU), cos U and cos((1-α)U), the argument of each sine
     # measured in quarter turns from the nearer zero.
     sin_alpha_u = el.sin_quarter(jnp.where(alpha * u <= 1, alpha * u, (2 - alpha) + alpha * v))
@@ -80,7 +89,7 @@ def symmetric_from_words(words: Words, alpha: AlphaLike, dtype: jnp.dtype) -> Fl
         jnp.where(alpha > 1, (2 - alpha) + (alpha - 1) * v, alpha + (1 - alpha) * v)
     )
     log_scale = (1 - alpha) * el.log(cos_rest / e) - el.log(cos_u)
-    return sign * sin_alpha_u * _safe_exp(log_scale / alpha)
+    return sin_alpha_u * _safe_exp(log_scale / alpha)
 
 
 def log_positive_from_words(words: Words, alpha: AlphaLike, dtype: jnp.dtype) -> Float[Array, "..."]:

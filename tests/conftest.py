@@ -1,0 +1,26 @@
+"""Fixtures shared by the tests. Every random number comes from a fixed key."""
+
+import jax
+import numpy as np
+import pytest
+
+import stablesde as ssd
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    """Both precisions; float64 is switched on for the test only."""
+    with jax.enable_x64(request.param == "float64"):
+        yield jax.numpy.dtype(request.param)
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(20231106)
+
+
+@pytest.fixture
+def network():
+    """A small tanh network for which Assumption 1 holds."""
+    rng = np.random.default_rng(1)
+    return ssd.NetworkModel("tanh", "logistic", rng.normal(size=(8, 2)) * 0.7, np.arange(8) % 2)

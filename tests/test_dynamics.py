@@ -1,0 +1,249 @@
+"""Simulation: against a plain NumPy Euler loop, exact laws, couplings and layouts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import stablesde as ssd
+from stablesde.dynamics import coupled_limit, coupled_steps
+
+
+def plain_euler(model, noise, key, theta, steps, dt, sigma):
+    """The scheme of eq. (2), written out."""
+    statistic, drift = jax.vmap(model.statistic), jax.vmap(model.drift, in_axes=(0, None))
+    for k in range(steps):
+        jump = noise.increment(key, k, dt, theta.shape[0], dtype=theta.dtype)
+        theta = theta + dt * drift(theta, statistic(theta).mean(0)) + sigma * jump
+    return theta
+
+
+@pytest.mark.parametrize("kind", ["I", "II", "III"])
+def test_simulate_is_the_euler_scheme(kind, network, key):
+    with jax.enable_x64(True):
+        noise = ssd.stable_noise(kind, 1.5, 2)
+        run = ssd.simulate(network, noise, key, num_particles=50, t1=0.5, num_steps=20, sigma=0.3)
+        expected = plain_euler(network, noise, key, run.initial, 20, 0.5 / 20, 0.3)
+        np.testing.assert_allclose(run.final, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_saved_times_and_parts(network, key):
+    noise = ssd.OneFactorStable(1.5, 2)
+    settings = dict(num_particles=10, t1=2.0, num_steps=12)
+    run = ssd.simulate(network, noise, key, save_every=3, **settings)
+    np.testing.assert_allclose(run.times, [0, 0.5, 1, 1.5, 2])
+    assert run.theta.shape == (5, 10, 2)
+    np.testing.assert_array_equal(run.theta[0], run.initial)
+    end = ssd.simulate(network, noise, key, **settings)
+    np.testing.assert_array_equal(end.theta, run.theta[-1:])
+    constants = network.assumption_constants()
+    way = np.linalg.norm(run.displacement, axis=-1).max(1)
+    assert np.all(way <= constants.drift_bound * np.asarray(run.times) + 1e-6)
+
+
+def test_a_larger_system_contains_the_noise_of_a_smaller(network, key):
+    noise = ssd.IndependentStable(1.5, 2)
+    small = ssd.simulate(network, noise, key, num_particles=10, t1=1.0, num_steps=4)
+    large = ssd.simulate(network, noise, key, num_particles=1000, t1=1.0, num_steps=4)
+    np.testing.assert_array_equal(small.initial, large.initial[:10])
+    np.testing.assert_array_equal(small.levy, large.levy[:, :10])
+    assert np.any(small.displacement != large.displacement[:, :10])
+
+
+def test_blocks_change_nothing_but_rounding(network, key):
+    noise = ssd.IsotropicStable(1.3, 2)
+    settings = dict(num_particles=960, t1=1.0, num_steps=8)
+    whole = ssd.simulate(network, noise, key, **settings)
+    for block in (96, 320, 960):
+        blocked = ssd.simulate(network, noise, key, block_size=block, **settings)
+        np.testing.assert_array_equal(whole.levy, blocked.levy)
+        np.testing.assert_allclose(whole.displacement, blocked.displacement, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["I", "II", "III"])
+@pytest.mark.parametrize("alpha", [1.2, 1.8])
+def test_ornstein_uhlenbeck_law(kind, alpha, key):
+    """Without mean field, Euler's θ_K is a sum of independent stable numbers: its law is exact.
+
+    θ_K = r^K θ_0 + Σ r^(K-1-k) σ η^(1/α) X_k with r = 1 - rate η. 5.5 standard errors.
+    """
+    n, steps, t1, sigma, rate = 300_000, 10, 1.0, 0.7, 1.5
+    noise = ssd.stable_noise(kind, alpha, 2)
+    model = ssd.MeanReversion(2, rate=rate, coupling=0.0)
+    run = ssd.simulate(
+        model, noise, key, num_particles=n, t1=t1, num_steps=steps, sigma=sigma, init=0.5
+    )
+    theta = np.asarray(run.final, float)
+    r = 1 - rate * t1 / steps
+    scale = sigma * (t1 / steps * np.sum(r ** (alpha * np.arange(steps)))) ** (1 / alpha)
+    for u in (np.array([0.5, 0.2]), np.array([1.0, -2.0])):
+        law = float(noise.characteristic_function(jnp.asarray(u * scale)).real)
+        law *= np.exp(-0.5 * (0.5 * r**steps) ** 2 * u @ u)
+        assert abs(np.cos(theta @ u).mean() - law) < 5.5 / np.sqrt(n)
+        assert abs(np.sin(theta @ u).mean()) < 5.5 / np.sqrt(n)
+
+
+def test_law_flow_against_an_exact_mean(key):
+    """Linear drift: E θ_t solves m' = -rate (1 - coupling) m, whatever the noise."""
+    model = ssd.MeanReversion(1, rate=1.0, coupling=0.5)
+    flow = ssd.law_flow(
+        model, ssd.OneFactorStable(2.0, 1), key, t1=1.0, num_steps=64, num_particles=200_000,
+        sigma=0.5, init=jnp.array([2.0]),
+    )  # fmt: skip
+    exact = 2.0 * (1 - 0.5 / 64) ** np.arange(65)
+    error = np.abs(np.asarray(flow.m)[:, 0] - exact)
+    # A particle's mean carries the noise of the whole path: at most √2 times the spread's.
+    assert np.all(error <= 5.5 * np.sqrt(2) * np.asarray(flow.standard_error)[:, 0] + 1e-5)
+
+
+def test_law_flow_is_independent_of_the_particles(network, key):
+    """Same key: no initial value or increment of the law flow is one of the simulation's."""
+    noise = ssd.OneFactorStable(1.5, 2)
+    flow = ssd.law_flow(network, noise, key, t1=1.0, num_steps=4, num_particles=1000)
+    run = ssd.simulate(network, noise, key, num_particles=1000, t1=1.0, num_steps=4)
+    start = jax.vmap(network.statistic)(run.initial).mean(0)
+    assert np.all(np.asarray(flow.m[0]) != np.asarray(start))
+
+
+def test_limit_copies_share_noise_and_ignore_each_other(network, key):
+    noise = ssd.IsotropicStable(1.5, 2)
+    flow = ssd.law_flow(network, noise, key, t1=1.0, num_steps=8, num_particles=50_000)
+    many = ssd.simulate_limit(network, noise, key, flow, num_particles=1000)
+    few = ssd.simulate_limit(network, noise, key, flow, num_particles=10)
+    np.testing.assert_allclose(few.final, many.final[:10], rtol=1e-6)
+    system = ssd.simulate(network, noise, key, num_particles=1000, t1=1.0, num_steps=8)
+    np.testing.assert_array_equal(system.levy, many.levy)
+    gap = np.linalg.norm(system.displacement - many.displacement, axis=-1).max()
+    assert 0 < gap < 0.05
+
+
+def test_coupled_steps_agree_with_separate_simulations(key):
+    """Coarse schemes read L at their own times: the sums of the fine increments inside a step."""
+    with jax.enable_x64(True):
+        model, noise = ssd.MeanReversion(2), ssd.IsotropicStable(1.5, 2)
+        one = jax.random.fold_in(key, 5)
+        errors = coupled_steps(
+            model, noise, one[None], widths=(7, 20), num_steps=(4, 16), fine_steps=64, t1=1.0
+        )
+        assert errors.sup.shape == (1, 2, 2)
+        settings = dict(num_particles=20, t1=1.0, num_steps=64, save_every=4)
+        fine = ssd.simulate(model, noise, one, **settings)
+        levy = np.asarray(fine.levy)[::4]
+        theta = np.asarray(fine.initial)
+        gaps = np.zeros(20)
+        for k in range(4):
+            gaps = np.maximum(gaps, np.linalg.norm(theta - np.asarray(fine.theta)[4 * k], axis=1))
+            velocity = -(theta - 0.5 * theta.mean(0))
+            theta = theta + 0.25 * velocity + levy[k + 1] - levy[k]
+        gaps = np.maximum(gaps, np.linalg.norm(theta - np.asarray(fine.final), axis=1))
+        np.testing.assert_allclose(errors.sup[0, 1, 0], gaps.max(), rtol=1e-9)
+        np.testing.assert_allclose(errors.mean[0, 1, 0], gaps.mean(), rtol=1e-9)
+
+
+def test_coupled_limit_agrees_with_separate_simulations(network, key):
+    noise = ssd.OneFactorStable(1.5, 2)
+    flow = ssd.law_flow(network, noise, key, t1=1.0, num_steps=8, num_particles=20_000)
+    keys = jax.random.split(key, 3)
+    errors = coupled_limit(network, noise, keys, flow, widths=(10, 40))
+    for r in range(3):
+        system = ssd.simulate(
+            network, noise, keys[r], num_particles=40, t1=1.0, num_steps=8, save_every=1
+        )
+        limit = ssd.simulate_limit(network, noise, keys[r], flow, num_particles=40, save_every=1)
+        gap = np.linalg.norm(system.displacement - limit.displacement, axis=-1).max(0)
+        np.testing.assert_allclose(errors.sup[r, 1], gap.max(), rtol=1e-4)
+        np.testing.assert_allclose(errors.mean[r, 1], gap.mean(), rtol=1e-4)
+
+
+def test_float32_errors_equal_float64_errors(network, key):
+    """The split θ = θ₀ + σL + D: every point of the error curves within 5 %."""
+    curves = {}
+    for name in ("float32", "float64"):
+        with jax.enable_x64(name == "float64"):
+            model = ssd.NetworkModel("tanh", "logistic", np.asarray(network.x), np.arange(8) % 2)
+            errors = coupled_steps(
+                model, ssd.OneFactorStable(1.2, 2), jax.random.split(key, 4), widths=(10, 300),
+                num_steps=(8, 32, 128), fine_steps=1024, t1=1.0, dtype=jnp.dtype(name),
+            )  # fmt: skip
+            assert errors.sup.dtype == name
+            curves[name] = np.asarray(errors.sup)
+    np.testing.assert_allclose(curves["float32"], curves["float64"], rtol=0.05)
+
+
+def test_initial_laws(network, key):
+    noise = ssd.OneFactorStable(1.5, 2)
+
+    def start(init):
+        return np.asarray(
+            ssd.simulate(network, noise, key, num_particles=5, t1=1.0, num_steps=1, init=init).initial
+        )
+
+    np.testing.assert_allclose(start(3.0), 3 * start(None), rtol=1e-6)
+    np.testing.assert_array_equal(start(np.array([1.0, 2.0])), np.tile([1.0, 2.0], (5, 1)))
+    given = np.arange(10.0).reshape(5, 2)
+    np.testing.assert_array_equal(start(given), given)
+    uniform = start(lambda k: jax.random.uniform(k, (2,)))
+    assert uniform.shape == (5, 2)
+    assert len(np.unique(uniform)) == 10
+
+
+def test_gradient_through_a_simulation(network, key):
+    with jax.enable_x64(True):
+        noise = ssd.OneFactorStable(1.5, 2)
+
+        def loss(sigma):
+            run = ssd.simulate(
+                network, noise, key, num_particles=20, t1=1.0, num_steps=10, sigma=sigma
+            )
+            return jnp.mean(jnp.tanh(run.final))
+
+        h = 1e-6
+        difference = (loss(0.5 + h) - loss(0.5 - h)) / (2 * h)
+        np.testing.assert_allclose(jax.grad(loss)(0.5), difference, rtol=1e-5)
+
+
+def test_no_recompilation_for_new_values(network, key):
+    from stablesde.dynamics import _simulate
+
+    noise = ssd.OneFactorStable(1.5, 2)
+    run = lambda k, s, t: ssd.simulate(  # noqa: E731
+        network, noise, k, num_particles=11, t1=t, num_steps=3, sigma=s
+    )
+    run(key, 1.0, 1.0)
+    with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+        traced = []
+        original = _simulate.mean_statistic
+        patch.setattr(
+            _simulate, "mean_statistic", lambda *a: (traced.append(1), original(*a))[1]
+        )
+        run(jax.random.key(3), 0.5, 2.0)
+    assert not traced
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(num_particles=0), "num_particles must be a positive integer"),
+        (dict(num_steps=0), "num_steps"),
+        (dict(num_steps=2.5), "num_steps"),
+        (dict(sigma=-1.0), "sigma must be finite and not negative"),
+        (dict(sigma=float("nan")), "sigma"),
+        (dict(t1=0.0), "t1"),
+        (dict(t1=float("inf")), "t1"),
+        (dict(save_every=3), "must divide"),
+        (dict(block_size=3), "must divide"),
+        (dict(init=np.zeros(3)), "init has shape"),
+        (dict(init=np.full(2, np.nan)), "init must be finite"),
+    ],
+)
+def test_bad_input(change, message, network, key):
+    settings = dict(num_particles=10, t1=1.0, num_steps=10) | change
+    with pytest.raises(ValueError, match=message):
+        ssd.simulate(network, ssd.OneFactorStable(1.5, 2), key, **settings)
+
+
+def test_mismatched_dimension(network, key):
+    with pytest.raises(ValueError, match=r"dim=3.*dim=2"):
+        ssd.simulate(
+            network, ssd.OneFactorStable(1.5, 3), key, num_particles=10, t1=1.0, num_steps=10
+        )

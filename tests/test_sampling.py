@@ -1,0 +1,127 @@
+"""The scalar sampler: its law, its tail in float32, its special cases and gradients.
+
+Statistical tests compare with exact values at 5.5 standard errors or more: false-alarm
+probability below 1e-7 for each number compared, below 1e-6 for each test.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from jax.extend.random import threefry2x32_p
+
+import stablesde as ssd
+from stablesde.noise import scalar_tail_constant
+from stablesde.stable import _bits, _elementary
+
+ALPHAS = [0.5, 0.9, 1.0, 1.001, 1.2, 1.5, 1.9, 1.999, 2.0]
+SIGMAS = 5.5
+
+
+def test_threefry_is_jaxs():
+    k0, k1 = jnp.uint32(3), jnp.uint32(0xDEADBEEF)
+    x = jnp.arange(100, dtype=jnp.uint32)
+    ours = _bits.threefry2x32((k0, k1), (x, x + 7))
+    theirs = threefry2x32_p.bind(jnp.full(100, k0), jnp.full(100, k1), x, x + 7)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_characteristic_function(alpha, key, dtype):
+    n = 400_000
+    z = np.asarray(ssd.stable.sample(key, alpha, shape=(n,)), float)
+    assert np.isfinite(z).all()
+    for u in (0.1, 0.5, 1.0, 3.0):
+        # |cos| ≤ 1, so the standard error is at most 1/√n whatever the tail.
+        assert abs(np.cos(u * z).mean() - np.exp(-(u**alpha))) < SIGMAS / np.sqrt(n)
+        assert abs(np.sin(u * z).mean()) < SIGMAS / np.sqrt(n)
+
+
+@pytest.mark.parametrize(("alpha", "law"), [(1.0, scipy.stats.cauchy()), (2.0, scipy.stats.norm(scale=2**0.5))])
+def test_special_cases_are_exact(alpha, law, key, dtype):
+    z = np.asarray(ssd.stable.sample(key, alpha, shape=(200_000,)), float)
+    assert scipy.stats.kstest(z, law.cdf).pvalue > 1e-7
+    traced = jax.jit(lambda a: ssd.stable.sample(key, a, shape=(1000,)))(alpha)
+    # The general formula at the special index; powers in log space cost a few units in the last
+    # place in the far tail.
+    np.testing.assert_allclose(traced, z[:1000], rtol=200 * float(jnp.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("alpha", [1.2, 1.9])
+@pytest.mark.slow
+def test_float32_tail_far_beyond_the_uniform_grid(alpha):
+    """Exceedances of the true 1e-7 quantile among 2e8 draws: Poisson with mean 20.
+
+    A sampler on the 2^-24 grid of a float32 uniform finds none or far too few. A count outside
+    [3, 48] has probability below 1e-6.
+    """
+    # Exact to first order; the next term is below 2e-4 of it here.
+    threshold = (scalar_tail_constant(alpha) / 1e-7) ** (1 / alpha)
+
+    @jax.jit
+    def count(key):
+        z = ssd.stable.sample(key, alpha, shape=(10_000_000,), dtype=jnp.float32)
+        return jnp.sum(jnp.abs(z) > threshold), jnp.sum(~jnp.isfinite(z)), jnp.max(jnp.abs(z))
+
+    counts, bad, largest = zip(*[count(jax.random.key(i)) for i in range(20)], strict=True)
+    assert sum(map(int, bad)) == 0
+    assert 3 <= sum(map(int, counts)) <= 48
+    # The largest of N: P(max < (c N / 30)^(1/α)) = exp(-30).
+    assert max(map(float, largest)) > (scalar_tail_constant(alpha) * 2e8 / 30) ** (1 / alpha)
+
+
+def test_words_at_their_ends_give_finite_numbers(dtype):
+    """All corners of the two random words, where the usual formula returns inf or NaN."""
+    ends = np.array([0, 1, 2, 2**30, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1], np.uint32)
+    a, b = (jnp.asarray(w.ravel()) for w in np.meshgrid(ends, ends))
+    for alpha in (*ALPHAS, 0.1):
+        z = ssd.stable._sampling.symmetric_from_words((a, b), jnp.asarray(alpha), dtype)
+        assert np.isfinite(z).all()
+        assert not np.any(np.asarray(z) == 0)
+
+
+def test_precisions_share_the_noise(key):
+    with jax.enable_x64(True):
+        single = ssd.stable.sample(key, 1.5, shape=(100_000,), dtype=jnp.float32)
+        double = ssd.stable.sample(key, 1.5, shape=(100_000,), dtype=jnp.float64)
+        np.testing.assert_allclose(single, double, rtol=5e-6)
+
+
+def test_prefix_property(key):
+    small = ssd.stable.sample(key, 1.5, shape=(1000,))
+    np.testing.assert_array_equal(small, ssd.stable.sample(key, 1.5, shape=(12_345,))[:1000])
+
+
+def test_gradient_in_alpha_is_pathwise(key):
+    with jax.enable_x64(True):
+        for alpha in (0.7, 1.0, 1.3, 1.9):
+            f = lambda a: ssd.stable.sample(key, a, shape=(50,))  # noqa: E731
+            slope = jax.jacfwd(f)(alpha)
+            h = 1e-6
+            difference = (f(jnp.asarray(alpha + h)) - f(jnp.asarray(alpha - h))) / (2 * h)
+            np.testing.assert_allclose(slope, difference, rtol=1e-5, atol=1e-7)
+
+
+def test_elementary_functions():
+    x = jnp.asarray(np.concatenate([10.0 ** np.linspace(-30, 30, 20001), [1.0]]), jnp.float32)
+    np.testing.assert_allclose(_elementary.log(x), np.log(np.asarray(x, float)), rtol=3e-7)
+    t = jnp.linspace(1e-6, 1, 10001, dtype=jnp.float32)
+    exact = np.sin(np.pi / 2 * np.asarray(t, float))
+    np.testing.assert_allclose(_elementary.sin_quarter(t), exact, rtol=3e-7)
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, 2.5, float("nan"), float("inf")])
+def test_bad_alpha(alpha, key):
+    with pytest.raises(ValueError, match="alpha must lie in"):
+        ssd.stable.sample(key, alpha)
+
+
+def test_bad_arguments(key):
+    with pytest.raises(ValueError, match="beta"):
+        ssd.stable.sample(key, 1.5, 0.5)
+    with pytest.raises(ValueError, match="dtype"):
+        ssd.stable.sample(key, 1.5, dtype=jnp.int32)
+    with pytest.raises(ValueError, match="several calls"):
+        ssd.stable.sample(key, 1.5, shape=(2**16, 2**16))

@@ -1,0 +1,81 @@
+"""Pruning against brute force in NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import stablesde as ssd
+
+THETA = np.random.default_rng(0).standard_t(1.3, size=(37, 4))
+
+
+def brute_force_keep(theta, count):
+    order = np.argsort(np.linalg.norm(theta, axis=1))
+    kept = theta.copy()
+    kept[order[: len(theta) - count]] = 0
+    return kept
+
+
+@pytest.mark.parametrize("kappa", [0.05, 0.1, 1 / 3, 0.5, 1.0])
+def test_prune_and_error(kappa, dtype):
+    kept = brute_force_keep(THETA, int(np.ceil(kappa * 37 - 1e-9)))
+    theta = jnp.asarray(THETA, dtype)
+    np.testing.assert_allclose(ssd.prune(theta, kappa), kept.astype(dtype))
+    error = np.linalg.norm(kept - THETA) / np.linalg.norm(THETA)
+    np.testing.assert_allclose(ssd.compression_error(theta, kappa), error, rtol=1e-5, atol=1e-7)
+
+
+def test_many_kappas_from_one_sort_and_under_transformations():
+    kappas = jnp.array([0.1, 0.5, 0.9])
+    each = [ssd.compression_error(THETA, float(k)) for k in kappas]
+    np.testing.assert_allclose(ssd.compression_error(THETA, kappas), each)
+    batch = jnp.stack([THETA, 2 * THETA])
+    mapped = jax.jit(jax.vmap(ssd.compression_error, in_axes=(0, None)))(batch, kappas)
+    np.testing.assert_allclose(mapped[0], mapped[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("squared", [True, False])
+@pytest.mark.parametrize("error", [0.0, 0.01, 0.1, 0.5])
+def test_pruning_ratio(error, squared):
+    squares = np.sort(np.sum(THETA**2, 1))
+    share = np.cumsum(squares) / squares.sum()
+    allowed = np.sum((share if squared else np.sqrt(share)) <= error)
+    with jax.enable_x64(True):
+        ratio = ssd.pruning_ratio(jnp.asarray(THETA), error, squared)
+        np.testing.assert_allclose(ratio, allowed / 37)
+        mask = np.asarray(ssd.prunable(jnp.asarray(THETA), error, squared))
+    assert mask.sum() == allowed
+    norms = np.linalg.norm(THETA, axis=1)
+    if 0 < allowed:
+        assert norms[mask].max() <= norms[~mask].min()
+
+
+def test_huge_entries_do_not_overflow():
+    theta = jnp.asarray(THETA * 1e30, jnp.float32)
+    np.testing.assert_allclose(
+        ssd.compression_error(theta, 0.3), ssd.compression_error(THETA, 0.3), rtol=1e-5
+    )
+    assert float(ssd.pruning_ratio(theta)) == pytest.approx(float(ssd.pruning_ratio(THETA)))
+
+
+def test_zero_theta():
+    assert float(ssd.compression_error(jnp.zeros((5, 2)), 0.2)) == 0
+    assert float(ssd.pruning_ratio(jnp.zeros((5, 2)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ssd.prune(THETA, 0.0), "kappa"),
+        (lambda: ssd.prune(THETA, 1.5), "kappa"),
+        (lambda: ssd.prune(THETA[0], 0.5), "shape"),
+        (lambda: ssd.compression_error(THETA, -0.1), "kappa"),
+        (lambda: ssd.compression_error(np.full((3, 2), np.nan), 0.5), "finite"),
+        (lambda: ssd.pruning_ratio(THETA, 1.0), "error"),
+        (lambda: ssd.pruning_ratio(np.zeros((0, 2))), "shape"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,86 @@
+"""Data sets: shapes, normalisation, where files are looked for, and clear failures."""
+
+import numpy as np
+import pytest
+
+from stablesde.datasets import Dataset, _files, load, teacher
+
+
+def available(name):
+    """The data directory, or a skip with the reason."""
+    file = _files.ARCHIVES[name][0]
+    for folder in _files.search_path(None):
+        if (folder / file).is_file():
+            return folder
+    pytest.skip(f"{file} is neither in $STABLESDE_DATA nor in ../shared/data")
+
+
+def test_ecg5000():
+    data = load("ecg5000", available("ecg5000"))
+    assert data.x_train.shape == (500, 140)
+    assert data.x_test.shape == (4500, 140)
+    assert data.x_train.dtype == np.float32
+    assert np.bincount(data.y_train).tolist() == [292, 208]
+    five = load("ecg5000", classes=5)
+    assert np.bincount(five.y_train).tolist() == [292, 177, 10, 19, 2]
+    with pytest.raises(ValueError, match="classes must be 2 or 5"):
+        load("ecg5000", classes=3)
+
+
+def test_mnist():
+    data = load("mnist", available("mnist"))
+    assert data.x_train.shape == (60000, 784)
+    assert abs(data.x_train.mean()) < 1e-3
+    assert abs(data.x_train.std() - 1) < 1e-3
+
+
+def test_cifar():
+    data = load("cifar10", available("cifar10"))
+    assert data.x_train.shape == (10000, 3072)
+    assert data.num_classes == 10
+
+
+def test_embedded_sets_need_no_file(monkeypatch, tmp_path):
+    monkeypatch.setenv("STABLESDE_DATA", str(tmp_path))
+    digits = load("digits")
+    assert digits.x_train.shape == (1200, 64)
+    assert digits.x_train.max() == 1
+    small = load("teacher")
+    assert np.linalg.norm(small.x_train, axis=1).max() <= 1
+    assert np.bincount(small.y_train).tolist() == [32, 32]
+    np.testing.assert_array_equal(teacher(seed=4).x_train, teacher(seed=4).x_train)
+    assert np.any(teacher(seed=4).x_train != teacher(seed=5).x_train)
+
+
+def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "ecg5000.npz").write_bytes(b"not an archive")
+    with pytest.raises(ValueError, match="damaged"):
+        load("ecg5000", tmp_path)
+    monkeypatch.setenv("STABLESDE_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match="damaged"):
+        load("ecg5000")
+
+
+def test_missing_files(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"mnist\.npz does not exist"):
+        load("mnist", tmp_path)
+
+    def offline(url, known_hash):
+        raise OSError("no network")
+
+    monkeypatch.setattr(_files, "_fetch", offline)
+    monkeypatch.setattr(_files, "search_path", lambda root: iter([tmp_path]))
+    with pytest.raises(FileNotFoundError, match="set STABLESDE_DATA"):
+        load("mnist")
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="known are ecg5000"):
+        load("imagenet")
+    x, y = np.zeros((3, 2)), np.zeros(3, int)
+    with pytest.raises(ValueError, match="different lengths"):
+        Dataset("mine", x, y[:2], x, y, 2)
+    with pytest.raises(ValueError, match="NaN"):
+        Dataset("mine", x * np.nan, y, x, y, 2)
+    with pytest.raises(ValueError, match="dim"):
+        teacher(dim=0)

@@ -1,0 +1,107 @@
+"""Bounds and exponents: against Monte Carlo, closed forms and each other."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+import scipy.special
+
+import stablesde as ssd
+from stablesde import theory
+from stablesde.noise import scalar_tail_constant
+
+
+@pytest.mark.parametrize("alpha", [1.05, 1.2, 1.5, 1.8, 2.0])
+def test_maximum_of_one_is_the_first_moment(alpha):
+    """E|Z| = (2/π) Γ(1 - 1/α)."""
+    exact = 2 / math.pi * math.gamma(1 - 1 / alpha)
+    assert theory.maximum_moment(alpha, 1) == pytest.approx(exact, rel=0.02)
+
+
+@pytest.mark.parametrize("alpha", [1.05, 1.2, 1.5])
+def test_maximum_approaches_the_frechet_limit(alpha):
+    n = 10**7
+    limit = math.gamma(1 - 1 / alpha) * (scalar_tail_constant(alpha) * n) ** (1 / alpha)
+    assert theory.maximum_moment(alpha, n) == pytest.approx(limit, rel=1e-3)
+
+
+def test_lemma_b1_is_too_small_near_one():
+    """The paper's Lemma B.1, E max ≤ (8 C_α + 1) n^{1/α} with C_α = c_α: refuted at α = 1.05."""
+    alpha, n = 1.05, 10**6
+    lemma = (8 * scalar_tail_constant(alpha) + 1) * n ** (1 / alpha)
+    assert theory.maximum_moment(alpha, n) > 1.9 * lemma
+
+
+def test_maximum_moment_of_vectors(key):
+    """Against the mean of simulated maxima; medians of means, since the variance is infinite."""
+    noise = ssd.IsotropicStable(1.8, 3)
+    norms = np.linalg.norm(np.asarray(noise.sample(key, (4000, 100)), float), axis=-1).max(1)
+    # Standard error of a trimmed comparison is about 1 %; the excess over a cut is integrated by
+    # the tail, 100 C t^-α α/(α-1) for what lies above t.
+    cut = 200.0
+    clipped = np.minimum(norms, cut).mean()
+    tail = 100 * noise.norm_tail_constant() * cut ** (1 - 1.8) / 0.8
+    assert theory.maximum_moment(noise, 100) == pytest.approx(clipped + tail, rel=0.06)
+    assert theory.maximum_moment(ssd.OneFactorStable(1.0, 2), 10) == math.inf
+
+
+@pytest.mark.parametrize("p", [0.01, 0.1, 0.5, 0.9])
+def test_positive_stable_quantile_is_levys(p):
+    """α = 1/2 is the Lévy law: P(A ≤ x) = erfc(1 / (2√x))."""
+    x = theory.positive_stable_quantile(p, 0.5)
+    assert scipy.special.erfc(0.5 / math.sqrt(x)) == pytest.approx(p, rel=1e-7)
+
+
+def test_required_width_by_simulation(key):
+    """At the predicted width the error exceeds ε in about a fraction δ of the draws."""
+    alpha, kappa, epsilon, delta = 1.2, 0.1, 0.2, 0.2
+    n = round(theory.required_width(alpha, kappa, epsilon, delta))
+    assert 100 < n < 20_000
+    z = ssd.stable.sample(key, alpha, shape=(600, n, 1))
+    errors = jax.vmap(ssd.compression_error, in_axes=(0, None))(z, kappa)
+    exceed = float(np.mean(np.asarray(errors) > epsilon))
+    # Binomial with standard error 0.016: 5.5 of them.
+    assert abs(exceed - delta) < 0.09
+
+
+def test_bounds_are_ordered_and_have_their_powers(network):
+    constants = network.assumption_constants()
+    noise = ssd.OneFactorStable(1.5, 2)
+    coarse, fine = (
+        theory.strong_error_bound(constants, noise, width=100, step=h, t1=1.0)
+        for h in (1e-6, 1e-6 / 8)
+    )
+    assert 0 < fine.sharp < fine.paper
+    # For small steps the noise term dominates: η^{2/3}, so a factor 4 for 8 times.
+    assert coarse.paper / fine.paper == pytest.approx(4, rel=0.02)
+    assert coarse.sharp / fine.sharp == pytest.approx(4, rel=0.02)
+    wide, narrow = (theory.chaos_bound(constants, width=n, t1=1.0) for n in (400, 100))
+    assert 0 < wide.sharp < wide.paper
+    assert narrow.paper / wide.paper == pytest.approx(2)
+    assert narrow.sharp / wide.sharp == pytest.approx(2)
+
+
+def test_no_bound_without_the_assumption(network):
+    model = ssd.NetworkModel("relu", "logistic", np.asarray(network.x), np.arange(8) % 2)
+    constants = model.assumption_constants()
+    assert theory.chaos_bound(constants, width=10, t1=1.0).paper == math.inf
+    noise = ssd.OneFactorStable(1.5, 2)
+    bound = theory.strong_error_bound(constants, noise, width=10, step=0.1, t1=1.0)
+    assert bound.sharp == math.inf
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: theory.required_width(2.0, 0.1, 0.1), "below 2"),
+        (lambda: theory.required_width(1.5, 0.0, 0.1), "kappa"),
+        (lambda: theory.required_width(1.5, 0.1, 1.0), "epsilon"),
+        (lambda: theory.required_width(2.5, 0.1, 0.1), "alpha"),
+        (lambda: theory.maximum_moment(1.5, 0), "at least 1"),
+        (lambda: theory.compression_exponent(0.0), "alpha"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

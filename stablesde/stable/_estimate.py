@@ -11,11 +11,13 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 from scipy.special import gammaincinv, ndtri
 
 from stablesde.stable._domain import as_floats
+from stablesde.stable._ecf import ecf_fit
+from stablesde.stable._likelihood import fit_symmetric
+from stablesde.stable._mcculloch import mcculloch
 
 Method = Literal["hill", "log-moment", "quantile", "ecf", "mle"]
 
@@ -86,71 +88,37 @@ def _log_moment(x: Float[Array, " n"], level: float) -> TailIndex:
     )
 
 
-# Frequencies in units of 1/scale: for 0.5 ≤ α < 2 generalised least squares on these 8 loses at
-# most a few per cent against 20 or more, and its weights stay well conditioned in float32.
-_ECF_FREQUENCIES = np.geomspace(0.1, 2.0, 8)
-
-
-def _ecf_modulus(x: Float[Array, " n"], u: Float[Array, " m"]) -> Float[Array, " m"]:
-    def one(frequency: Float[Array, ""]) -> Float[Array, ""]:
-        return jnp.hypot(jnp.mean(jnp.cos(frequency * x)), jnp.mean(jnp.sin(frequency * x)))
-
-    return jax.lax.map(one, u)
-
-
-def ecf_covariance(
-    u: Float[Array, " m"], alpha: Float[Array, ""], scale: Float[Array, ""]
-) -> Float[Array, "m m"]:
-    """n times the covariance of the means of cos(u_j X), X symmetric stable.
-
-    It is (φ(u - v) + φ(u + v)) / 2 - φ(u) φ(v); with φ - 1 in place of φ nothing cancels at small u.
-    """
-
-    def exponent(w: Float[Array, "..."]) -> Float[Array, "..."]:
-        size = jnp.abs(w) * scale
-        return jnp.where(size > 0, jnp.where(size > 0, size, 1.0) ** alpha, 0.0)
-
-    both = jnp.expm1(-exponent(u[:, None] - u)) + jnp.expm1(-exponent(u[:, None] + u))
-    return both / 2 - jnp.expm1(-(exponent(u)[:, None] + exponent(u)))
-
-
 def _ecf(x: Float[Array, " n"], level: float) -> TailIndex:
-    n = x.size
-    q25, q50, q75 = jnp.quantile(x, jnp.asarray([0.25, 0.5, 0.75], x.dtype))
-    x = (x - q50) / ((q75 - q25) / 2)  # the half width between quartiles is 0.95 to 1 scale
-    u = jnp.asarray(_ECF_FREQUENCIES, x.dtype)
-    modulus = jnp.clip(_ecf_modulus(x, u), 1e-3, 1 - 1e-6)
-    y = jnp.log(-jnp.log(modulus))  # α log u + α log scale
-    design = jnp.stack([jnp.ones_like(u), jnp.log(u)], axis=1)
+    fit = ecf_fit(x)
+    half = normal_quantile(level) * jnp.sqrt(fit.variance / x.size)
+    return _clipped(fit.alpha, half, level, "ecf", x.size)
 
-    def fit(weight: Float[Array, "m m"]) -> tuple[Float[Array, " 2"], Float[Array, "2 m"]]:
-        """The weighted coefficients, and the matrix that gives them from y."""
-        linear = jnp.linalg.solve(design.T @ weight @ design, design.T @ weight)
-        return linear @ y, linear
 
-    def log_covariance(coefficients: Float[Array, " 2"]) -> Float[Array, "m m"]:
-        alpha = jnp.clip(coefficients[1], 0.05, 2.0)
-        scale = jnp.exp(coefficients[0] / alpha)
-        exponent = (u * scale) ** alpha
-        slope = -jnp.exp(exponent) / exponent  # dy / d modulus
-        return slope[:, None] * slope * ecf_covariance(u, alpha, scale)
+def _mle(x: Float[Array, " n"], level: float) -> TailIndex:
+    result = fit_symmetric(x)
+    half = normal_quantile(level) * jnp.sqrt(result.covariance[0, 0])
+    return _clipped(result.alpha, half, level, "mle", x.size)
 
-    coefficients, _ = fit(jnp.eye(u.size, dtype=x.dtype))
-    covariance = log_covariance(coefficients)
-    # The ridge keeps the weights well conditioned in float32 next to α = 2; the interval uses the
-    # exact covariance, so it only costs efficiency (under 1 %).
-    ridge = 0.01 * jnp.diag(jnp.diag(covariance))
-    coefficients, linear = fit(jnp.linalg.inv(covariance + ridge))
-    alpha = coefficients[1]
-    half = normal_quantile(level) * jnp.sqrt(
-        (linear @ log_covariance(coefficients) @ linear.T)[1, 1] / n
-    )
+
+def _clipped(
+    alpha: Float[Array, ""], half: Float[Array, ""], level: float, method: str, n: int
+) -> TailIndex:
     low, mid, high = (jnp.clip(v, 0.0, 2.0) for v in (alpha - half, alpha, alpha + half))
-    return TailIndex(mid, low, high, level, "ecf", n)
+    return TailIndex(mid, low, high, level, method, n)
 
 
-def _law_methods() -> dict[str, Callable[[Float[Array, " n"], float], TailIndex]]:
-    return {"log-moment": _log_moment, "ecf": _ecf}
+def _quantile(x: Float[Array, " n"], level: float) -> TailIndex:
+    low, mid, high = mcculloch(x, normal_quantile(level))
+    return TailIndex(mid, low, high, level, "quantile", x.size)
+
+
+_LAW_METHODS: dict[str, Callable[[Float[Array, " n"], float], TailIndex]] = {
+    "log-moment": _log_moment,
+    "quantile": _quantile,
+    "ecf": _ecf,
+    "mle": _mle,
+}
+METHODS = ("hill", *_LAW_METHODS)
 
 
 def tail_index(
@@ -199,7 +167,6 @@ def tail_index(
         return _hill(data, level, k)
     if k is not None:
         raise ValueError(f"k belongs to method='hill', not to {method!r}")
-    methods = _law_methods()
-    if method not in methods:
-        raise ValueError(f"method must be one of {['hill', *methods]}, got {method!r}")
-    return methods[method](data, level)
+    if method not in _LAW_METHODS:
+        raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    return _LAW_METHODS[method](data, level)

@@ -1,0 +1,86 @@
+"""Maximum likelihood for the symmetric α-stable law: index, scale and location."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from stablesde.stable._density import log_density
+from stablesde.stable._domain import as_floats
+from stablesde.stable._ecf import ecf_fit
+
+_LARGEST = 2 - 1e-5  # at 2 the score in α has no variance
+_SMALLEST = 0.2
+_STEPS = 8
+
+
+class StableFit(eqx.Module):
+    """A fitted symmetric law. `covariance` is that of (alpha, log scale, loc), asymptotically."""
+
+    alpha: Float[Array, ""]
+    scale: Float[Array, ""]
+    loc: Float[Array, ""]
+    covariance: Float[Array, "3 3"]
+    log_likelihood: Float[Array, ""]
+
+
+def _log_likelihoods(theta: Float[Array, " 3"], x: Float[Array, " n"]) -> Float[Array, " n"]:
+    z = (x - theta[2]) * jnp.exp(-theta[1])
+    return log_density(jnp.abs(z), theta[0]) - theta[1]
+
+
+def _scores(theta: Float[Array, " 3"], x: Float[Array, " n"]) -> Float[Array, "3 n"]:
+    """Derivatives of each observation's log-likelihood."""
+    z = (x - theta[2]) * jnp.exp(-theta[1])
+    size = jnp.abs(z)
+    in_x = jax.jvp(lambda s: log_density(s, theta[0]), (size,), (jnp.ones_like(size),))[1]
+    one = jnp.ones_like(theta[0])
+    in_alpha = jax.jvp(lambda a: log_density(size, a), (theta[0],), (one,))[1]
+    return jnp.stack([in_alpha, -1 - size * in_x, -jnp.sign(z) * in_x * jnp.exp(-theta[1])])
+
+
+def fit_symmetric(x: ArrayLike) -> StableFit:
+    """Maximum likelihood estimates of (alpha, scale, loc) of a symmetric stable sample.
+
+    Scoring steps with the outer product of the scores (Berndt, Hall, Hall and Hausman 1974) from
+    the estimates of the characteristic-function regression, whose error such a step shrinks by a
+    factor of order n^-1/2; then the observed information (the Hessian) for the covariance. Regular
+    for α < 2 (DuMouchel 1973); α is kept in [0.2, 2 - 1e-5].
+
+    **Arguments:**
+
+    - `x`: observations, any shape, independent and finite.
+
+    **Returns:** a [`StableFit`][]. Works under `jit` and `vmap`.
+
+    **Raises:** `ValueError` for fewer than 20 observations.
+    """
+    (data,) = as_floats(x)
+    data = data.ravel()
+    if data.size < 20:
+        raise ValueError(f"a fit needs at least 20 observations, got {data.size}")
+    start = ecf_fit(data)
+    standard = (data - start.loc) / start.scale
+
+    def step(_: int, theta: Float[Array, " 3"]) -> Float[Array, " 3"]:
+        scores = _scores(theta, standard)
+        move = jnp.linalg.solve(scores @ scores.T, jnp.sum(scores, axis=1))
+        theta = theta + jnp.clip(move, -0.3, 0.3)
+        return theta.at[0].set(jnp.clip(theta[0], _SMALLEST, _LARGEST))
+
+    alpha = jnp.clip(start.alpha, 2 * _SMALLEST, 1.98)
+    theta = jnp.stack([alpha, jnp.zeros_like(alpha), jnp.zeros_like(alpha)])
+    theta = jax.lax.fori_loop(0, _STEPS, step, theta)
+
+    def total(theta: Float[Array, " 3"]) -> Float[Array, ""]:
+        return jnp.sum(_log_likelihoods(theta, standard))
+
+    covariance = jnp.linalg.inv(-jax.hessian(total)(theta))
+    unit = jnp.stack([jnp.ones_like(alpha), jnp.ones_like(alpha), start.scale])
+    return StableFit(
+        alpha=theta[0],
+        scale=start.scale * jnp.exp(theta[1]),
+        loc=start.loc + start.scale * theta[2],
+        covariance=unit[:, None] * unit * covariance,
+        log_likelihood=total(theta) - data.size * jnp.log(start.scale),
+    )

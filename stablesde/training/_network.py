@@ -1,0 +1,93 @@
+"""The paper's network `W2 relu(W1 x)` without biases, and its compiled training steps.
+
+Weights are stored inputs-first, `w1` (d, n) and `w2` (n, classes): units stand on the last axis of
+`w1`, where the noise is drawn fastest.
+"""
+
+import math
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from stablesde.compression import prunable
+from stablesde.stable._bits import fold, key_words
+
+_STREAM_BATCH = 201
+_EVALUATION_BATCH = 5000
+
+
+class Network(NamedTuple):
+    """Weights of the two layers: `w1` (d, n), `w2` (n, classes)."""
+
+    w1: Float[Array, "d n"]
+    w2: Float[Array, "n classes"]
+
+    def logits(self, x: Float[Array, "N d"]) -> Float[Array, "N classes"]:
+        """Outputs for a batch of inputs."""
+        return jax.nn.relu(x @ self.w1) @ self.w2
+
+
+def initialise(key: PRNGKeyArray, dim: int, width: int, classes: int) -> Network:
+    """Uniform in ±1/√fan_in, the default of the paper's PyTorch code."""
+    first, second = jax.random.split(key)
+    bound1, bound2 = 1 / math.sqrt(dim), 1 / math.sqrt(width)
+    w1 = jax.random.uniform(first, (width, dim), minval=-bound1, maxval=bound1).T
+    w2 = jax.random.uniform(second, (width, classes), minval=-bound2, maxval=bound2)
+    return Network(w1, w2)
+
+
+def loss(network: Network, x: Float[Array, "N d"], y: Int[Array, " N"]) -> Float[Array, ""]:
+    """Mean cross-entropy."""
+    losses = optax.softmax_cross_entropy_with_integer_labels(network.logits(x), y)
+    return jnp.mean(losses)
+
+
+@eqx.filter_jit(donate="all-except-first")
+def train_chunk(frozen, network, state):  # type: ignore[no-untyped-def]
+    """Some steps of training. `frozen` is (optimizer, x, y, first step, steps, batch size, key)."""
+    optimizer, x, y, first, steps, batch_size, key = frozen
+
+    def step(carry, k):  # type: ignore[no-untyped-def]
+        network, state = carry
+        rows = (x, y) if batch_size is None else _batch(x, y, k, batch_size, key)
+        gradient = jax.grad(loss)(network, *rows)
+        updates, state = optimizer.update(gradient, state, network)
+        return (optax.apply_updates(network, updates), state), None
+
+    carry, _ = jax.lax.scan(step, (network, state), first + jnp.arange(steps))
+    return carry
+
+
+def _batch(x, y, step, batch_size, key):  # type: ignore[no-untyped-def]
+    """Batch `step`: consecutive slices of a new permutation in each epoch, by step alone."""
+    per_epoch = x.shape[0] // batch_size
+    words = fold(key_words(key), step // per_epoch, _STREAM_BATCH)
+    epoch_key = jax.random.wrap_key_data(jnp.stack(words), impl="threefry2x32")
+    order = jax.random.permutation(epoch_key, x.shape[0])
+    rows = jax.lax.dynamic_slice(order, ((step % per_epoch) * batch_size,), (batch_size,))
+    return x[rows], y[rows]
+
+
+@jax.jit
+def _count_correct(network: Network, x: Array, y: Array) -> Array:
+    return jnp.sum(jnp.argmax(network.logits(x), -1) == y)
+
+
+def accuracy(network: Network, x: Float[Array, "N d"], y: Int[Array, " N"]) -> float:
+    """Fraction of inputs classified correctly, evaluated in batches."""
+    starts = range(0, len(x), _EVALUATION_BATCH)
+    cuts = [slice(s, s + _EVALUATION_BATCH) for s in starts]
+    return sum(int(_count_correct(network, x[c], y[c])) for c in cuts) / len(x)
+
+
+def pruned(network: Network, error: float = 0.1) -> tuple[Network, float]:
+    """The network without its smallest columns within `error` of the squared norm, and their share.
+
+    See `stablesde.pruning_ratio`.
+    """
+    removed = prunable(network.w1.T, error)
+    return Network(jnp.where(removed, 0, network.w1), network.w2), float(jnp.mean(removed))

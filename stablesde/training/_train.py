@@ -1,0 +1,268 @@
+"""Training runs over seeds, pruned and measured, beside the paper's row."""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from tqdm.auto import tqdm
+
+from stablesde.datasets import NAMES, Dataset, load
+from stablesde.noise import stable_noise
+from stablesde.training._network import Network, accuracy, initialise, pruned, train_chunk
+from stablesde.training._paper import Preset, paper_row, preset
+from stablesde.training._transform import heavy_tailed_sgd
+
+NOISES = ("I", "II", "III", "none")
+MEASURED = (
+    "train_accuracy",
+    "test_accuracy",
+    "pruning_ratio",
+    "train_accuracy_pruned",
+    "test_accuracy_pruned",
+)
+_CHUNK = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A quantity over seeds: mean, standard deviation (n - 1; None for one seed), and all values."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return float(np.mean(self.values))
+
+    @property
+    def std(self) -> float | None:
+        """The standard deviation with n - 1, or None for a single seed."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        return {"mean": self.mean, "std": self.std, "values": list(self.values)}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """A setting and what its seeds gave. Accuracies are fractions; the pruning ratio is in percent.
+
+    `pruning_ratio`: hidden units removed while their share of the squared norm stays ≤ 0.1;
+    `…_pruned`: accuracies of the network without them. `steps_taken` differs from `steps` where
+    training stopped at a target accuracy.
+    """
+
+    dataset: str
+    width: int
+    noise: str
+    alpha: float | None
+    sigma: float
+    learning_rate: float
+    steps: int
+    steps_taken: tuple[int, ...]
+    seeds: tuple[int, ...]
+    dtype: str
+    train_accuracy: Measured
+    test_accuracy: Measured
+    pruning_ratio: Measured
+    train_accuracy_pruned: Measured
+    test_accuracy_pruned: Measured
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON data."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {
+            k: v.to_dict() if isinstance(v, Measured) else list(v) if isinstance(v, tuple) else v
+            for k, v in fields.items()
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"TrainResult({self.dataset}, n = {self.width}, noise {self.noise}, "
+            f"{len(self.seeds)} seeds: test accuracy {self.test_accuracy.mean:.3f}, "
+            f"{self.pruning_ratio.mean:.1f} % pruned)"
+        )
+
+
+def train(
+    dataset: str | Dataset,
+    *,
+    width: int,
+    noise: str = "I",
+    alpha: float = 1.75,
+    sigma: float | None = None,
+    learning_rate: float | None = None,
+    steps: int | None = None,
+    seeds: int | Sequence[int] = 3,
+    seed: int = 0,
+    root: str | Path | None = None,
+) -> TrainResult:
+    """Trains the paper's network with heavy-tailed SGD, prunes it, and measures both.
+
+    `W2 relu(W1 x)`, no biases, cross-entropy, both layers trained by gradient descent; α-stable
+    noise on W1, one vector for each hidden unit and step (paper, section 5).
+
+    **Arguments:**
+
+    - `dataset`: a name for `stablesde.datasets.load` (with `root`), or a `Dataset`.
+    - `width`: hidden units n. `noise`: "I", "II", "III" or "none". `alpha`: in (0, 2].
+    - `sigma`, `learning_rate`, `steps`: the paper's where it prints them (see
+      `stablesde.training.preset`) if None.
+    - `seeds`: how many seeds, from `seed` on; or the seeds.
+
+    **Returns:** a `TrainResult`. **Raises:** `ValueError` for settings out of range,
+    `FileNotFoundError` where the data cannot be had.
+    """
+    if isinstance(dataset, str) and dataset not in NAMES:
+        raise ValueError(f"unknown data set {dataset!r}; known are {', '.join(NAMES)}.")
+    _check(width, noise, alpha, sigma, learning_rate, steps)
+    chosen_seeds = _seeds(seeds, seed)
+    data = load(dataset, root) if isinstance(dataset, str) else dataset
+    settings = preset(data.name, width, noise)
+    given = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
+    settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
+    runs = [
+        _run(data, width, noise, alpha, settings, s)
+        for s in tqdm(chosen_seeds, "seeds", file=sys.stderr, disable=None, leave=False)
+    ]
+    measured = {name: Measured(tuple(r[name] for r in runs)) for name in MEASURED}
+    return TrainResult(
+        dataset=data.name,
+        width=width,
+        noise=noise,
+        alpha=None if noise == "none" else float(alpha),
+        sigma=0.0 if noise == "none" else settings.sigma,
+        learning_rate=settings.learning_rate,
+        steps=settings.steps,
+        steps_taken=tuple(int(r["steps_taken"]) for r in runs),
+        seeds=chosen_seeds,
+        dtype=str(jnp.zeros(0).dtype),
+        **measured,
+    )
+
+
+def _check(
+    width: int,
+    noise: str,
+    alpha: float,
+    sigma: float | None,
+    learning_rate: float | None,
+    steps: int | None,
+) -> None:
+    if noise not in NOISES:
+        raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {noise!r}.")
+    stable_noise("I", alpha, 1)
+    for name, count in (("width", width), ("steps", steps)):
+        if count is not None and (not isinstance(count, (int, np.integer)) or count < 1):
+            raise ValueError(f"{name} must be a positive integer, got {count!r}.")
+    if sigma is not None and not (math.isfinite(sigma) and sigma >= 0):
+        raise ValueError(f"sigma must be finite and not negative, got {sigma!r}.")
+    if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate!r}.")
+
+
+def _seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
+    if isinstance(seeds, (int, np.integer)):
+        if seeds < 1:
+            raise ValueError(f"seeds, the number of seeds, must be at least 1, got {seeds!r}.")
+        return tuple(range(first, first + int(seeds)))
+    if len(seeds) == 0:
+        raise ValueError("seeds must not be empty.")
+    return tuple(int(s) for s in seeds)
+
+
+def fit(
+    data: Dataset, width: int, noise: str, alpha: float, settings: Preset, seed: int
+) -> tuple[Network, int]:
+    """One trained network and the number of steps it took."""
+    key = jax.random.key(seed)
+    start, noise_key, batch_key = jax.random.split(key, 3)
+    network = initialise(start, data.dim, width, data.num_classes)
+    if noise == "none" or settings.sigma == 0:
+        optimizer = optax.sgd(settings.learning_rate)
+    else:
+        optimizer = heavy_tailed_sgd(
+            settings.learning_rate, settings.sigma, alpha, noise, noise_key,
+            mask=Network(True, False), unit_axis=-1,  # type: ignore[arg-type]
+        )  # fmt: skip
+    x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
+    batch = settings.batch_size
+    batch = None if batch is None or batch >= len(x) else batch
+    state = optimizer.init(network)
+    done = 0
+    while done < settings.steps:
+        count = min(_CHUNK, settings.steps - done)
+        frozen = (optimizer, x, y, jnp.asarray(done), count, batch, batch_key)
+        network, state = train_chunk(frozen, network, state)
+        done += count
+        target = settings.until_accuracy
+        if target is not None and accuracy(network, x, y) >= target:
+            break
+    if not all(bool(jnp.all(jnp.isfinite(w))) for w in network):
+        raise ValueError(
+            f"training diverged (seed {seed}): lower learning_rate={settings.learning_rate} or "
+            f"sigma={settings.sigma}."
+        )
+    return network, done
+
+
+def _run(
+    data: Dataset, width: int, noise: str, alpha: float, settings: Preset, seed: int
+) -> dict[str, float]:
+    """What one seed measures."""
+    network, steps = fit(data, width, noise, alpha, settings, seed)
+    small, ratio = pruned(network)
+    train_set = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
+    test_set = jnp.asarray(data.x_test), jnp.asarray(data.y_test)
+    return {
+        "train_accuracy": accuracy(network, *train_set),
+        "test_accuracy": accuracy(network, *test_set),
+        "pruning_ratio": 100 * ratio,
+        "train_accuracy_pruned": accuracy(small, *train_set),
+        "test_accuracy_pruned": accuracy(small, *test_set),
+        "steps_taken": float(steps),
+    }
+
+
+_LABELS = {
+    "train_accuracy": "train accuracy",
+    "test_accuracy": "test accuracy",
+    "pruning_ratio": "pruning ratio (%)",
+    "train_accuracy_pruned": "train accuracy, pruned",
+    "test_accuracy_pruned": "test accuracy, pruned",
+}
+
+
+def format_table(result: TrainResult) -> str:
+    """Ours beside the paper's row, mean ± standard deviation over seeds."""
+    row = paper_row(result.dataset, result.noise, result.width, result.alpha or 0.0)
+    noise = "no noise"
+    if result.noise != "none":
+        noise = f"Type {result.noise} noise, α = {result.alpha:g}, σ = {result.sigma:g}"
+    head = (
+        f"{result.dataset}, n = {result.width}, {noise}, η = {result.learning_rate:g}, "
+        f"{max(result.steps_taken)} steps, {len(result.seeds)} seeds, {result.dtype}"
+    )
+    source = "paper: no such row" if row is None else f"paper, Table {row['table']}"
+    lines = [head, f"{'':24}{'ours':>18}  {source:>18}"]
+    for name, label in _LABELS.items():
+        ours: Measured = getattr(result, name)
+        printed = {} if row is None else row.get(name, {})
+        digits = 2 if name == "pruning_ratio" else 4
+        theirs = _format(printed.get("mean"), printed.get("std"), digits)
+        lines.append(f"{label:24}{_format(ours.mean, ours.std, digits):>18}  {theirs:>18}")
+    return "\n".join(lines)
+
+
+def _format(mean: float | None, std: float | None, digits: int) -> str:
+    if mean is None:
+        return ""
+    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")

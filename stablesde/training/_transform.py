@@ -1,0 +1,113 @@
+"""Heavy-tailed noise for any optax training loop.
+
+`θ_{k+1} = θ_k - η ∇R(θ_k) + σ η^(1/α) X_k` (Wan, Zaidi and Şimşekli 2023, eq. 3): one stable vector
+X_k for each unit (neuron) and step. The noise of a step is a function of (key, step, leaf, unit),
+so a run can be cut anywhere and resumed, and another width sees the same noise on its first units.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+
+from stablesde.noise import STREAM_NOISE, particle_index, stable_noise
+from stablesde.stable._bits import fold, key_words
+from stablesde.stable._sampling import float_dtype
+
+
+class StableNoiseState(NamedTuple):
+    """The state of `add_stable_noise`: the number of steps taken."""
+
+    count: Int[Array, ""]
+
+
+def add_stable_noise(
+    sigma: float,
+    alpha: float,
+    kind: str,
+    key: PRNGKeyArray,
+    learning_rate: float | optax.Schedule,
+    unit_axis: int = 0,
+) -> optax.GradientTransformation:
+    """Adds `σ η_k^(1/α) X_k` to the updates, X_k an α-stable vector for each unit of each leaf.
+
+    Put it last in a chain, after the step size has been applied. Leaf number i (in the order of
+    `jax.tree.leaves`) of step k receives, unit by unit, the rows of
+    `stable_noise(kind, alpha, d).increment(jax.random.fold_in(key, i), k, η_k, units)` times σ,
+    where `units` is the leaf's length along `unit_axis` and d the number of its other entries.
+
+    **Arguments:**
+
+    - `sigma`: noise level σ ≥ 0. `alpha`: in (0, 2]; α = 2 is Gaussian of variance 2σ²η.
+    - `kind`: "I" (one number for all the weights of a unit), "II" (independent weights) or "III"
+      (rotationally invariant).
+    - `key`: a PRNG key; a run resumed from its optimizer state sees the same noise.
+    - `learning_rate`: η, or an optax schedule; the noise follows the step size as η_k^(1/α).
+    - `unit_axis`: the axis of a leaf that runs over the units: 0 for weights (units, inputs), as
+      in Equinox and PyTorch; -1 for (inputs, units), as in Flax.
+
+    **Returns:** an `optax.GradientTransformation`; wrap it in `optax.masked` to choose leaves.
+
+    **Raises:** `ValueError` for σ < 0 or not finite, α outside (0, 2], an unknown kind, a
+    learning rate that is not positive, or (at the first update) a leaf without that axis.
+    """
+    if not (math.isfinite(sigma) and sigma >= 0):
+        raise ValueError(f"sigma must be finite and not negative, got {sigma!r}.")
+    stable_noise(kind, alpha, 1)
+    if not callable(learning_rate) and not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate!r}.")
+
+    def init(params: PyTree) -> StableNoiseState:
+        del params
+        return StableNoiseState(jnp.zeros((), jnp.int32))
+
+    def update(updates: PyTree, state: StableNoiseState, params: PyTree = None) -> tuple[Any, Any]:
+        del params
+        count = state.count
+        eta = learning_rate(count) if callable(learning_rate) else learning_rate
+
+        def noisy(number: int, leaf: Array) -> Array:
+            if leaf.ndim == 0 or not -leaf.ndim <= unit_axis < leaf.ndim:
+                raise ValueError(
+                    f"a leaf of shape {leaf.shape} has no axis {unit_axis} of units: choose "
+                    "unit_axis, or leave it out with optax.masked."
+                )
+            units = leaf.shape[unit_axis]
+            noise = stable_noise(kind, alpha, max(1, leaf.size // max(1, units)))
+            dtype = float_dtype(leaf.dtype)
+            stream = fold(key_words(jax.random.fold_in(key, number)), count, STREAM_NOISE)
+            scale = sigma * noise.increment_scale(eta, dtype)
+            columns = noise.columns(stream, particle_index(units), scale, dtype)
+            others = [n for a, n in enumerate(leaf.shape) if a != unit_axis % leaf.ndim]
+            return leaf + jnp.moveaxis(columns.reshape(*others, units), -1, unit_axis)
+
+        leaves, structure = jax.tree.flatten(updates)
+        new = [noisy(i, leaf) for i, leaf in enumerate(leaves)]
+        return jax.tree.unflatten(structure, new), StableNoiseState(count + 1)
+
+    return optax.GradientTransformation(init, update)
+
+
+def heavy_tailed_sgd(
+    learning_rate: float | optax.Schedule,
+    sigma: float,
+    alpha: float,
+    kind: str,
+    key: PRNGKeyArray,
+    mask: Any = None,
+    unit_axis: int = 0,
+) -> optax.GradientTransformation:
+    """Stochastic gradient descent with α-stable noise: `optax.sgd`, then `add_stable_noise`.
+
+    **Arguments:** as `add_stable_noise`; `mask`, a pytree of booleans or a function of the
+    parameters that gives one, chooses the leaves that receive noise (default: all).
+
+    **Returns:** an `optax.GradientTransformation`. **Raises:** as `add_stable_noise`.
+    """
+    noise = add_stable_noise(sigma, alpha, kind, key, learning_rate, unit_axis)
+    return optax.chain(
+        optax.sgd(learning_rate), noise if mask is None else optax.masked(noise, mask)
+    )

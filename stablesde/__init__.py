@@ -1,6 +1,13 @@
-"""Heavy-tailed stochastic dynamics in JAX."""
+"""Heavy-tailed stochastic dynamics in JAX: α-stable noise, particle systems and their limit."""
 
-from stablesde import stable
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from stablesde import datasets, dynamics, model, noise, stable, studies, theory, training
+from stablesde._version import __version__
+from stablesde.compression import compression_error, prunable, prune, pruning_ratio
+from stablesde.dynamics import LawFlow, Trajectory, law_flow, simulate, simulate_limit
+from stablesde.model import MeanFieldModel, MeanReversion, NetworkModel
 from stablesde.noise import (
     IndependentStable,
     IsotropicStable,
@@ -8,14 +15,63 @@ from stablesde.noise import (
     StableNoise,
     stable_noise,
 )
+from stablesde.studies import (
+    RateStudy,
+    Slope,
+    TailStudy,
+    compressibility,
+    propagation_of_chaos,
+    strong_error,
+    tail_study,
+)
 
-__version__ = "0.1.0"
+from stablesde.training import add_stable_noise, heavy_tailed_sgd
+
+if TYPE_CHECKING:
+    from stablesde import plotting
+
 __all__ = [
     "IndependentStable",
     "IsotropicStable",
+    "LawFlow",
+    "MeanFieldModel",
+    "MeanReversion",
+    "NetworkModel",
     "OneFactorStable",
+    "RateStudy",
+    "Slope",
     "StableNoise",
+    "TailStudy",
+    "Trajectory",
     "__version__",
+    "add_stable_noise",
+    "compressibility",
+    "compression_error",
+    "datasets",
+    "dynamics",
+    "heavy_tailed_sgd",
+    "law_flow",
+    "model",
+    "noise",
+    "plotting",
+    "propagation_of_chaos",
+    "prunable",
+    "prune",
+    "pruning_ratio",
+    "simulate",
+    "simulate_limit",
     "stable",
     "stable_noise",
+    "strong_error",
+    "studies",
+    "tail_study",
+    "theory",
+    "training",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # matplotlib is slow to load and needed only by those who plot.
+    if name == "plotting":
+        return importlib.import_module("stablesde.plotting")
+    raise AttributeError(f"module 'stablesde' has no attribute {name!r}")

@@ -4,6 +4,7 @@ What passes: a study holds if its bound holds and, where theory says that the ex
 (chaos, tails, compressibility, the width exponent of a linear drift), if it is not refuted.
 """
 
+import functools
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from stablesde import studies, training
 from stablesde._version import __version__
 from stablesde.datasets import load
-from stablesde.model import MeanReversion, NetworkModel
+from stablesde.model import MeanFieldModel, MeanReversion, NetworkModel
 from stablesde.noise import stable_noise
 from stablesde.studies import RateStudy, TailStudy
 from stablesde.studies._records import finite_json, format_rows
@@ -119,7 +120,7 @@ class Job:
 
     group: str
     label: str
-    run: Callable[[Path], Study]
+    run: Callable[..., Study]
     sharp: str | None
 
 
@@ -149,42 +150,50 @@ def theory_model() -> NetworkModel:
 def jobs(size: Size, seed: int, only: Sequence[str] = STUDIES) -> list[Job]:
     """The studies of the main job in order, without the training run."""
     key = jax.random.key(seed)
-    model = theory_model()
-    linear = MeanReversion(2)
+    network = theory_model()
     chosen: list[Job] = []
 
-    def add(group: str, alpha: float, tag: str, sharp: str | None, run: Any) -> None:
-        if group in only:
-            chosen.append(Job(group, f"{tag}, α = {alpha:g}", run, sharp))
+    def add(
+        study: Any, model: MeanFieldModel, alpha: float, sharp: str | None, **rest: Any
+    ) -> None:
+        group = _GROUPS[study]
+        if group not in only:
+            return
+        tag = "linear drift" if isinstance(model, MeanReversion) else "tanh network"
+        noise = stable_noise("I", alpha, model.dim)
+        run = functools.partial(study, model, noise, key, t1=1.0, **rest)
+        chosen.append(Job(group, f"{tag}, α = {alpha:g}", run, sharp))
 
     for alpha in size.alphas["strong-error"]:
-        noise = stable_noise("I", alpha, model.dim)
-        add("strong-error", alpha, "tanh network", None,
-            lambda d, noise=noise: studies.strong_error(
-                model, noise, key, widths=(10, 32, 100, 316, 1000), num_steps=size.strong_steps,
-                fine_steps=size.fine_steps, t1=1.0, replicas=size.strong_replicas, run_dir=d))  # fmt: skip
-    add("strong-error", 1.5, "linear drift", "width",
-        lambda d: studies.strong_error(
-            linear, stable_noise("I", 1.5, 2), key, widths=size.linear_widths,
-            num_steps=(4, 8, 16, 32), fine_steps=512, t1=1.0, replicas=size.linear_replicas,
-            batch=64, run_dir=d))  # fmt: skip
-    add("propagation-of-chaos", 1.5, "tanh network", "width",
-        lambda d: studies.propagation_of_chaos(
-            model, stable_noise("I", 1.5, model.dim), key, widths=size.chaos_widths,
-            num_steps=32, t1=1.0, replicas=size.chaos_replicas, run_dir=d))  # fmt: skip
+        add(
+            studies.strong_error, network, alpha, None, widths=(10, 32, 100, 316, 1000),
+            num_steps=size.strong_steps, fine_steps=size.fine_steps,
+            replicas=size.strong_replicas,
+        )  # fmt: skip
+    add(
+        studies.strong_error, MeanReversion(2), 1.5, "width", widths=size.linear_widths,
+        num_steps=(4, 8, 16, 32), fine_steps=512, replicas=size.linear_replicas, batch=64,
+    )  # fmt: skip
+    add(
+        studies.propagation_of_chaos, network, 1.5, "width", widths=size.chaos_widths,
+        num_steps=32, replicas=size.chaos_replicas,
+    )  # fmt: skip
     for alpha in size.alphas["tails"]:
-        noise = stable_noise("I", alpha, model.dim)
-        add("tails", alpha, "tanh network", "norm",
-            lambda d, noise=noise: studies.tail_study(
-                model, noise, key, num_columns=size.tail_columns, num_steps=16, t1=1.0,
-                run_dir=d))  # fmt: skip
+        add(studies.tail_study, network, alpha, "norm", num_columns=size.tail_columns, num_steps=16)
     for alpha in size.alphas["compressibility"]:
-        noise = stable_noise("I", alpha, model.dim)
-        add("compressibility", alpha, "tanh network", "width",
-            lambda d, noise=noise: studies.compressibility(
-                model, noise, key, widths=size.compression_widths, kappas=(0.1, 0.3),
-                num_steps=16, t1=1.0, replicas=size.compression_replicas, run_dir=d))  # fmt: skip
+        add(
+            studies.compressibility, network, alpha, "width", widths=size.compression_widths,
+            kappas=(0.1, 0.3), num_steps=16, replicas=size.compression_replicas,
+        )  # fmt: skip
     return chosen
+
+
+_GROUPS: dict[Any, str] = {
+    studies.strong_error: "strong-error",
+    studies.propagation_of_chaos: "propagation-of-chaos",
+    studies.tail_study: "tails",
+    studies.compressibility: "compressibility",
+}
 
 
 def file_name(job: Job) -> str:
@@ -279,7 +288,7 @@ def run(
     outcomes = []
     for job in jobs(size, seed, only):
         echo(f"{job.group}: {job.label}")
-        study = job.run(out / "cells" / file_name(job))
+        study = job.run(run_dir=out / "cells" / file_name(job))
         plotting.plot(study, out / "figures" / f"{file_name(job)}.png")
         outcomes.append(Outcome(job, study))
     trained = None

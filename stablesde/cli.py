@@ -37,8 +37,12 @@ def main() -> None:
 
 @main.command()
 @click.argument("studies", nargs=-1, type=click.Choice(STUDY_NAMES))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None,
-              help="Where results go; default results/, results-quick/ or results-full/.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Where results go; default results/, results-quick/ or results-full/.",
+)
 @click.option("--quick", "size", flag_value="quick", help="At most a minute on two cores.")
 @click.option("--full", "size", flag_value="full", help="A real study: hours on two cores.")
 @click.option("--resume", is_flag=True, help="Go on from the finished cells in --out.")
@@ -108,8 +112,12 @@ def prepare(folder: Path, config: dict[str, Any], resume: bool, overwrite: bool)
 @click.option("--seeds", type=int, default=3, show_default=True, help="Number of seeds.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--data", type=click.Path(path_type=Path), default=None, help="Data directory.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None,
-              help="Write the record to this JSON file.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Write the record to this JSON file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record, not the table.")
 @_one_line_errors
 def train(

@@ -259,4 +259,4 @@ def stable_noise(kind: str, alpha: float | Float[Array, ""], dim: int) -> Stable
     """
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}.")
-    return _KINDS[kind](alpha, dim)  # type: ignore[call-arg]
+    return _KINDS[kind](alpha, dim)

@@ -13,7 +13,7 @@ from stablesde.studies._statistics import bootstrap, interval, location
 
 # Distinguishable in print and in grey: dark to light, with a marker of its own each.
 _MARKERS = "osD^vPX*"
-_STYLE = {
+_STYLE: Any = {
     "font.size": 9,
     "axes.grid": True,
     "grid.alpha": 0.25,

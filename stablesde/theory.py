@@ -144,7 +144,7 @@ def _body_of_maximum(norms: np.ndarray, n: int, total: int | None = None) -> flo
 @functools.lru_cache(maxsize=16)
 def _norm_sample(kind: type[StableNoise], alpha: float, dim: int) -> np.ndarray:
     """Sorted norms of a fixed sample of stable vectors."""
-    noise = kind(alpha, dim)  # type: ignore[call-arg]
+    noise = kind(alpha, dim)
     draw = noise.sample(jax.random.key(_SAMPLE_SEED), (_SAMPLE_SIZE,), dtype=jnp.float32)
     return np.sort(np.linalg.norm(np.asarray(draw, dtype=float), axis=-1))
 
@@ -195,9 +195,9 @@ def positive_stable_quantile(probability: float, alpha: float) -> float:
     """
 
     def log_k(u: float) -> float:
-        return (
-            alpha * math.log(math.sin(alpha * u)) - math.log(math.sin(u))
-        ) / (1 - alpha) + math.log(math.sin((1 - alpha) * u))
+        return (alpha * math.log(math.sin(alpha * u)) - math.log(math.sin(u))) / (
+            1 - alpha
+        ) + math.log(math.sin((1 - alpha) * u))
 
     def cdf(log_x: float) -> float:
         def integrand(u: float) -> float:

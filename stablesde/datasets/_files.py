@@ -129,8 +129,8 @@ def _cifar() -> Arrays:
             rows = np.frombuffer(stream.read(), np.uint8).reshape(-1, 3073)
             parts["test" if "test" in member else "train"].append(rows)
     result: Arrays = {}
-    for part, rows in parts.items():
-        table = np.concatenate(rows)
+    for part, pieces in parts.items():
+        table = np.concatenate(pieces)
         result[f"y_{part}"] = table[:, 0]
         result[f"x_{part}"] = table[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return result

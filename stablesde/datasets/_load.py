@@ -22,8 +22,8 @@ def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Data
     |---|---|---|
     | `"ecg5000"` | 500 training and 4500 test heartbeats | 140 z-normalised samples |
     | `"mnist"` | 60000 / 10000 digits | 784 pixels, mean 0.1307, std 0.3081 taken out |
-    | `"cifar10"` | 10000 / 1000 images (the tenth in `cifar10_10k.npz`), or all by download | 3072 |
-    | `"digits"` | scikit-learn's 1797 digits, 1200 for training; needs no file | 64 pixels in [0, 1] |
+    | `"cifar10"` | 10000 / 1000 images (`cifar10_10k.npz`; all by download) | 3072 |
+    | `"digits"` | scikit-learn's 1797 digits, 1200 to train; no file needed | 64 pixels, mean 0, std 1 |
     | `"teacher"` | a synthetic network's labels, see `teacher`; needs no file | 2 numbers |
 
     **Arguments:** `name`; `root`, a directory that holds the archive (default: `$STABLESDE_DATA`,
@@ -42,10 +42,9 @@ def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Data
     raw, source = arrays(name, root)
     if name == "ecg5000":
         return _ecg5000(raw, source, classes)
-    mean, std = _MNIST_SCALE if name == "mnist" else _CIFAR_SCALE
+    mean, std = np.asarray(_MNIST_SCALE if name == "mnist" else _CIFAR_SCALE, np.float32)
     scaled = {
-        part: _flat((raw[f"x_{part}"] / np.float32(255) - np.float32(mean)) / np.float32(std))
-        for part in ("train", "test")
+        part: _flat((raw[f"x_{part}"] / np.float32(255) - mean) / std) for part in ("train", "test")
     }
     return Dataset(
         name=name,
@@ -86,7 +85,9 @@ def _digits() -> Dataset:
     x, y = load_digits(return_X_y=True)
     # The file is in no particular order of writers; a fixed shuffle makes the split fair.
     order = np.random.default_rng(0).permutation(len(x))
-    x, y = (x[order] / 16).astype(np.float32), y[order].astype(np.int32)
+    x, y = x[order] / 16, y[order].astype(np.int32)
+    mean, std = x[:_DIGITS_TRAIN].mean(), x[:_DIGITS_TRAIN].std()
+    x = ((x - mean) / std).astype(np.float32)
     return Dataset(
         name="digits",
         x_train=x[:_DIGITS_TRAIN],

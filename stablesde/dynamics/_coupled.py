@@ -116,9 +116,7 @@ def coupled_limit(
     **Returns:** `CoupledErrors` of shape (R, len(widths)). **Raises:** `ValueError` as `simulate`.
     """
     t1 = flow.times[-1]
-    check_run(
-        model, noise, t1=t1, sigma=sigma, init=init, num_particles=max(widths, default=0)
-    )
+    check_run(model, noise, t1=t1, sigma=sigma, init=init, num_particles=max(widths, default=0))
     run = functools.partial(
         _limit_replica,
         model,

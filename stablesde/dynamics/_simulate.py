@@ -258,9 +258,7 @@ def _check_division(
         raise ValueError("give either mesh or block_size, not both.")
 
 
-def _blockwise_mean(
-    model: MeanFieldModel, theta: Float[Array, "B dim b"]
-) -> Float[Array, " M"]:
+def _blockwise_mean(model: MeanFieldModel, theta: Float[Array, "B dim b"]) -> Float[Array, " M"]:
     if theta.shape[0] == 1:
         return mean_statistic(model, theta[0])
     zero = jnp.zeros_like(jax.eval_shape(model.statistic, theta[0, :, 0]), dtype=theta.dtype)
@@ -275,9 +273,9 @@ def _over_blocks(f, *arrays):  # type: ignore[no-untyped-def]
 
 
 @eqx.filter_jit
-def _run(
+def _run(  # type: ignore[no-untyped-def]
     model, noise, words, flow, t1, sigma, init, n, num_steps, every, save_start, block, mesh, dtype
-):  # type: ignore[no-untyped-def]
+):
     driver = Driver(noise, words, sigma.astype(dtype), dtype)
     spread = particle_sharding(mesh)
     index = particle_index(n).reshape(-1, block)

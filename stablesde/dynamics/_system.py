@@ -99,7 +99,7 @@ def check_run(
     model: MeanFieldModel,
     noise: StableNoise,
     *,
-    t1: float,
+    t1: float | Array,
     sigma: float | Array,
     init: InitialLaw,
     **counts: int | None,
@@ -120,7 +120,7 @@ def check_run(
     for name, number, least in (("t1", t1, 0.0), ("sigma", sigma, 0.0)):
         if isinstance(number, jax.core.Tracer):
             continue
-        if not np.isscalar(number) and np.ndim(number) != 0:  # type: ignore[arg-type]
+        if not np.isscalar(number) and np.ndim(number) != 0:
             raise ValueError(f"{name} must be a number, got shape {np.shape(number)}.")
         if not math.isfinite(float(number)) or float(number) < least:
             raise ValueError(f"{name} must be finite and not negative, got {number!r}.")

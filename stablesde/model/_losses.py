@@ -36,28 +36,32 @@ LOSSES: dict[str, Loss] = {
         "logistic",
         lambda f, y: jnp.sum(jax.nn.softplus(-y * f), -1),
         lambda f, y: -y * jax.nn.sigmoid(-y * f),
-        lambda l: math.sqrt(l),
-        lambda l: 0.25,
+        lambda count: math.sqrt(count),
+        lambda count: 0.25,
     ),
     # y one-hot: log Σ exp(f) - f_y. ‖softmax - onehot‖ ≤ √2, ‖diag(p) - pp'‖ ≤ 1/2.
     "cross-entropy": Loss(
         "cross-entropy",
         lambda f, y: jax.nn.logsumexp(f, -1) - jnp.sum(f * y, -1),
         lambda f, y: jax.nn.softmax(f, -1) - y,
-        lambda l: math.sqrt(2.0),
-        lambda l: 0.5,
+        lambda count: math.sqrt(2.0),
+        lambda count: 0.5,
     ),
     "squared": Loss(
         "squared",
         lambda f, y: 0.5 * jnp.sum((f - y) ** 2, -1),
         lambda f, y: f - y,
-        lambda l: math.inf,
-        lambda l: 1.0,
+        lambda count: math.inf,
+        lambda count: 1.0,
     ),
     # Huber with threshold 1: the second derivative exists almost everywhere, and ∂₁ℓ is Lipschitz,
     # which is what the proofs use.
     "huber": Loss(
-        "huber", _huber, lambda f, y: jnp.clip(f - y, -1, 1), lambda l: math.sqrt(l), lambda l: 1.0
+        "huber",
+        _huber,
+        lambda f, y: jnp.clip(f - y, -1, 1),
+        lambda count: math.sqrt(count),
+        lambda count: 1.0,
     ),
 }
 

@@ -95,18 +95,20 @@ class NetworkModel(MeanFieldModel):
                 f"num_outputs is {outputs}, but the targets have {encoded.shape[1]} columns."
             )
         if isinstance(unit, str):
-            unit = RidgeUnit(unit, inputs.shape[1], outputs)
+            unit = RidgeUnit(  # type: ignore[call-arg]
+                activation=unit, input_dim=inputs.shape[1], num_outputs=outputs
+            )
         elif not isinstance(unit, Unit):
             if dim is None:
                 raise ValueError("a callable unit needs dim, the length of one particle theta.")
-            unit = UserUnit(unit, dim, outputs, bounds)
+            unit = UserUnit(function=unit, dim=dim, num_outputs=outputs, bound=bounds)
         self.x = jnp.asarray(inputs, dtype=float)
         self.y = jnp.asarray(encoded, dtype=float)
         self.unit = unit
         self.loss = loss
 
     @property
-    def dim(self) -> int:  # type: ignore[override]
+    def dim(self) -> int:  # type: ignore[misc]
         return self.unit.dim
 
     def outputs(self, theta: Float[Array, " p"]) -> Float[Array, "N l"]:

@@ -72,7 +72,7 @@ class RidgeUnit(Unit):
             )
 
     @property
-    def dim(self) -> int:  # type: ignore[override]
+    def dim(self) -> int:  # type: ignore[misc]
         return self.input_dim * self.num_outputs
 
     def outputs(self, theta: Float[Array, " p"], x: Float[Array, "N d"]) -> Float[Array, "N l"]:

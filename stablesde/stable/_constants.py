@@ -6,6 +6,7 @@ E exp(iuZ) = exp(-|u|^α), so α = 2 is N(0, 2) and α = 1 is Cauchy.
 
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 from jaxtyping import Array, ArrayLike, Complex, Float
@@ -92,7 +93,7 @@ def characteristic_function(
         skew = jnp.where(size > 0, skew, 0.0)
     phase = b * jnp.sign(v) * skew + u_ * location
     magnitude = mask_alpha(jnp.exp(-modulus), a)
-    return magnitude * (jnp.cos(phase) + 1j * jnp.sin(phase))
+    return jax.lax.complex(magnitude * jnp.cos(phase), magnitude * jnp.sin(phase))
 
 
 def absolute_moment(alpha: ArrayLike, p: ArrayLike) -> Float[Array, "..."]:

@@ -66,7 +66,7 @@ def log_density(x: Float[Array, "..."], alpha: Float[Array, "..."]) -> Float[Arr
 @jax.custom_jvp
 def survival(x: Float[Array, "..."], alpha: Float[Array, "..."]) -> Float[Array, "..."]:
     """P(Z > x) for x ≥ 0."""
-    value = _raw_survival(x, alpha)
+    value = jnp.minimum(_raw_survival(x, alpha), 0.5)
     # atan2(1, x) = atan(1/x): no cancellation in the tail
     value = jnp.where(alpha == 1, jnp.arctan2(jnp.ones_like(x), x) / jnp.pi, value)
     return jnp.where(alpha == 2, erfc(x / 2) / 2, value)
@@ -92,7 +92,9 @@ def _log_density_jvp(primals: tuple[Array, Array], tangents: Any) -> tuple[Array
     total = jnp.zeros_like(value)
     if not _is_zero(tangents[0]):
         score = _partial(_raw_log_density, x, alpha, 0)
-        total = total + jnp.where(alpha == 2, -x / 2, score) * tangents[0]
+        largest = float(jnp.finfo(x.dtype).max)
+        score = jnp.where(alpha == 2, -jnp.minimum(x, largest) / 2, score)
+        total = total + jnp.where(x == 0, 0.0, score) * tangents[0]
     if not _is_zero(tangents[1]):
         total = total + _partial(_raw_log_density, x, alpha, 1) * tangents[1]
     return value, total

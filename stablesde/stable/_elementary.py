@@ -85,9 +85,7 @@ def exponential(word: UInt32[Array, "..."], bits: int, extra: UInt32[Array, "...
 
 
 @jax.custom_jvp
-def with_sign(
-    magnitude: Float[Array, "..."], word: UInt32[Array, "..."]
-) -> Float[Array, "..."]:
+def with_sign(magnitude: Float[Array, "..."], word: UInt32[Array, "..."]) -> Float[Array, "..."]:
     """`magnitude` ≥ 0 with the sign given by the top bit of `word`.
 
     Done on the bits: as the last operation of a sampler it keeps the compiler from merging the

@@ -16,6 +16,7 @@ over any path from 0 to infinity in the sector where the integrand decays. Nothi
 The paths are held fixed in derivatives: the integral does not depend on them.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -120,17 +121,17 @@ def _sinc(angle: Array) -> Array:
 def _turning_point(log_x: Array, alpha: Array, tolerance: float) -> tuple[Array, Array, Array]:
     """V, the end of the axis piece; the length of the other one; whether that one counts."""
     c, s = cos_sin_half_pi(alpha)
-    log_s = jnp.log(jnp.maximum(s, np.exp(-tolerance)))
+    log_s = jnp.log(jnp.maximum(s, math.exp(-tolerance)))
     # exp(-limit) is negligible against the integral, about S X / x (S / x here, X outside).
     limit = tolerance + (1 + alpha) * log_x - log_s
     upper = alpha > 1
     a = jnp.where(upper, alpha, 1.5)
     c_ = jnp.where(upper, -c, 0.5)
     log_saddle = (a * log_x - jnp.log(a * c_)) / (a - 1)
-    log_cap = log_x + (np.log(_PHASE_CAP) - log_s) / a
+    log_cap = log_x + (math.log(_PHASE_CAP) - log_s) / a
     log_v = jnp.minimum(jnp.minimum(log_saddle, log_cap), jnp.log(limit))
     v = jnp.where(upper, jnp.exp(log_v), limit)
-    length = jnp.exp(log_x + np.log(tolerance) / a) + (2 - a) * v / jnp.tan(jnp.pi / (2 * a))
+    length = jnp.exp(log_x + math.log(tolerance) / a) + (2 - a) * v / jnp.tan(jnp.pi / (2 * a))
     # The tilted part of the path decays like exp(-length sin ψ) whatever x is.
     length = jnp.minimum(length, limit / jnp.maximum(jnp.sin((2 - a) / 2), 1e-6))
     height = v - c_ * jnp.exp(a * (jnp.log(v) - log_x))

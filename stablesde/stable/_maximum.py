@@ -1,5 +1,6 @@
 """The mean of the largest of n symmetric α-stable moduli."""
 
+import math
 from typing import Literal
 
 import jax
@@ -28,13 +29,13 @@ def _exact(alpha: Array, n: Array) -> Array:
     alpha, n = jnp.broadcast_arrays(alpha, n)
     eps = float(jnp.finfo(alpha.dtype).eps)
     fixed_alpha, fixed_n = jax.lax.stop_gradient((alpha, n))
-    p = -jnp.expm1(-np.log(2.0) / fixed_n) / 2
+    p = -jnp.expm1(-math.log(2.0) / fixed_n) / 2
     median = upper_quantile(p, fixed_alpha)
     middle = jnp.log(median)
     # d log P(|Z| > x) / d log x at the median sets the width of the law of log max.
     width = jnp.exp(jnp.log(p) - middle - log_density(median, fixed_alpha))
     tail = jnp.log(jnp.maximum(tail_constant(fixed_alpha), eps * eps) * fixed_n / eps**0.5)
-    end = jnp.maximum(jnp.maximum(tail / fixed_alpha, middle + 12 * width), np.log(50.0))
+    end = jnp.maximum(jnp.maximum(tail / fixed_alpha, middle + 12 * width), math.log(50.0))
 
     nodes, weights = legendre(_NODES)
     s, w = nodes_like(nodes, alpha), nodes_like(weights, alpha)
@@ -46,7 +47,7 @@ def _exact(alpha: Array, n: Array) -> Array:
         integrand = jnp.exp(log_x) * _exceedance(log_x, alpha, n)
         return jnp.sum(integrand * w * sigma * width * stretch, axis=0)
 
-    depth = jnp.asarray(-np.log(eps), alpha.dtype)
+    depth = jnp.asarray(-math.log(eps), alpha.dtype)
     beyond = jnp.exp(middle - depth)  # where the probability is 1
     # P(max > x) = n c x^-α (1 + D x^-α + …) above `end`
     log_d = gammaln(2 * alpha) - gammaln(alpha)

@@ -17,9 +17,7 @@ _SMALLEST = 0.3  # below, ν exceeds 600
 
 def _log_ratio(inverse: Float[Array, "..."]) -> Float[Array, "..."]:
     """log ν at 1/α; increasing, and nearly linear."""
-    outer, inner = (
-        upper_quantile(jnp.full_like(inverse, p), 1 / inverse) for p in (_LEVELS[0], _LEVELS[1])
-    )
+    outer, inner = (upper_quantile(jnp.full_like(inverse, p), 1 / inverse) for p in (0.05, 0.25))
     return jnp.log(outer / inner)
 
 

@@ -92,7 +92,9 @@ def _modulus(u: Array, v: Array, e: Array, alpha: AlphaLike) -> Float[Array, "..
     return sin_alpha_u * _safe_exp(log_scale / alpha)
 
 
-def log_positive_from_words(words: Words, alpha: AlphaLike, dtype: jnp.dtype) -> Float[Array, "..."]:
+def log_positive_from_words(
+    words: Words, alpha: AlphaLike, dtype: jnp.dtype
+) -> Float[Array, "..."]:
     """log A for positive α-stable A, E exp(-sA) = exp(-s^α), α ∈ (0, 1] (A = 1 at α = 1)."""
     a, b = words
     u, v = _angle(a, mix(b), dtype)

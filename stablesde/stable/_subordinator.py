@@ -12,11 +12,11 @@ which K is a power at both ends. Where x^-α < 1/4 the inversion integral on the
 used instead, as for the symmetric law but without a saddle; it is better in the right tail.
 """
 
+import math
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import erf, erfc
 from jaxtyping import Array, ArrayLike, Float
 
@@ -72,7 +72,7 @@ def _level(log_xi: Array, alpha: Array, growth: float, low: Array, high: Array) 
         rise = _log_k(middle, alpha) - log_k0
         # log(K / K(0) - 1), for K from K(0) to far beyond the largest number
         rise = jnp.where(rise > 30, rise, jnp.log(jnp.expm1(jnp.clip(rise, 0.0, 30.0))))
-        below = log_xi + log_k0 + rise < np.log(growth)
+        below = log_xi + log_k0 + rise < math.log(growth)
         return jnp.where(below, middle, low), jnp.where(below, high, middle)
 
     low, high = jax.lax.fori_loop(0, 14, halve, (low, high))
@@ -87,7 +87,7 @@ def _pieces(log_xi: Array, alpha: Array) -> tuple[Array, Array, Array]:
     high = (1 - alpha) * jnp.maximum(-log_xi, 0.0) + 8.0
     one = _level(log_xi, alpha, 1.0, low, high)
     end = _level(log_xi, alpha, growth, one, high + 4.0)
-    return one, end, (end - one) / np.log(growth)
+    return one, end, (end - one) / math.log(growth)
 
 
 def _angle_integral(log_x: Array, alpha: Array, kind: Kind) -> Array:
@@ -117,7 +117,7 @@ def _angle_integral(log_x: Array, alpha: Array, kind: Kind) -> Array:
         return term(one + s * (end - one), w * (end - one))
 
     # Below, h falls on the scale `width`, then θ itself on the scale 1: t = one - width (e^σ - 1).
-    depth = -float(np.log(jnp.finfo(log_x.dtype).eps)) + 2
+    depth = -math.log(float(jnp.finfo(log_x.dtype).eps)) + 2
     sigma = jnp.log1p((depth + jnp.maximum(one, 0.0)) / width)
 
     def lower(s: Array, w: Array) -> Array:
@@ -149,19 +149,19 @@ def _axis_integral(log_x: Array, alpha: Array, kind: Kind) -> Array:
 def _evaluate(x: Array, alpha: Array, kind: Kind) -> Array:
     """The cdf, its complement or the log-density for every x; α = 1/2 by its closed form."""
     info = jnp.finfo(x.dtype)
-    log_max = np.log(float(info.max))
+    log_max = math.log(float(info.max))
     proper = (x > 0) & (x < jnp.inf)
     x_ = jnp.where(proper, x, 1.0)
     log_x = jnp.clip(jnp.log(x_), -0.9 * log_max, 0.9 * log_max)
-    far = alpha * log_x > np.log(4.0)
-    log_far = jnp.where(far, log_x, np.log(4.0) / alpha)
+    far = alpha * log_x > math.log(4.0)
+    log_far = jnp.where(far, log_x, math.log(4.0) / alpha)
     # exp(-h(0)) is far below the smallest number where h(0) itself overflows
     gone = -alpha / (1 - alpha) * log_x + _log_k0(alpha) > 0.95 * log_max
     log_near = jnp.where(far | gone, 0.0, log_x)
     if kind == "log-density":
         near = jnp.where(gone, -jnp.inf, _angle_integral(log_near, alpha, kind))
         value = jnp.where(far, _axis_integral(log_far, alpha, kind), near)
-        levy = -1 / (4 * x_) - 1.5 * log_x - np.log(2 * np.sqrt(np.pi))
+        levy = -1 / (4 * x_) - 1.5 * log_x - math.log(2 * math.sqrt(math.pi))
         below, above = -jnp.inf, -jnp.inf
     else:
         lower = jnp.where(gone, 0.0, _angle_integral(log_near, alpha, "cdf"))

@@ -60,8 +60,10 @@ class TailStudy:
         True if the 95 % interval contains α, False if α is over twice as far from the estimate as
         the interval reaches (probability about 10⁻⁴ if it is right), None between.
         """
-        reach = self.upper - self.estimate if self.alpha > self.estimate else (
-            self.estimate - self.lower
+        reach = (
+            self.upper - self.estimate
+            if self.alpha > self.estimate
+            else (self.estimate - self.lower)
         )
         distance = abs(self.alpha - self.estimate)
         return True if distance <= reach else (None if distance <= 2 * reach else False)
@@ -69,7 +71,11 @@ class TailStudy:
     @property
     def verdict(self) -> str:
         """One line."""
-        heavy = {True: "infinite variance confirmed", False: "VARIANCE FINITE", None: "inconclusive"}
+        heavy = {
+            True: "infinite variance confirmed",
+            False: "VARIANCE FINITE",
+            None: "inconclusive",
+        }
         contains = {True: "contains", None: "just misses", False: "EXCLUDES"}[
             self.exponent_attained
         ]
@@ -239,7 +245,9 @@ def compressibility(
         name="compressibility",
         config=config,
         axes=(
-            Axis("width", tuple(map(float, widths)), theory.compression_exponent(noise.alpha)),
+            Axis(
+                "width", tuple(map(float, widths)), theory.compression_exponent(float(noise.alpha))
+            ),
             Axis("kappa", kept),
         ),
         errors=errors,
@@ -259,4 +267,3 @@ def _error_of_blocks(theta: Array, width: int, kappas: Array) -> Array:
     blocks = theta[: count * width].reshape(count, width, theta.shape[1])
     errors = jax.vmap(compression_error, in_axes=(0, None))(blocks, kappas)
     return jnp.exp(jnp.mean(jnp.log(errors), 0))
-

@@ -217,7 +217,9 @@ class RateStudy:
                 continue
             row = [f"{cell[n]:.6g}" for n in names] + [f"{cell[self.rate_statistic]:.4g}"]
             row.append(f"[{cell['lower']:.4g}, {cell['upper']:.4g}]")
-            row += [f"{cell[f'{k}_bound']:.3g}" if f"{k}_bound" in cell else "" for k in self.bounds]
+            row += [
+                f"{cell[f'{k}_bound']:.3g}" if f"{k}_bound" in cell else "" for k in self.bounds
+            ]
             rows.append(row)
         return format_rows([head, *rows])
 

@@ -65,4 +65,4 @@ def preset(dataset: str, width: int, noise: str) -> Preset:
         row = rows.get(str(width), rows["2000"])
         rate = row["step_size"] if str(width) in rows else row["step_size"] * scale
         return Preset(rate, row["sigma"], 20_000, 5000, 0.95)
-    return Preset(0.05 * scale, 0.01, max(1, round(400 / scale)))
+    return Preset(0.01 * scale, 0.03, max(1, round(300 / scale)))

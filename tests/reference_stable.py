@@ -101,8 +101,7 @@ def positive(x, alpha):
         points = [0] + [scale * mp.mpf(2) ** j for j in range(-6, 40)]
         points = [p for p in points if p * x < 400] + [400 / x]
         return tuple(
-            mp.quad(lambda r, d=divide: integrand(r, d), points) / mp.pi
-            for divide in (False, True)
+            mp.quad(lambda r, d=divide: integrand(r, d), points) / mp.pi for divide in (False, True)
         )
 
 

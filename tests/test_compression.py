@@ -47,7 +47,7 @@ def test_pruning_ratio(error, squared):
         mask = np.asarray(ssd.prunable(jnp.asarray(THETA), error, squared))
     assert mask.sum() == allowed
     norms = np.linalg.norm(THETA, axis=1)
-    if 0 < allowed:
+    if allowed > 0:
         assert norms[mask].max() <= norms[~mask].min()
 
 

@@ -175,7 +175,9 @@ def test_initial_laws(network, key):
 
     def start(init):
         return np.asarray(
-            ssd.simulate(network, noise, key, num_particles=5, t1=1.0, num_steps=1, init=init).initial
+            ssd.simulate(
+                network, noise, key, num_particles=5, t1=1.0, num_steps=1, init=init
+            ).initial
         )
 
     np.testing.assert_allclose(start(3.0), 3 * start(None), rtol=1e-6)
@@ -213,9 +215,7 @@ def test_no_recompilation_for_new_values(network, key):
     with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
         traced = []
         original = _simulate.mean_statistic
-        patch.setattr(
-            _simulate, "mean_statistic", lambda *a: (traced.append(1), original(*a))[1]
-        )
+        patch.setattr(_simulate, "mean_statistic", lambda *a: (traced.append(1), original(*a))[1])
         run(jax.random.key(3), 0.5, 2.0)
     assert not traced
 

@@ -51,7 +51,7 @@ def test_assumption_constants_are_bounds(unit, loss):
     constants = model.assumption_constants()
     assert constants.holds
     assert np.isfinite(constants.B)
-    assert constants.B**2 == pytest.approx(np.mean(constants.psi**2) * (1 + constants.phi**2))
+    assert pytest.approx(np.mean(constants.psi**2) * (1 + constants.phi**2)) == constants.B**2
     theta = jnp.asarray(RNG.normal(size=(300, model.dim)) * 2)
     jacobian = jax.vmap(jax.jacobian(model.outputs))(theta)
     hessian = jax.vmap(jax.hessian(model.outputs))(theta)
@@ -90,7 +90,7 @@ def test_assumption_fails_with_a_reason(unit, loss, why):
     constants = ssd.NetworkModel(unit, loss, X, TARGETS[loss]).assumption_constants()
     assert not constants.holds
     assert why in constants.reason
-    assert constants.B == np.inf
+    assert np.inf == constants.B
 
 
 def test_user_unit_bounds():

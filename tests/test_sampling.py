@@ -39,7 +39,9 @@ def test_characteristic_function(alpha, key, dtype):
         assert abs(np.sin(u * z).mean()) < SIGMAS / np.sqrt(n)
 
 
-@pytest.mark.parametrize(("alpha", "law"), [(1.0, scipy.stats.cauchy()), (2.0, scipy.stats.norm(scale=2**0.5))])
+@pytest.mark.parametrize(
+    ("alpha", "law"), [(1.0, scipy.stats.cauchy()), (2.0, scipy.stats.norm(scale=2**0.5))]
+)
 def test_special_cases_are_exact(alpha, law, key, dtype):
     z = np.asarray(ssd.stable.sample(key, alpha, shape=(200_000,)), float)
     assert scipy.stats.kstest(z, law.cdf).pvalue > 1e-7

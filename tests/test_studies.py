@@ -2,7 +2,6 @@
 
 import json
 
-import jax
 import matplotlib
 import numpy as np
 import pytest
@@ -125,7 +124,7 @@ def test_a_run_directory_refuses_another_configuration(network, key, tmp_path):
     noise = ssd.OneFactorStable(1.5, 2)
     ssd.propagation_of_chaos(network, noise, key, run_dir=tmp_path, **SMALL)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*.json")}
-    with pytest.raises(ValueError, match="another configuration.*alpha"):
+    with pytest.raises(ValueError, match=r"another configuration.*alpha"):
         ssd.propagation_of_chaos(
             network, ssd.OneFactorStable(1.6, 2), key, run_dir=tmp_path, **SMALL
         )
@@ -135,7 +134,7 @@ def test_a_run_directory_refuses_another_configuration(network, key, tmp_path):
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*.json")}
     cell = next(tmp_path.rglob("replicas-00000.json"))
     cell.write_text('{"sup": [[')
-    with pytest.raises(ValueError, match="damaged.*delete this one file"):
+    with pytest.raises(ValueError, match=r"damaged.*delete this one file"):
         ssd.propagation_of_chaos(network, noise, key, run_dir=tmp_path, **SMALL)
 
 

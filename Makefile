@@ -1,0 +1,53 @@
+# Two commands do everything on a machine with Python ≥ 3.11 and make:
+#   make check   sets up .venv and runs the main job (results/: table, figures, results.json)
+#   make test    sets up .venv and runs the tests
+# Both are safe to run again. PYTHON=python3.12 chooses the interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: check quick test test-fast lint types docs notebooks bench clean
+
+check: $(VENV)/.installed
+	$(BIN)/stablesde check --overwrite
+
+quick: $(VENV)/.installed
+	$(BIN)/stablesde check --quick --overwrite
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict
+
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/python notebooks/run.py
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.noise
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stablesde needs Python 3.11 or newer (set PYTHON=...)")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e ".[dev]"
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) site results results-quick

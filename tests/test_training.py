@@ -1,0 +1,218 @@
+"""Heavy-tailed SGD: the noise it adds, training runs, and the paper's numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import stablesde as ssd
+from stablesde import training
+from stablesde.datasets import Dataset, teacher
+from tests.test_datasets import available
+
+ZEROS = {"a": jnp.zeros((6, 4)), "b": jnp.zeros((5,))}
+
+
+def noise_of(transform, steps=1, tree=ZEROS):
+    """The updates of some steps with zero gradients."""
+    state, out = transform.init(tree), []
+    for _ in range(steps):
+        updates, state = transform.update(tree, state, tree)
+        out.append(updates)
+    return out
+
+
+@pytest.mark.parametrize("kind", ["I", "II", "III"])
+def test_noise_is_the_increment_of_that_step(kind, key):
+    sigma, alpha, eta = 0.3, 1.6, 0.01
+    updates = noise_of(ssd.add_stable_noise(sigma, alpha, kind, key, eta), steps=3)
+    for leaf, (name, units, dim) in enumerate([("a", 6, 4), ("b", 5, 1)]):
+        noise = ssd.stable_noise(kind, alpha, dim)
+        for step in range(3):
+            expected = sigma * noise.increment(jax.random.fold_in(key, leaf), step, eta, units)
+            got = updates[step][name].reshape(units, dim)
+            np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_unit_axis(key):
+    """Flax stores (inputs, units), convolutions (out, in, h, w): the noise goes with the unit."""
+    first = noise_of(ssd.add_stable_noise(1.0, 1.5, "II", key, 0.1), tree=jnp.zeros((6, 4)))[0]
+    last = noise_of(
+        ssd.add_stable_noise(1.0, 1.5, "II", key, 0.1, unit_axis=-1), tree=jnp.zeros((4, 6))
+    )[0]
+    np.testing.assert_array_equal(first, last.T)
+    filters = noise_of(
+        ssd.add_stable_noise(1.0, 1.5, "I", key, 0.1), tree=jnp.zeros((6, 3, 5, 5))
+    )[0]
+    assert len(np.unique(filters)) == 6
+
+
+def test_chunks_jit_and_resumption_change_nothing(key):
+    transform = ssd.heavy_tailed_sgd(0.1, 0.5, 1.5, "III", key)
+    loss = lambda p: jnp.sum(p["a"] ** 2) + jnp.sum(p["b"] ** 2)  # noqa: E731
+
+    def run(carry, count):
+        def step(carry, _):
+            params, state = carry
+            updates, state = transform.update(jax.grad(loss)(params), state, params)
+            return (optax.apply_updates(params, updates), state), None
+
+        return jax.lax.scan(step, carry, None, length=count)[0]
+
+    start = (ZEROS, transform.init(ZEROS))
+    whole = run(start, 10)
+    halves = jax.jit(run, static_argnums=1)(run(start, 4), 6)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(halves), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_alpha_two_has_variance_two_sigma_squared_eta(key):
+    sigma, eta, n = 0.7, 0.01, 200_000
+    updates = noise_of(
+        ssd.add_stable_noise(sigma, 2.0, "II", key, eta), tree=jnp.zeros((n, 2))
+    )[0]
+    expected = 2 * sigma**2 * eta
+    # Standard error of a variance: √(2/N) of it; 5.5 of them: false alarm below 1e-7.
+    assert np.var(np.asarray(updates, float)) == pytest.approx(
+        expected, rel=5.5 * np.sqrt(2 / (2 * n))
+    )
+
+
+def test_masks_chains_and_schedules(key):
+    masked = ssd.heavy_tailed_sgd(0.1, 0.5, 1.5, "I", key, mask={"a": True, "b": False})
+    update = noise_of(masked)[0]
+    assert np.all(np.asarray(update["a"]) != 0)
+    assert np.all(np.asarray(update["b"]) == 0)
+    schedule = optax.exponential_decay(0.1, 1, 0.5)
+    decayed = noise_of(ssd.add_stable_noise(1.0, 1.25, "I", key, schedule), steps=3)
+    constant = noise_of(ssd.add_stable_noise(1.0, 1.25, "I", key, 0.1), steps=3)
+    for k in range(3):
+        ratio = np.asarray(decayed[k]["a"] / constant[k]["a"])
+        np.testing.assert_allclose(ratio, 0.5 ** (k / 1.25), rtol=1e-5)
+    chain = optax.chain(optax.adam(1e-2), ssd.add_stable_noise(0.1, 1.5, "II", key, 1e-2))
+    assert np.isfinite(noise_of(chain)[0]["a"]).all()
+
+
+def test_no_recompilation(key):
+    transform = ssd.heavy_tailed_sgd(0.1, 0.5, 1.5, "I", key)
+    traces = []
+
+    @jax.jit
+    def step(params, state):
+        traces.append(1)
+        updates, state = transform.update(params, state, params)
+        return optax.apply_updates(params, updates), state
+
+    params, state = ZEROS, transform.init(ZEROS)
+    for _ in range(3):
+        params, state = step(params, state)
+    assert len(traces) == 1
+
+
+SMALL = dict(width=64, noise="I", alpha=1.5, sigma=0.05, learning_rate=0.05, steps=30)
+
+
+def test_seeds_are_independent_of_their_company():
+    together = training.train("teacher", seeds=3, **SMALL)
+    alone = training.train("teacher", seeds=1, seed=2, **SMALL)
+    for name in ("train_accuracy", "test_accuracy", "pruning_ratio"):
+        assert getattr(together, name).values[2] == getattr(alone, name).values[0]
+    assert together.seeds == (0, 1, 2)
+    assert alone.train_accuracy.std is None
+
+
+def test_chunks_of_training_change_nothing(monkeypatch):
+    whole = training.train("teacher", seeds=1, **SMALL)
+    monkeypatch.setattr("stablesde.training._train._CHUNK", 7)
+    assert training.train("teacher", seeds=1, **SMALL) == whole
+
+
+def test_minibatches_cover_an_epoch_and_are_addressed_by_step():
+    from stablesde.training._network import _batch
+
+    x, y = jnp.arange(100.0)[:, None], jnp.arange(100)
+    key = jax.random.key(0)
+    epoch = np.concatenate([_batch(x, y, k, 25, key)[1] for k in range(4)])
+    assert sorted(epoch.tolist()) == list(range(100))
+    following = np.concatenate([_batch(x, y, k, 25, key)[1] for k in range(4, 8)])
+    assert np.any(epoch != following)
+    np.testing.assert_array_equal(_batch(x, y, 6, 25, key)[1], following[50:75])
+
+
+def test_stopping_at_an_accuracy():
+    preset = training.Preset(0.05, 0.0, 5000, batch_size=32, until_accuracy=0.9)
+    network, steps = training.fit(teacher(num_train=256), 128, "none", 1.5, preset, 0)
+    assert steps < 5000
+    assert network.w1.shape == (2, 128)
+
+
+def test_training_on_digits_works_and_noise_prunes():
+    plain = training.train("digits", width=256, noise="none", seeds=1)
+    noisy = training.train("digits", width=256, noise="I", alpha=1.5, sigma=0.05, seeds=1)
+    assert plain.test_accuracy.mean > 0.85
+    assert noisy.pruning_ratio.mean > plain.pruning_ratio.mean + 5
+    text = training.format_table(noisy)
+    assert "no such row" in text
+    assert "pruning ratio" in text
+    assert set(noisy.to_dict()["pruning_ratio"]) == {"mean", "std", "values"}
+
+
+def test_paper_rows_and_presets():
+    row = training.paper_row("ecg5000", "I", 2000, 1.75)
+    assert row["table"] == "1"
+    assert row["pruning_ratio"] == {"mean": 48.07, "std": 7.036}
+    assert training.paper_row("ecg5000", "none", 2000, 1.0)["pruning_ratio"]["mean"] == 11.45
+    assert training.paper_row("ecg5000", "I", 1234, 1.75) is None
+    assert training.preset("ecg5000", 2000, "I") == training.Preset(3e-4, 0.5, 600)
+    assert training.preset("ecg5000", 2000, "II").sigma == 0.15
+    between = training.preset("ecg5000", 4000, "I")
+    assert between.learning_rate == pytest.approx(1.5e-4)
+    assert between.steps == 1200
+
+
+@pytest.mark.slow
+def test_noiseless_pruning_ratio_of_the_paper():
+    result = training.train("ecg5000", width=2000, noise="none", seeds=1, root=available("ecg5000"))
+    assert result.pruning_ratio.mean == pytest.approx(11.45, abs=0.3)
+    assert result.test_accuracy.mean == pytest.approx(0.957, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(width=0), "width"),
+        (dict(noise="IV"), "noise must be one of"),
+        (dict(alpha=0.0), "alpha"),
+        (dict(alpha=2.5), "alpha"),
+        (dict(sigma=-1.0), "sigma"),
+        (dict(sigma=float("nan")), "sigma"),
+        (dict(learning_rate=0.0), "learning_rate"),
+        (dict(steps=0), "steps"),
+        (dict(seeds=0), "seeds"),
+        (dict(dataset="imagenet"), "unknown data set"),
+        (dict(learning_rate=1e30), "diverged"),
+    ],
+)
+def test_bad_input(change, message):
+    with pytest.raises(ValueError, match=message):
+        training.train(**dict(dataset="teacher", seeds=1, **SMALL) | change)
+
+
+def test_bad_transforms(key):
+    with pytest.raises(ValueError, match="sigma"):
+        ssd.add_stable_noise(-1.0, 1.5, "I", key, 0.1)
+    with pytest.raises(ValueError, match="kind"):
+        ssd.add_stable_noise(1.0, 1.5, "0", key, 0.1)
+    with pytest.raises(ValueError, match="learning_rate"):
+        ssd.heavy_tailed_sgd(-0.1, 1.0, 1.5, "I", key)
+    with pytest.raises(ValueError, match="no axis"):
+        noise_of(ssd.add_stable_noise(1.0, 1.5, "I", key, 0.1), tree=jnp.zeros(()))
+
+
+def test_a_users_data_set():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 3)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(np.int32)
+    mine = Dataset("mine", x[:30], y[:30], x[30:], y[30:], 2)
+    assert training.train(mine, seeds=1, **SMALL).dataset == "mine"

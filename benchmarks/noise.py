@@ -47,7 +47,9 @@ def main() -> None:
     }
     seconds = {k: s / N for k, s in side_by_side(draws).items()}
     law = scipy.stats.levy_stable
-    slow = {"scipy levy_stable.rvs, α = 1.5": lambda: law.rvs(1.5, 0, size=SCIPY_N, random_state=rng)}
+    slow = {
+        "scipy levy_stable.rvs, α = 1.5": lambda: law.rvs(1.5, 0, size=SCIPY_N, random_state=rng)
+    }
     seconds |= {k: s / SCIPY_N for k, s in side_by_side(slow, 3).items()}
     base = seconds["jax.random.normal"]
     rows = [["draws (float32, one call of 4·10⁶)", "ns per draw", "relative to jax.random.normal"]]

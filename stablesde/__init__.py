@@ -24,7 +24,6 @@ from stablesde.studies import (
     strong_error,
     tail_study,
 )
-
 from stablesde.training import add_stable_noise, heavy_tailed_sgd
 
 if TYPE_CHECKING:

@@ -246,6 +246,7 @@ def results(
 
 
 _WORDS = {True: "yes", False: "no", None: "—"}
+_ATTAINED = {True: "yes", False: "no", None: "inconclusive"}
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -260,7 +261,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
             rows.append(
                 [*head, "tail index", f"{study.alpha:g}", f"{study.estimate:.3f}",
                  f"[{study.lower:.3f}, {study.upper:.3f}]", bound,
-                 _WORDS[study.exponent_attained]]
+                 _ATTAINED[study.exponent_attained]]
             )  # fmt: skip
             continue
         for axis in study.axes:
@@ -270,7 +271,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
             rows.append(
                 [*head, axis.name, f"{axis.theory:+.3f}", f"{slope.estimate:+.3f}",
                  f"[{slope.lower:+.3f}, {slope.upper:+.3f}]", bound,
-                 _WORDS[study.attained(axis.name)]]
+                 _ATTAINED[study.attained(axis.name)]]
             )  # fmt: skip
     return format_rows(rows)
 

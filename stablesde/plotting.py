@@ -93,11 +93,10 @@ def _lines(study: RateStudy, name: str) -> tuple[np.ndarray, list[tuple[str, tup
     if not others:
         return values, [("", (slice(None),))]
     (other,) = others
-    chosen = range(len(other.values))
     lines = []
-    for i in chosen:
+    for i in range(len(other.values)):
         index = (slice(None), i) if position == 0 else (i, slice(None))
-        lines.append((f"{_SYMBOLS[other.name]} = {other.values[i]:.3g}", index))
+        lines.append((f"{_SYMBOLS[other.name]} = {other.values[i]:.4g}", index))
     return values, lines
 
 
@@ -125,7 +124,9 @@ def _rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
     _draw_bounds(panel, study, x, lines[-1], ceiling=float(high.max()) * 300)
     panel.set(xscale="log", yscale="log")
     panel.set_ylabel(f"{_measure(study)},\n{study.rate_statistic} of {len(errors)} replicas")
-    panel.legend(ncols=1 if len(lines) < 4 else 2, loc="best")
+    bottom, top = panel.get_ylim()
+    panel.set_ylim(bottom, top * (top / bottom) ** 0.4)  # room for the legend
+    panel.legend(ncols=1 if len(lines) < 4 else 2, loc="upper left")
 
 
 def _draw_bounds(

@@ -42,9 +42,9 @@ def test_unit_axis(key):
         ssd.add_stable_noise(1.0, 1.5, "II", key, 0.1, unit_axis=-1), tree=jnp.zeros((4, 6))
     )[0]
     np.testing.assert_array_equal(first, last.T)
-    filters = noise_of(
-        ssd.add_stable_noise(1.0, 1.5, "I", key, 0.1), tree=jnp.zeros((6, 3, 5, 5))
-    )[0]
+    filters = noise_of(ssd.add_stable_noise(1.0, 1.5, "I", key, 0.1), tree=jnp.zeros((6, 3, 5, 5)))[
+        0
+    ]
     assert len(np.unique(filters)) == 6
 
 
@@ -69,9 +69,7 @@ def test_chunks_jit_and_resumption_change_nothing(key):
 
 def test_alpha_two_has_variance_two_sigma_squared_eta(key):
     sigma, eta, n = 0.7, 0.01, 200_000
-    updates = noise_of(
-        ssd.add_stable_noise(sigma, 2.0, "II", key, eta), tree=jnp.zeros((n, 2))
-    )[0]
+    updates = noise_of(ssd.add_stable_noise(sigma, 2.0, "II", key, eta), tree=jnp.zeros((n, 2)))[0]
     expected = 2 * sigma**2 * eta
     # Standard error of a variance: √(2/N) of it; 5.5 of them: false alarm below 1e-7.
     assert np.var(np.asarray(updates, float)) == pytest.approx(

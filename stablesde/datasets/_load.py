@@ -23,7 +23,7 @@ def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Data
     | `"ecg5000"` | 500 training and 4500 test heartbeats | 140 z-normalised samples |
     | `"mnist"` | 60000 / 10000 digits | 784 pixels, mean 0.1307, std 0.3081 taken out |
     | `"cifar10"` | 10000 / 1000 images (`cifar10_10k.npz`; all by download) | 3072 |
-    | `"digits"` | scikit-learn's 1797 digits, 1200 to train; no file needed | 64 pixels, mean 0, std 1 |
+    | `"digits"` | scikit-learn's digits, 1200 / 597; no file needed | 64 pixels, mean 0, std 1 |
     | `"teacher"` | a synthetic network's labels, see `teacher`; needs no file | 2 numbers |
 
     **Arguments:** `name`; `root`, a directory that holds the archive (default: `$STABLESDE_DATA`,

@@ -107,8 +107,8 @@ class NetworkModel(MeanFieldModel):
         self.unit = unit
         self.loss = loss
 
-    @property
-    def dim(self) -> int:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def dim(self) -> int:  # type: ignore[override]
         return self.unit.dim
 
     def outputs(self, theta: Float[Array, " p"]) -> Float[Array, "N l"]:

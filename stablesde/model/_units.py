@@ -71,8 +71,8 @@ class RidgeUnit(Unit):
                 f"got {self.activation!r}."
             )
 
-    @property
-    def dim(self) -> int:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def dim(self) -> int:  # type: ignore[override]
         return self.input_dim * self.num_outputs
 
     def outputs(self, theta: Float[Array, " p"], x: Float[Array, "N d"]) -> Float[Array, "N l"]:

@@ -114,6 +114,6 @@ def fit_slope(
 
 
 def _coefficient(x: np.ndarray, power: int) -> np.ndarray:
-    """w such that w·y is the leading coefficient of the least-squares polynomial of degree power."""
+    """w with w·y the leading coefficient of the least-squares polynomial of degree `power`."""
     design = np.vander(x, power + 1, increasing=True)
     return np.linalg.pinv(design)[power]

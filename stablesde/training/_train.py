@@ -32,7 +32,7 @@ _CHUNK = 100
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A quantity over seeds: mean, standard deviation (n - 1; None for one seed), and all values."""
+    """A quantity over seeds: mean, standard deviation (n - 1; None for one seed), all values."""
 
     values: tuple[float, ...]
 
@@ -127,7 +127,7 @@ def train(
     chosen_seeds = _seeds(seeds, seed)
     data = load(dataset, root) if isinstance(dataset, str) else dataset
     settings = preset(data.name, width, noise)
-    given = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
+    given: dict[str, Any] = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
     settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
     runs = [
         _run(data, width, noise, alpha, settings, s)

@@ -21,7 +21,7 @@ from stablesde.stable._sampling import float_dtype
 class StableNoiseState(NamedTuple):
     """The state of `add_stable_noise`: the number of steps taken."""
 
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # type: ignore[assignment]
 
 
 def add_stable_noise(

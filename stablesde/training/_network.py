@@ -4,17 +4,19 @@ Weights are stored inputs-first, `w1` (d, n) and `w2` (n, classes): units stand 
 `w1`, where the noise is drawn fastest.
 """
 
+import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from stablesde.compression import prunable
 from stablesde.stable._bits import fold, key_words
+from stablesde.training._transform import heavy_tailed_sgd
 
 _STREAM_BATCH = 201
 _EVALUATION_BATCH = 5000
@@ -46,24 +48,68 @@ def loss(network: Network, x: Float[Array, "N d"], y: Int[Array, " N"]) -> Float
     return jnp.mean(losses)
 
 
-@eqx.filter_jit(donate="all-except-first")
-def train_chunk(frozen, network, state):  # type: ignore[no-untyped-def]
-    """Some steps of training. `frozen` is (optimizer, x, y, first step, steps, batch size, key)."""
-    optimizer, x, y, first, steps, batch_size, key = frozen
+class Rule(NamedTuple):
+    """The numbers of the update rule that one compiled program serves: a sweep compiles once."""
 
-    def step(carry, k):  # type: ignore[no-untyped-def]
+    learning_rate: float | Float[Array, ""]
+    sigma: float | Float[Array, ""]
+    noise_key: PRNGKeyArray
+    batch_key: PRNGKeyArray
+
+
+def optimizer(rule: Rule, noise: str, alpha: float) -> optax.GradientTransformation:
+    """SGD with noise of type `noise` on the first layer, plain SGD for "none"."""
+    if noise == "none":
+        return optax.sgd(rule.learning_rate)
+    first_layer: Any = Network(True, False)  # type: ignore[arg-type]
+    return heavy_tailed_sgd(
+        rule.learning_rate, rule.sigma, alpha, noise, rule.noise_key, mask=first_layer, unit_axis=-1
+    )
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("noise", "alpha", "steps", "batch_size"),
+    donate_argnames=("network", "state"),
+)
+def train_chunk(
+    network: Network,
+    state: optax.OptState,
+    x: Float[Array, "N d"],
+    y: Int[Array, " N"],
+    first: Int[Array, ""],
+    rule: Rule,
+    *,
+    noise: str,
+    alpha: float,
+    steps: int,
+    batch_size: int | None,
+) -> tuple[Network, optax.OptState]:
+    """Steps `first`, …, `first + steps - 1` of training. `network` and `state` are used up.
+
+    Seeds run one after the other through the same compiled program: on CPUs, batched matrix
+    products (`vmap` over seeds) took 1.4 to 2.5 times longer.
+    """
+    chain = optimizer(rule, noise, alpha)
+
+    def step(carry: tuple[Network, Any], k: Array) -> tuple[tuple[Network, Any], None]:
         network, state = carry
-        rows = (x, y) if batch_size is None else _batch(x, y, k, batch_size, key)
+        rows = (x, y) if batch_size is None else _batch(x, y, k, batch_size, rule.batch_key)
         gradient = jax.grad(loss)(network, *rows)
-        updates, state = optimizer.update(gradient, state, network)
+        updates, state = chain.update(gradient, state, network)
         return (optax.apply_updates(network, updates), state), None
 
     carry, _ = jax.lax.scan(step, (network, state), first + jnp.arange(steps))
     return carry
 
 
-def _batch(x, y, step, batch_size, key):  # type: ignore[no-untyped-def]
-    """Batch `step`: consecutive slices of a new permutation in each epoch, by step alone."""
+def _batch(
+    x: Float[Array, "N d"], y: Int[Array, " N"], step: Array, batch_size: int, key: PRNGKeyArray
+) -> tuple[Float[Array, "batch d"], Int[Array, " batch"]]:
+    """Batch `step`: consecutive slices of a new permutation in each epoch, by step alone.
+
+    Rows that do not fill a batch are left out of their epoch.
+    """
     per_epoch = x.shape[0] // batch_size
     words = fold(key_words(key), step // per_epoch, _STREAM_BATCH)
     epoch_key = jax.random.wrap_key_data(jnp.stack(words), impl="threefry2x32")
@@ -90,4 +136,5 @@ def pruned(network: Network, error: float = 0.1) -> tuple[Network, float]:
     See `stablesde.pruning_ratio`.
     """
     removed = prunable(network.w1.T, error)
-    return Network(jnp.where(removed, 0, network.w1), network.w2), float(jnp.mean(removed))
+    small = Network(jnp.where(removed, 0, network.w1), network.w2)
+    return small, float(np.mean(np.asarray(removed)))

@@ -1,7 +1,6 @@
 """Training runs over seeds, pruned and measured, beside the paper's row."""
 
 import dataclasses
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +9,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from tqdm.auto import tqdm
 
 from stablesde.datasets import NAMES, Dataset, load
 from stablesde.noise import stable_noise
-from stablesde.training._network import Network, accuracy, initialise, pruned, train_chunk
-from stablesde.training._paper import Preset, paper_row, preset
-from stablesde.training._transform import heavy_tailed_sgd
+from stablesde.training._network import (
+    Network,
+    Rule,
+    accuracy,
+    initialise,
+    optimizer,
+    pruned,
+    train_chunk,
+)
+from stablesde.training._paper import Preset, check_count, paper_row, preset
 
 NOISES = ("I", "II", "III", "none")
 MEASURED = (
@@ -123,12 +128,12 @@ def train(
     """
     if isinstance(dataset, str) and dataset not in NAMES:
         raise ValueError(f"unknown data set {dataset!r}; known are {', '.join(NAMES)}.")
-    _check(width, noise, alpha, sigma, learning_rate, steps)
-    chosen_seeds = _seeds(seeds, seed)
-    data = load(dataset, root) if isinstance(dataset, str) else dataset
-    settings = preset(data.name, width, noise)
+    _check(width, noise, alpha)
+    settings = preset(dataset if isinstance(dataset, str) else dataset.name, width, noise)
     given: dict[str, Any] = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
     settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
+    chosen_seeds = _seeds(seeds, seed)
+    data = load(dataset, root) if isinstance(dataset, str) else dataset
     runs = [
         _run(data, width, noise, alpha, settings, s)
         for s in tqdm(chosen_seeds, "seeds", file=sys.stderr, disable=None, leave=False)
@@ -149,68 +154,70 @@ def train(
     )
 
 
-def _check(
-    width: int,
-    noise: str,
-    alpha: float,
-    sigma: float | None,
-    learning_rate: float | None,
-    steps: int | None,
-) -> None:
+def _check(width: int, noise: str, alpha: float) -> None:
     if noise not in NOISES:
         raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {noise!r}.")
     stable_noise("I", alpha, 1)
-    for name, count in (("width", width), ("steps", steps)):
-        if count is not None and (not isinstance(count, (int, np.integer)) or count < 1):
-            raise ValueError(f"{name} must be a positive integer, got {count!r}.")
-    if sigma is not None and not (math.isfinite(sigma) and sigma >= 0):
-        raise ValueError(f"sigma must be finite and not negative, got {sigma!r}.")
-    if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate!r}.")
+    check_count("width", width)
 
 
 def _seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
     if isinstance(seeds, (int, np.integer)):
         if seeds < 1:
             raise ValueError(f"seeds, the number of seeds, must be at least 1, got {seeds!r}.")
-        return tuple(range(first, first + int(seeds)))
-    if len(seeds) == 0:
+        chosen = tuple(range(first, first + int(seeds)))
+    else:
+        chosen = tuple(int(s) for s in seeds)
+    if not chosen:
         raise ValueError("seeds must not be empty.")
-    return tuple(int(s) for s in seeds)
+    # jax.random.key keeps 32 bits: seeds beyond them would repeat others.
+    if not all(0 <= s < 2**32 for s in chosen):
+        raise ValueError(f"seeds must lie in 0, …, 2^32 - 1, got {min(chosen)} to {max(chosen)}.")
+    return chosen
 
 
 def fit(
     data: Dataset, width: int, noise: str, alpha: float, settings: Preset, seed: int
 ) -> tuple[Network, int]:
-    """One trained network and the number of steps it took."""
-    key = jax.random.key(seed)
-    start, noise_key, batch_key = jax.random.split(key, 3)
+    """Trains one network.
+
+    **Arguments:** as `train`, with the hyperparameters in `settings`. Everything random is a
+    function of `seed`: initial weights, and by step the noise and the batches.
+
+    **Returns:** the network and the number of steps it took.
+
+    **Raises:** `ValueError` for settings or labels out of range, or if training diverges.
+    """
+    _check(width, noise, alpha)
+    if not 0 <= int(data.y_train.min()) <= int(data.y_train.max()) < data.num_classes:
+        raise ValueError(f"{data.name}: labels must lie in 0, …, {data.num_classes - 1}.")
+    start, noise_key, batch_key = jax.random.split(jax.random.key(seed), 3)
     network = initialise(start, data.dim, width, data.num_classes)
-    if noise == "none" or settings.sigma == 0:
-        optimizer = optax.sgd(settings.learning_rate)
-    else:
-        optimizer = heavy_tailed_sgd(
-            settings.learning_rate, settings.sigma, alpha, noise, noise_key,
-            mask=Network(True, False), unit_axis=-1,  # type: ignore[arg-type]
-        )  # fmt: skip
     x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
     batch = settings.batch_size
     batch = None if batch is None or batch >= len(x) else batch
-    state = optimizer.init(network)
-    done = 0
-    while done < settings.steps:
-        count = min(_CHUNK, settings.steps - done)
-        frozen = (optimizer, x, y, jnp.asarray(done), count, batch, batch_key)
-        network, state = train_chunk(frozen, network, state)
-        done += count
-        target = settings.until_accuracy
-        if target is not None and accuracy(network, x, y) >= target:
-            break
-    if not all(bool(jnp.all(jnp.isfinite(w))) for w in network):
-        raise ValueError(
-            f"training diverged (seed {seed}): lower learning_rate={settings.learning_rate} or "
-            f"sigma={settings.sigma}."
-        )
+    kind = "none" if settings.sigma == 0 else noise
+    rule = Rule(settings.learning_rate, settings.sigma, noise_key, batch_key)
+    state = optimizer(rule, kind, alpha).init(network)
+    done, target = 0, settings.until_accuracy
+    with tqdm(
+        total=settings.steps, desc="steps", file=sys.stderr, disable=None, leave=False
+    ) as progress:
+        while done < settings.steps:
+            count = min(_CHUNK, settings.steps - done)
+            network, state = train_chunk(
+                network, state, x, y, jnp.asarray(done), rule,
+                noise=kind, alpha=float(alpha), steps=count, batch_size=batch,
+            )  # fmt: skip
+            done += count
+            if not all(bool(jnp.all(jnp.isfinite(w))) for w in network):
+                raise ValueError(
+                    f"training diverged (seed {seed}, within {done} steps): lower "
+                    f"learning_rate={settings.learning_rate} or sigma={settings.sigma}."
+                )
+            progress.update(count)
+            if target is not None and accuracy(network, x, y) >= target:
+                break
     return network, done
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from stablesde.noise import STREAM_NOISE, particle_index, stable_noise
 from stablesde.stable._bits import fold, key_words
@@ -25,19 +25,23 @@ class StableNoiseState(NamedTuple):
 
 
 def add_stable_noise(
-    sigma: float,
-    alpha: float,
+    sigma: float | Float[Array, ""],
+    alpha: float | Float[Array, ""],
     kind: str,
     key: PRNGKeyArray,
-    learning_rate: float | optax.Schedule,
+    learning_rate: float | Float[Array, ""] | optax.Schedule,
     unit_axis: int = 0,
 ) -> optax.GradientTransformation:
     """Adds `σ η_k^(1/α) X_k` to the updates, X_k an α-stable vector for each unit of each leaf.
 
     Put it last in a chain, after the step size has been applied. Leaf number i (in the order of
-    `jax.tree.leaves`) of step k receives, unit by unit, the rows of
+    `jax.tree.leaves`; of the selected leaves under `optax.masked`) of step k receives, unit by
+    unit, the rows of
     `stable_noise(kind, alpha, d).increment(jax.random.fold_in(key, i), k, η_k, units)` times σ,
     where `units` is the leaf's length along `unit_axis` and d the number of its other entries.
+    Noise for float16 and bfloat16 leaves is drawn in float32 and rounded once.
+
+    σ, α and η may be traced, so that one compiled program serves a sweep over them.
 
     **Arguments:**
 
@@ -54,11 +58,9 @@ def add_stable_noise(
     **Raises:** `ValueError` for σ < 0 or not finite, α outside (0, 2], an unknown kind, a
     learning rate that is not positive, or (at the first update) a leaf without that axis.
     """
-    if not (math.isfinite(sigma) and sigma >= 0):
-        raise ValueError(f"sigma must be finite and not negative, got {sigma!r}.")
+    check_sigma(sigma)
     stable_noise(kind, alpha, 1)
-    if not callable(learning_rate) and not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate!r}.")
+    check_learning_rate(learning_rate)
 
     def init(params: PyTree) -> StableNoiseState:
         del params
@@ -77,12 +79,13 @@ def add_stable_noise(
                 )
             units = leaf.shape[unit_axis]
             noise = stable_noise(kind, alpha, max(1, leaf.size // max(1, units)))
-            dtype = float_dtype(leaf.dtype)
+            dtype = float_dtype(jnp.promote_types(leaf.dtype, jnp.float32))
             stream = fold(key_words(jax.random.fold_in(key, number)), count, STREAM_NOISE)
             scale = sigma * noise.increment_scale(eta, dtype)
             columns = noise.columns(stream, particle_index(units), scale, dtype)
             others = [n for a, n in enumerate(leaf.shape) if a != unit_axis % leaf.ndim]
-            return leaf + jnp.moveaxis(columns.reshape(*others, units), -1, unit_axis)
+            added = jnp.moveaxis(columns.reshape(*others, units), -1, unit_axis)
+            return (leaf + added).astype(leaf.dtype)
 
         leaves, structure = jax.tree.flatten(updates)
         new = [noisy(i, leaf) for i, leaf in enumerate(leaves)]
@@ -91,10 +94,24 @@ def add_stable_noise(
     return optax.GradientTransformation(init, update)
 
 
+def check_sigma(sigma: float | Float[Array, ""]) -> None:
+    """Raises `ValueError` unless a concrete σ is finite and ≥ 0; a traced one passes."""
+    if not isinstance(sigma, jax.core.Tracer) and not (math.isfinite(sigma) and sigma >= 0):
+        raise ValueError(f"sigma must be finite and not negative, got {sigma!r}.")
+
+
+def check_learning_rate(rate: float | Float[Array, ""] | optax.Schedule) -> None:
+    """Raises `ValueError` unless a concrete η is finite and > 0; traced ones and schedules pass."""
+    if callable(rate) or isinstance(rate, jax.core.Tracer):
+        return
+    if not (math.isfinite(rate) and rate > 0):
+        raise ValueError(f"learning_rate must be positive and finite, got {rate!r}.")
+
+
 def heavy_tailed_sgd(
-    learning_rate: float | optax.Schedule,
-    sigma: float,
-    alpha: float,
+    learning_rate: float | Float[Array, ""] | optax.Schedule,
+    sigma: float | Float[Array, ""],
+    alpha: float | Float[Array, ""],
     kind: str,
     key: PRNGKeyArray,
     mask: Any = None,

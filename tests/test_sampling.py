@@ -120,9 +120,104 @@ def test_bad_alpha(alpha, key):
         ssd.stable.sample(key, alpha)
 
 
+def exact_cf(u, alpha, beta, parametrisation):
+    """E exp(iuX) from the definitions, Nolan (2020) 1.2 and 1.3."""
+    size, sign = abs(u), np.sign(u)
+    if alpha == 1:
+        return np.exp(-size * (1 + 1j * beta * (2 / np.pi) * sign * np.log(size)))
+    skew = beta * np.tan(np.pi * alpha / 2) * sign
+    if parametrisation == "S1":
+        return np.exp(-(size**alpha) * (1 - 1j * skew))
+    return np.exp(-(size**alpha) + 1j * skew * (size**alpha - size))
+
+
+@pytest.mark.parametrize("parametrisation", ["S0", "S1"])
+@pytest.mark.parametrize("alpha", [0.3, 0.5, 0.9, 1.0, 1.0001, 1.2, 1.5, 1.99, 2.0])
+def test_skewed_characteristic_function(alpha, parametrisation, key, dtype):
+    """|exp(iuX)| = 1: each part has a standard error of at most 1/√N."""
+    n = 200_000
+    for beta in (-1.0, -0.5, 0.5, 1.0):
+        draw = ssd.stable.sample(key, alpha, beta, (n,), parametrisation=parametrisation)
+        z = np.asarray(draw, float)
+        assert np.isfinite(z).all()
+        for u in (-1.3, 0.3, 1.0, 2.5):
+            if parametrisation == "S1" and 0 < abs(alpha - 1) < 1e-2:
+                continue  # S1 runs to infinity there; S0 is the one to use
+            gap = np.exp(1j * u * z).mean() - exact_cf(u, alpha, beta, parametrisation)
+            assert max(abs(gap.real), abs(gap.imag)) < SIGMAS / np.sqrt(n)
+
+
+def test_s0_is_continuous_through_one(key):
+    with jax.enable_x64(True):
+        at_one = ssd.stable.sample(key, 1.0, 0.7, (10_000,), parametrisation="S0")
+        for alpha in (1 - 1e-9, 1 + 1e-9):
+            near = ssd.stable.sample(key, alpha, 0.7, (10_000,), parametrisation="S0")
+            np.testing.assert_allclose(near, at_one, rtol=1e-5, atol=1e-6)
+
+
+def test_location_and_scale(key):
+    z = ssd.stable.sample(key, 1.4, 0.5, (100,))
+    moved = ssd.stable.sample(key, 1.4, 0.5, (100,), loc=2.0, scale=3.0)
+    np.testing.assert_allclose(moved, 2 + 3 * z, rtol=1e-5, atol=1e-5)
+    cauchy = ssd.stable.sample(key, 1.0, 0.5, (100,))
+    scaled = ssd.stable.sample(key, 1.0, 0.5, (100,), scale=3.0)
+    shift = 2 / np.pi * 0.5 * 3 * np.log(3.0)
+    np.testing.assert_allclose(scaled, 3 * cauchy + shift, rtol=1e-5, atol=1e-5)
+
+
+def test_parameters_broadcast_and_trace(key):
+    alphas, betas = jnp.array([0.8, 1.0, 1.7]), jnp.array([[0.0], [0.5]])
+    grid = jax.jit(lambda a, b: ssd.stable.sample(key, a, b, (2, 3)))(alphas, betas)
+    np.testing.assert_allclose(grid, ssd.stable.sample(key, alphas, betas, (2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.7, 1.0, 1.0 + 1e-7, 1.6])
+def test_gradients_of_skewed_samples(alpha, key):
+    with jax.enable_x64(True):
+
+        def f(p):
+            return ssd.stable.sample(
+                key, p[0], p[1], (200,), loc=p[2], scale=p[3], parametrisation="S0"
+            )
+
+        point, h = jnp.array([alpha, 0.4, 0.1, 1.3]), 1e-6
+        slopes = jax.jacfwd(f)(point)
+        for i in range(4):
+            step = jnp.zeros(4).at[i].set(h)
+            difference = (f(point + step) - f(point - step)) / (2 * h)
+            np.testing.assert_allclose(slopes[:, i], difference, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.5, 0.9, 0.99, 1.0])
+def test_positive_stable(alpha, key, dtype):
+    """E exp(-sA) = exp(-s^α); exp(-sA) lies in [0, 1], so its standard error is at most 1/(2√N)."""
+    n = 400_000
+    a = np.asarray(ssd.stable.sample_positive(key, alpha, (n,)), float)
+    assert np.isfinite(a).all()
+    assert (a > 0).all()
+    for s in (0.1, 1.0, 10.0):
+        assert abs(np.exp(-s * a).mean() - np.exp(-(s**alpha))) < SIGMAS / 2 / np.sqrt(n)
+    if alpha == 0.5:
+        assert scipy.stats.kstest(a, scipy.stats.levy(scale=0.5).cdf).pvalue > 1e-7
+
+
+def test_traced_parameters_out_of_range_raise(key):
+    for bad in ((2.5, 0.0), (1.5, 1.5), (float("nan"), 0.0)):
+        with pytest.raises(Exception, match="must be finite and lie in"):
+            jax.block_until_ready(jax.jit(lambda a, b: ssd.stable.sample(key, a, b, (3,)))(*bad))
+
+
 def test_bad_arguments(key):
     with pytest.raises(ValueError, match="beta"):
-        ssd.stable.sample(key, 1.5, 0.5)
+        ssd.stable.sample(key, 1.5, 1.5)
+    with pytest.raises(ValueError, match="scale"):
+        ssd.stable.sample(key, 1.5, scale=-1.0)
+    with pytest.raises(ValueError, match="loc"):
+        ssd.stable.sample(key, 1.5, loc=float("nan"))
+    with pytest.raises(ValueError, match="parametrisation"):
+        ssd.stable.sample(key, 1.5, parametrisation="S2")
+    with pytest.raises(ValueError, match=r"alpha must lie in \(0, 1\]"):
+        ssd.stable.sample_positive(key, 1.5)
     with pytest.raises(ValueError, match="dtype"):
         ssd.stable.sample(key, 1.5, dtype=jnp.int32)
     with pytest.raises(ValueError, match="several calls"):

@@ -12,14 +12,13 @@ Chambers, Mallows and Stuck, JASA 71 (1976), for the symmetric law, and Kanter, 
 One Threefry call (64 bits) gives one number.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, UInt32
 
 from stablesde.stable import _elementary as el
-from stablesde.stable._bits import Words, key_words, mix, threefry2x32
+from stablesde.stable._bits import Words, mix
 
 AlphaLike = float | Float[Array, "..."]
 
@@ -51,8 +50,8 @@ def _angle(word: UInt32[Array, "..."], extra: UInt32[Array, "..."], dtype):  # t
     return jnp.where(near_zero, w, 1 - w), jnp.where(near_zero, 1 - w, w)
 
 
-def _draw(words: Words, dtype):  # type: ignore[no-untyped-def]
-    """(u, v, E) of the symmetric sampler from one pair of random words; the sign is left over."""
+def angle_and_exponential(words: Words, dtype):  # type: ignore[no-untyped-def]
+    """(u, v, E) from one pair of random words: |U| = πu/2, v = 1 - u; the sign is left over."""
     a, b = words
     u, v = _angle(a, mix(b), dtype)
     return u, v, el.exponential(b, 30, mix(a), dtype)
@@ -69,7 +68,7 @@ def symmetric_from_words(
     scale: float | Float[Array, "..."] = 1.0,
 ) -> Float[Array, "..."]:
     """`scale` (≥ 0) times symmetric α-stable numbers, E exp(iωZ) = exp(-|ω|^α)."""
-    u, v, e = _draw(words, dtype)
+    u, v, e = angle_and_exponential(words, dtype)
     scale = jnp.asarray(scale, dtype)
     return el.with_sign(scale * _modulus(u, v, e, alpha), words[1])
 
@@ -131,44 +130,3 @@ def flat_index(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
         index = index + jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride)
         stride *= shape[axis]
     return index
-
-
-def sample(
-    key: PRNGKeyArray,
-    alpha: AlphaLike,
-    beta: float = 0.0,
-    shape: tuple[int, ...] = (),
-    dtype: jnp.dtype | None = None,
-) -> Float[Array, "*shape"]:
-    """Draws from the symmetric α-stable law, `E exp(iωZ) = exp(-|ω|^α)`.
-
-    α = 2 is N(0, 2), **not** N(0, 1); α = 1 is the standard Cauchy law. The first rows of a larger
-    draw under the same key are the same numbers.
-
-    **Arguments:**
-
-    - `key`: a JAX PRNG key.
-    - `alpha`: stability index in (0, 2]; a number or an array that broadcasts to `shape`.
-    - `beta`: skewness; only 0 (symmetric) is implemented.
-    - `shape`: shape of the result.
-    - `dtype`: float32 or float64; JAX's default if None.
-
-    **Returns:** an array of shape `shape`. Always finite: where the exact value would pass the
-    largest number of the dtype (in float32 at probability 1e-9 for α ≲ 0.23), that number
-    is returned.
-
-    **Raises:** `ValueError` if a concrete `alpha` lies outside (0, 2], `beta` is not 0, or `shape`
-    holds 2^32 numbers or more. A traced `alpha` outside the range raises at run time.
-
-    Resolution: the angle is drawn on a grid of relative width 2^-24 (float32) or 2^-53 down to
-    distance 2^-56 from its ends, so the tail is right far beyond exceedance probability 1e-9.
-    Reference: Chambers, Mallows and Stuck (1976), in the form of the module's docstring.
-    """
-    check_alpha(alpha)
-    if isinstance(beta, jax.core.Tracer) or np.any(np.asarray(beta) != 0):
-        raise ValueError(f"beta must be 0 (the symmetric law), got {beta!r}.")
-    dtype = float_dtype(dtype)
-    if isinstance(alpha, jax.core.Tracer):
-        alpha = eqx.error_if(alpha, (alpha <= 0) | (alpha > 2), "alpha must lie in (0, 2].")
-    words = threefry2x32(key_words(key), counters(flat_index(shape)))
-    return symmetric_from_words(words, alpha, dtype)

@@ -7,13 +7,22 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
-from scipy import integrate, special, stats
+from scipy import stats
 
 from stablesde.stable import absolute_moment, characteristic_function, tail_constant
 from stablesde.stable._density import pdf, sf
 from stablesde.stable._maximum import expected_maximum
 
 ALPHAS = (0.1, 0.5, 0.9, 1.0, 1.2, 1.5, 1.9, 1.99, 1.999999, 2.0)
+
+
+def integral(function, low, high, panels=400):
+    """Composite Gauss-Legendre; `function` takes an array."""
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    edges = np.linspace(low, high, panels + 1)
+    centre, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+    values = np.asarray(function(centre[:, None] + half[:, None] * nodes))
+    return float(np.sum(values * weights * half[:, None]))
 
 
 @pytest.fixture
@@ -26,7 +35,8 @@ def test_tail_constant(dtype):
     eps = float(jnp.finfo(dtype).eps)
     for alpha in ALPHAS:
         held = mp.mpf(float(jnp.asarray(alpha, dtype)))
-        exact = 2 * mp.gamma(held) * mp.sin(mp.pi * held / 2) / mp.pi
+        with mp.workdps(40):
+            exact = 2 * mp.gamma(held) * mp.sin(mp.pi * held / 2) / mp.pi
         value = tail_constant(jnp.asarray(alpha, dtype))
         assert value.dtype == dtype
         assert abs(float(value) - float(exact)) <= 20 * eps * abs(float(exact)) + 1e-30
@@ -50,15 +60,13 @@ def test_absolute_moment(x64):
         np.testing.assert_allclose(absolute_moment(2.0, p), gauss, rtol=1e-12)
     for alpha, p in ((0.7, 0.4), (1.5, 1.2), (1.9, 0.5), (1.99, -0.5)):
         # ∫ |x|^p f(x) dx in log x; both ends are negligible at these limits
-        value = integrate.quad(
-            lambda y, a=alpha, p=p: 2 * math.exp((1 + p) * y) * float(pdf(math.exp(y), a)),
-            -40,
+        value = integral(
+            lambda y, a=alpha, p=p: 2 * np.exp((1 + p) * y) * np.asarray(pdf(np.exp(y), a)),
+            -60,
             24 / (alpha - p),
-            limit=200,
-            epsrel=1e-10,
-        )[0]
+        )
         np.testing.assert_allclose(absolute_moment(alpha, p), value, rtol=1e-8)
-    np.testing.assert_array_equal(absolute_moment(1.5, [1.5, 2.0, -1.0]), np.inf)
+    np.testing.assert_array_equal(absolute_moment(1.5, np.array([1.5, 2.0, -1.0])), np.inf)
     assert jnp.all(
         jnp.isfinite(jax.vmap(jax.grad(absolute_moment), (0, None))(jnp.r_[1.5, 2.0], 1.0))
     )
@@ -110,16 +118,14 @@ def test_parametrizations(x64):
 @pytest.mark.parametrize("alpha", [1.05, 1.5, 1.9, 1.99, 2.0])
 def test_expected_maximum(alpha, x64):
     np.testing.assert_allclose(expected_maximum(alpha, 1), absolute_moment(alpha, 1.0), rtol=1e-9)
-    # independently: the mean in terms of y = log x by scipy's adaptive quadrature
-    upper = min(700.0, 25 / (alpha - 1) + 8) if alpha < 2 else 4.0
-    value = integrate.quad(
-        lambda y: math.exp(y) * -math.expm1(50 * math.log1p(-2 * float(sf(math.exp(y), alpha)))),
+    # in y = log x, by brute force
+    upper = min(600.0, 25 / (alpha - 1) + 8) if alpha < 2 else 4.0
+    value = integral(
+        lambda y: -np.exp(y) * np.expm1(50 * np.log1p(-2 * np.asarray(sf(np.exp(y), alpha)))),
         -25,
         upper,
-        limit=300,
-        points=[0, 1, 2, 3, 5],
-        epsrel=1e-9,
-    )[0]
+        3000,
+    )
     np.testing.assert_allclose(expected_maximum(alpha, 50), value, rtol=1e-7)
 
 
@@ -130,11 +136,10 @@ def test_expected_maximum_limits(x64):
         np.testing.assert_allclose(expected_maximum(alpha, 1e6), limit, rtol=1e-5)
     # E max of two |N(0, 2)| = 4 / sqrt(π) · ... : ∫ (1 - erf(x/2)²) dx = 2 sqrt(2/π)
     np.testing.assert_allclose(expected_maximum(2.0, 2), 2 * math.sqrt(2 / math.pi), rtol=1e-10)
-    np.testing.assert_array_equal(expected_maximum([0.5, 1.0], 10.0), np.inf)
+    np.testing.assert_array_equal(expected_maximum(np.array([0.5, 1.0]), 10.0), np.inf)
     h = 1e-4
     slope = (expected_maximum(1.6 + h, 100) - expected_maximum(1.6 - h, 100)) / (2 * h)
     np.testing.assert_allclose(jax.grad(expected_maximum)(1.6, 100.0), slope, rtol=1e-5)
-    assert special.gamma(1 - 1 / 1.05) < float(expected_maximum(1.05, 1)) / 0.6
 
 
 def test_expected_maximum_in_float32():

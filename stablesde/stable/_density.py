@@ -34,6 +34,7 @@ def _log_gauss(x: Array) -> Array:
     return -x * x / 4 - jnp.log(2 * jnp.sqrt(jnp.asarray(jnp.pi, x.dtype)))
 
 
+@jax.jit
 def _raw_log_density(x: Array, alpha: Array) -> Array:
     inner, x_inner, log_x = split(x)
     log_pi = jnp.log(jnp.asarray(jnp.pi, x.dtype))
@@ -45,6 +46,7 @@ def _raw_log_density(x: Array, alpha: Array) -> Array:
     return jnp.where(inner, jnp.log(ray_part(x_inner, alpha, "density")), outer)
 
 
+@jax.jit
 def _raw_survival(x: Array, alpha: Array) -> Array:
     inner, x_inner, log_x = split(x)
     tail = jnp.exp(-alpha * log_x) * tail_part(log_x, alpha, "survival") / jnp.pi

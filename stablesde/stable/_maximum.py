@@ -24,6 +24,7 @@ def _exceedance(log_x: Array, alpha: Array, n: Array) -> Array:
     return -jnp.expm1(n * jnp.log1p(-both))
 
 
+@jax.jit
 def _exact(alpha: Array, n: Array) -> Array:
     """∫ P(max > x) dx, in log x, from the median outwards on exponentially growing steps."""
     alpha, n = jnp.broadcast_arrays(alpha, n)

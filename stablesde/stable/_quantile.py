@@ -28,6 +28,7 @@ def _bracket(p: Array, alpha: Array) -> tuple[Array, Array, Array]:
     return lower, start, upper
 
 
+@jax.jit
 def _solve(p: Array, alpha: Array) -> Array:
     """x > 0 with P(Z > x) = p, for 0 < p < 1/2."""
     eps = float(jnp.finfo(p.dtype).eps)

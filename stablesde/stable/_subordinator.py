@@ -13,6 +13,7 @@ used instead, as for the symmetric law but without a saddle; it is better in the
 """
 
 import math
+from functools import partial
 from typing import Literal
 
 import jax
@@ -146,6 +147,7 @@ def _axis_integral(log_x: Array, alpha: Array, kind: Kind) -> Array:
     return axis_piece(log_x, alpha, (c, s), limit, "survival") * jnp.exp(log_scale)
 
 
+@partial(jax.jit, static_argnames="kind")
 def _evaluate(x: Array, alpha: Array, kind: Kind) -> Array:
     """The cdf, its complement or the log-density for every x; α = 1/2 by its closed form."""
     info = jnp.finfo(x.dtype)

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray, UInt32
 
 from stablesde.stable._bits import Words, fold, key_words, threefry2x32
+from stablesde.stable._domain import check_alpha
 from stablesde.stable._sampling import (
-    check_alpha,
     flat_index,
     float_dtype,
     log_positive_from_words,

@@ -1,16 +1,42 @@
-"""The α-stable law on the line: sampling, constants and estimation."""
+"""The α-stable law on the line: sampling, density, distribution, constants and estimation."""
 
 from stablesde.stable._constants import absolute_moment, characteristic_function, tail_constant
+from stablesde.stable._density import cdf, logpdf, pdf, sf
 from stablesde.stable._draw import sample, sample_positive
+from stablesde.stable._ecf import EcfTest, goodness_of_fit
 from stablesde.stable._estimate import TailIndex, default_hill_k, tail_index
+from stablesde.stable._likelihood import StableFit, fit_symmetric
+from stablesde.stable._maximum import expected_maximum
+from stablesde.stable._quantile import isf, ppf
+from stablesde.stable._subordinator import (
+    positive_cdf,
+    positive_logpdf,
+    positive_pdf,
+    positive_sf,
+)
 
 __all__ = [
+    "EcfTest",
+    "StableFit",
     "TailIndex",
     "absolute_moment",
+    "cdf",
     "characteristic_function",
     "default_hill_k",
+    "expected_maximum",
+    "fit_symmetric",
+    "goodness_of_fit",
+    "isf",
+    "logpdf",
+    "pdf",
+    "positive_cdf",
+    "positive_logpdf",
+    "positive_pdf",
+    "positive_sf",
+    "ppf",
     "sample",
     "sample_positive",
+    "sf",
     "tail_constant",
     "tail_index",
 ]

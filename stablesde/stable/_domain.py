@@ -28,6 +28,8 @@ def check_alpha(alpha: ArrayLike, upper: float = 2.0, open_above: bool = False) 
     if not is_concrete(alpha):
         return
     a = np.asarray(alpha)
+    if a.dtype.kind not in "fiu":
+        raise ValueError(f"alpha must be a number, got {alpha!r}")
     inside = (a > 0) & ((a < upper) if open_above else (a <= upper))
     if not np.all(inside):
         bracket = ")" if open_above else "]"

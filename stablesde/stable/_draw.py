@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde.stable._bits import Words, key_words, threefry2x32
+from stablesde.stable._domain import check_alpha
 from stablesde.stable._sampling import (
     AlphaLike,
-    check_alpha,
     counters,
     flat_index,
     float_dtype,

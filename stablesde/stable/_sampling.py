@@ -23,18 +23,6 @@ from stablesde.stable._bits import Words, mix
 AlphaLike = float | Float[Array, "..."]
 
 
-def check_alpha(alpha: AlphaLike, *, name: str = "alpha", upper: float = 2.0) -> None:
-    """Raises ValueError unless every concrete `alpha` lies in (0, upper]; traced ones pass."""
-    if isinstance(alpha, jax.core.Tracer):
-        return
-    values = np.asarray(alpha)
-    if values.dtype.kind not in "fiu" or not np.all((values > 0) & (values <= upper)):
-        raise ValueError(
-            f"{name} must lie in (0, {upper:g}], got {alpha!r}: it is the stability index of the "
-            "stable law (2 is Gaussian, 1 is Cauchy)."
-        )
-
-
 def float_dtype(dtype: jnp.dtype | None) -> jnp.dtype:
     """The floating dtype to draw in: float32 or float64, JAX's default if None."""
     resolved = jnp.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))

@@ -2,17 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers import available
 
 from stablesde.datasets import Dataset, _files, load, teacher
-
-
-def available(name):
-    """The data directory, or a skip with the reason."""
-    file = _files.ARCHIVES[name][0]
-    for folder in _files.search_path(None):
-        if (folder / file).is_file():
-            return folder
-    pytest.skip(f"{file} is neither in $STABLESDE_DATA nor in ../shared/data")
 
 
 def test_ecg5000():

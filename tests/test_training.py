@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import available
 
 import stablesde as ssd
 from stablesde import training
 from stablesde.datasets import Dataset, teacher
-from tests.test_datasets import available
 
 ZEROS = {"a": jnp.zeros((6, 4)), "b": jnp.zeros((5,))}
 

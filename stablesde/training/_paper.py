@@ -77,7 +77,7 @@ def preset(dataset: str, width: int, noise: str) -> Preset:
     - mnist: Table 9, which is for Type I; the other types get its σ. Other widths: η ∝ 1/n.
     - cifar10: the paper prints neither η nor the σ of Table 6. η as for mnist; σ = 10⁻⁵, the
       smallest of Table 20.
-    - others (digits, teacher, your own): ours, ηn = 40 and σ = 0.03, chosen once by hand so that
+    - others (digits, teacher, your own): ours, ηn = 40 and σ = 0.02, chosen once by hand so that
       digits train and pruning shows.
 
     **Raises:** `ValueError` for a width that is not a positive integer.
@@ -99,4 +99,4 @@ def preset(dataset: str, width: int, noise: str) -> Preset:
         rate = row["step_size"] if str(width) in rows else row["step_size"] * scale
         sigma = row["sigma"] if dataset == "mnist" else 1e-5
         return Preset(rate, sigma, 20_000, row["batch_size"], 0.95)
-    return Preset(0.02 * scale, 0.03, max(1, round(150 / scale)))
+    return Preset(0.02 * scale, 0.02, max(1, round(150 / scale)))

@@ -32,7 +32,7 @@ def test_estimates_and_interval_widths(method, alpha, key):
     x = 3.0 * sample(key, alpha, shape=(n,))
     if method != "log-moment":  # which needs a known centre
         x = x + 7.0
-    result = jax.jit(lambda x: tail_index(x, method))(x)
+    result = tail_index(x, method)
     deviation = SPREAD[method][alpha] / n**0.5
     assert abs(float(result.estimate) - alpha) < 5.5 * deviation + 0.002  # bias of order 1/n
     half = float(result.upper - result.lower) / 2
@@ -171,8 +171,8 @@ def test_fit_test_has_power(key):
 
 def test_vmap_and_bad_arguments(key):
     x = sample(key, 1.5, shape=(3, 400))
-    for method in METHODS:
-        batch = jax.vmap(lambda row, method=method: tail_index(row, method))(x)
+    for method in ("hill", "log-moment", "ecf", "mle"):
+        batch = jax.jit(jax.vmap(lambda row, method=method: tail_index(row, method)))(x)
         assert batch.estimate.shape == (3,)
         single = tail_index(x[1], method)
         np.testing.assert_allclose(batch.estimate[1], single.estimate, rtol=2e-3)

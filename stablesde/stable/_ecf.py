@@ -4,6 +4,8 @@ Press (1972) and Koutrouvelis (1980, 1981) for the regression, Koutrouvelis and 
 for the χ² test. Symmetric law, E exp(iuX) = exp(iu loc - |u scale|^α).
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -50,6 +52,7 @@ class EcfFit(eqx.Module):
     variance: Float[Array, ""]
 
 
+@jax.jit
 def ecf_fit(x: Float[Array, " n"]) -> EcfFit:
     """Regression of log(-log|ecf|) = α log u + α log scale; the location is the median."""
     q25, q50, q75 = jnp.quantile(x, jnp.asarray([0.25, 0.5, 0.75], x.dtype))
@@ -158,8 +161,20 @@ def goodness_of_fit(
     centre = start.loc if loc is None else jnp.asarray(loc, data.dtype)
     unit = start.scale if scale is None else jnp.asarray(scale, data.dtype)
     index = jnp.clip(start.alpha, 0.1, 2.0) if alpha is None else jnp.asarray(alpha, data.dtype)
-    free = np.flatnonzero([alpha is None, scale is None, loc is None])
+    free = tuple(np.flatnonzero([alpha is None, scale is None, loc is None]).tolist())
+    return _test(data, index, centre, unit, free)
 
+
+@partial(jax.jit, static_argnames="free")
+def _test(
+    data: Float[Array, " n"],
+    index: Float[Array, ""],
+    centre: Float[Array, ""],
+    unit: Float[Array, ""],
+    free: tuple[int, ...],
+) -> EcfTest:
+    """The test at these parameters, those of `free` (positions in theta) improved first."""
+    columns = np.array(free, int)
     u = jnp.asarray(_TEST_FREQUENCIES, data.dtype)
     standard = (data - centre) / unit
     parts = jax.lax.map(
@@ -167,16 +182,16 @@ def goodness_of_fit(
     )
     observed = parts.T.ravel()
     theta = jnp.stack([index, jnp.zeros_like(index), jnp.zeros_like(index)])
-    for _ in range(3 if free.size else 0):
+    for _ in range(3 if free else 0):
         weight = _weight(theta, u)
-        jacobian = jax.jacfwd(_model)(theta, u)[:, free]
+        jacobian = jax.jacfwd(_model)(theta, u)[:, columns]
         gradient = jacobian.T @ weight @ (observed - _model(theta, u))
         step = jnp.linalg.solve(jacobian.T @ weight @ jacobian, gradient)
-        theta = theta.at[free].add(step)
+        theta = theta.at[columns].add(step)
         theta = theta.at[0].set(jnp.clip(theta[0], 0.1, 2.0))
     residual = observed - _model(theta, u)
     statistic = data.size * (residual @ _weight(theta, u) @ residual)
-    dof = observed.size - int(free.size)
+    dof = observed.size - len(free)
     p_value = gammaincc(dof / 2, statistic / 2)
     return EcfTest(
         statistic, p_value, theta[0], centre + unit * theta[2], unit * jnp.exp(theta[1]), dof

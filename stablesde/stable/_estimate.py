@@ -19,6 +19,7 @@ from stablesde.stable._ecf import ecf_fit
 from stablesde.stable._likelihood import fit_symmetric
 from stablesde.stable._mcculloch import mcculloch
 
+_Interval = tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]  # low, mid, high
 Method = Literal["hill", "log-moment", "quantile", "ecf", "mle"]
 
 
@@ -70,8 +71,7 @@ def _hill(x: Float[Array, " n"], level: float, k: int) -> TailIndex:
     return TailIndex(k / total, lower / total, upper / total, level, "hill", k)
 
 
-def _log_moment(x: Float[Array, " n"], level: float) -> TailIndex:
-    n = x.size
+def _log_moment(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
     variance = jnp.var(jnp.log(jnp.abs(x)), ddof=1)  # π²/12 + π²/(6 α²)
 
     def index(v: Float[Array, ""]) -> Float[Array, ""]:
@@ -82,41 +82,30 @@ def _log_moment(x: Float[Array, " n"], level: float) -> TailIndex:
     estimate = index(variance)
     kappa2 = jnp.pi**2 * (1 / 12 + 1 / (6 * estimate**2))
     kappa4 = jnp.pi**4 * (7 / 120 + 1 / (15 * estimate**4))
-    half = normal_quantile(level) * jnp.sqrt((kappa4 + 2 * kappa2**2) / n)
-    return TailIndex(
-        estimate, index(variance + half), index(variance - half), level, "log-moment", n
-    )
+    half = z * jnp.sqrt((kappa4 + 2 * kappa2**2) / x.size)
+    return index(variance + half), estimate, index(variance - half)
 
 
-def _ecf(x: Float[Array, " n"], level: float) -> TailIndex:
+def _ecf(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
     fit = ecf_fit(x)
-    half = normal_quantile(level) * jnp.sqrt(fit.variance / x.size)
-    return _clipped(fit.alpha, half, level, "ecf", x.size)
+    return _clipped(fit.alpha, z * jnp.sqrt(fit.variance / x.size))
 
 
-def _mle(x: Float[Array, " n"], level: float) -> TailIndex:
+def _mle(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
     result = fit_symmetric(x)
-    half = normal_quantile(level) * jnp.sqrt(result.covariance[0, 0])
-    return _clipped(result.alpha, half, level, "mle", x.size)
+    return _clipped(result.alpha, z * jnp.sqrt(result.covariance[0, 0]))
 
 
-def _clipped(
-    alpha: Float[Array, ""], half: Float[Array, ""], level: float, method: str, n: int
-) -> TailIndex:
+def _clipped(alpha: Float[Array, ""], half: Float[Array, ""]) -> _Interval:
     low, mid, high = (jnp.clip(v, 0.0, 2.0) for v in (alpha - half, alpha, alpha + half))
-    return TailIndex(mid, low, high, level, method, n)
+    return low, mid, high
 
 
-def _quantile(x: Float[Array, " n"], level: float) -> TailIndex:
-    low, mid, high = mcculloch(x, normal_quantile(level))
-    return TailIndex(mid, low, high, level, "quantile", x.size)
-
-
-_LAW_METHODS: dict[str, Callable[[Float[Array, " n"], float], TailIndex]] = {
-    "log-moment": _log_moment,
-    "quantile": _quantile,
-    "ecf": _ecf,
-    "mle": _mle,
+_LAW_METHODS: dict[str, Callable[[Float[Array, " n"], Float[Array, ""]], _Interval]] = {
+    "log-moment": jax.jit(_log_moment),
+    "quantile": jax.jit(mcculloch),
+    "ecf": jax.jit(_ecf),
+    "mle": jax.jit(_mle),
 }
 METHODS = ("hill", *_LAW_METHODS)
 
@@ -169,4 +158,6 @@ def tail_index(
         raise ValueError(f"k belongs to method='hill', not to {method!r}")
     if method not in _LAW_METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
-    return _LAW_METHODS[method](data, level)
+    z = jnp.asarray(normal_quantile(level), data.dtype)
+    lower, estimate, upper = _LAW_METHODS[method](data, z)
+    return TailIndex(estimate, lower, upper, level, method, data.size)

@@ -59,6 +59,11 @@ def fit_symmetric(x: ArrayLike) -> StableFit:
     data = data.ravel()
     if data.size < 20:
         raise ValueError(f"a fit needs at least 20 observations, got {data.size}")
+    return _fit(data)
+
+
+@jax.jit
+def _fit(data: Float[Array, " n"]) -> StableFit:
     start = ecf_fit(data)
     standard = (data - start.loc) / start.scale
 

@@ -254,9 +254,10 @@ def format_table(result: TrainResult) -> str:
     noise = "no noise"
     if result.noise != "none":
         noise = f"Type {result.noise} noise, α = {result.alpha:g}, σ = {result.sigma:g}"
+    count = len(result.seeds)
     head = (
         f"{result.dataset}, n = {result.width}, {noise}, η = {result.learning_rate:g}, "
-        f"{max(result.steps_taken)} steps, {len(result.seeds)} seeds, {result.dtype}"
+        f"{max(result.steps_taken)} steps, {count} seed{'s' * (count > 1)}, {result.dtype}"
     )
     source = "paper: no such row" if row is None else f"paper, Table {row['table']}"
     lines = [head, f"{'':24}{'ours':>18}  {source:>18}"]

@@ -16,10 +16,10 @@ quick: $(VENV)/.installed
 	$(BIN)/stablesde check --quick --overwrite
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

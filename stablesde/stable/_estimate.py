@@ -138,7 +138,7 @@ def tail_index(
     - `level`: confidence level.
     - `k`: for `"hill"`, how many upper order statistics (default `default_hill_k(x.size)`).
 
-    **Returns:** a [`TailIndex`][]. Works under `jit` and `vmap`; non-finite data give NaN.
+    **Returns:** a `TailIndex`. Works under `jit` and `vmap`; non-finite data give NaN.
 
     **Raises:** `ValueError` for an unknown method, `k` outside [2, n), `k` given for another
     method than Hill's, fewer than 20 observations, or a `level` outside (0, 1).

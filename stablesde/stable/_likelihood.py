@@ -51,7 +51,7 @@ def fit_symmetric(x: ArrayLike) -> StableFit:
 
     - `x`: observations, any shape, independent and finite.
 
-    **Returns:** a [`StableFit`][]. Works under `jit` and `vmap`.
+    **Returns:** a `StableFit`. Works under `jit` and `vmap`.
 
     **Raises:** `ValueError` for fewer than 20 observations.
     """

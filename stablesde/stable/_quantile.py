@@ -95,7 +95,7 @@ def isf(
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
 ) -> Float[Array, "..."]:
-    """x with P(X > x) = `q`: the inverse of [`sf`][], accurate in the far right tail.
+    """x with P(X > x) = `q`: the inverse of `sf`, accurate in the far right tail.
 
     **Arguments:**
 
@@ -104,7 +104,7 @@ def isf(
 
     **Returns:** an array of the broadcast shape. Differentiable (implicit differentiation).
 
-    **Raises:** as [`logpdf`][].
+    **Raises:** as `logpdf`.
     """
     standardise(0.0, alpha, beta, loc, scale)
     q_, a, location, s = as_floats(q, alpha, loc, scale)
@@ -120,9 +120,9 @@ def ppf(
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
 ) -> Float[Array, "..."]:
-    """x with P(X ≤ x) = `q`: the inverse of [`cdf`][], accurate in the far left tail.
+    """x with P(X ≤ x) = `q`: the inverse of `cdf`, accurate in the far left tail.
 
-    For the right tail use [`isf`][]: 1 - q is not representable there. Otherwise as [`isf`][].
+    For the right tail use `isf`: 1 - q is not representable there. Otherwise as `isf`.
     """
     standardise(0.0, alpha, beta, loc, scale)
     q_, a, location, s = as_floats(q, alpha, loc, scale)

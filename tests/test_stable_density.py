@@ -144,7 +144,9 @@ def test_quantiles_invert(alpha, dtype):
     x = np.concatenate([np.geomspace(1e-6, 1, 15), np.geomspace(1.1, 1e6, 25)])
     probability = np.asarray(sf(jnp.asarray(x, dtype), alpha), np.float64)
     # From here on x is the reference: sf rounds, and near the median x = (1/2 - p) / f(0).
-    mass = np.maximum(np.asarray(x * jax.jit(pdf)(jnp.asarray(x, dtype), alpha)), 1e-300)
+    mass = np.maximum(
+        np.asarray(x * jax.jit(pdf)(jnp.asarray(x, dtype), alpha), np.float64), 1e-300
+    )
     rounding = float(jnp.finfo(dtype).eps) / mass
     tolerance = {"float64": 1e-6, "float32": 1e-4}[dtype.name]
     keep = (probability > float(jnp.finfo(dtype).tiny) * 100) & (rounding * 50 < 1)

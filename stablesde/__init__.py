@@ -9,9 +9,11 @@ from stablesde.compression import compression_error, prunable, prune, pruning_ra
 from stablesde.dynamics import LawFlow, Trajectory, law_flow, simulate, simulate_limit
 from stablesde.model import MeanFieldModel, MeanReversion, NetworkModel
 from stablesde.noise import (
+    EllipticalStable,
     IndependentStable,
     IsotropicStable,
     OneFactorStable,
+    SpectralStable,
     StableNoise,
     stable_noise,
 )
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from stablesde import plotting
 
 __all__ = [
+    "EllipticalStable",
     "IndependentStable",
     "IsotropicStable",
     "LawFlow",
@@ -39,6 +42,7 @@ __all__ = [
     "OneFactorStable",
     "RateStudy",
     "Slope",
+    "SpectralStable",
     "StableNoise",
     "TailStudy",
     "Trajectory",

@@ -5,7 +5,6 @@ corrections listed in the documentation ("Theory"); Gribonval, Cevher and Davies
 Theory 58 (2012), for i.i.d. compressibility.
 """
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -120,7 +119,7 @@ def maximum_moment(noise: StableNoise | float, n: int) -> float:
         return math.inf
     if isinstance(noise, OneFactorStable) or noise.dim == 1:
         return math.sqrt(noise.dim) * float(stable.expected_maximum(alpha, n))
-    norms = _norm_sample(type(noise), alpha, noise.dim)
+    norms = _norm_sample(noise)
     if alpha == 2:
         return _body_of_maximum(norms, n)
     cut = int(len(norms) * (1 - 5e-4))
@@ -145,10 +144,20 @@ def _body_of_maximum(norms: np.ndarray, n: int, total: int | None = None) -> flo
     return float(np.sum(widths * (1 - below**n)))
 
 
-@functools.lru_cache(maxsize=16)
-def _norm_sample(kind: type[StableNoise], alpha: float, dim: int) -> np.ndarray:
-    """Sorted norms of a fixed sample of stable vectors."""
-    noise = kind(alpha, dim)
+_norm_cache: dict[tuple, np.ndarray] = {}
+
+
+def _norm_sample(noise: StableNoise) -> np.ndarray:
+    """Sorted norms of a fixed sample of stable vectors; the last few laws are remembered."""
+    identity = (type(noise), noise.dim, *(np.asarray(v).tobytes() for v in jax.tree.leaves(noise)))
+    if identity not in _norm_cache:
+        while len(_norm_cache) >= 8:
+            _norm_cache.pop(next(iter(_norm_cache)))
+        _norm_cache[identity] = _sorted_norms(noise)
+    return _norm_cache[identity]
+
+
+def _sorted_norms(noise: StableNoise) -> np.ndarray:
     draw = noise.sample(jax.random.key(_SAMPLE_SEED), (_SAMPLE_SIZE,), dtype=jnp.float32)
     return np.sort(np.linalg.norm(np.asarray(draw, dtype=float), axis=-1))
 
@@ -182,7 +191,7 @@ def required_width(
     if alpha == 2:
         raise ValueError("alpha must be below 2: Gaussian columns are not compressible.")
     noise = stable_noise(kind, alpha, dim)
-    norms = _norm_sample(type(noise), float(alpha), dim)
+    norms = _norm_sample(noise)
     kept_out = norms[: int(len(norms) * (1 - kappa))]
     discarded = float(np.sum(kept_out**2)) / len(norms)
     scale = (noise.norm_tail_constant() * math.gamma(1 - alpha / 2)) ** (2 / alpha)

@@ -87,6 +87,57 @@ def test_increments_scale_and_add(kind, key):
     np.testing.assert_allclose(np.cos(total @ u.T).mean(0), exact, atol=5.5 / np.sqrt(N))
 
 
+SIGMA = np.array([[2.0, 0.6, 0.0], [0.6, 1.0, -0.3], [0.0, -0.3, 0.5]])
+DIRECTIONS = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [0.0, 0.2, 2.0], [0.5, 0.0, 0.0]])
+WEIGHTS = np.array([0.3, 1.0, 0.7, 2.0])
+
+
+def general(alpha):
+    return [
+        ssd.EllipticalStable(alpha, SIGMA),
+        ssd.SpectralStable(alpha, DIRECTIONS, WEIGHTS),
+    ]
+
+
+@pytest.mark.parametrize("alpha", [0.7, 1.0, 1.6, 2.0])
+@pytest.mark.parametrize("which", [0, 1])
+def test_general_vectors(which, alpha, key):
+    noise = general(alpha)[which]
+    x = np.asarray(noise.sample(key, (N,)), float)
+    u = np.array([[0.5, 0, 0], [0.3, -0.2, 0.6], [1.0, 1.0, -1.5], [0.7, 0.7, 0.7]])
+    exact = np.asarray(noise.characteristic_function(jnp.asarray(u))).real
+    np.testing.assert_allclose(np.cos(x @ u.T).mean(0), exact, atol=5.5 / np.sqrt(N))
+    np.testing.assert_allclose(np.sin(x @ u.T).mean(0), 0, atol=5.5 / np.sqrt(N))
+    whole = noise.increment(key, 3, 0.1, 10_007)
+    part = noise.increment(key, 3, 0.1, 100, first_particle=5000)
+    np.testing.assert_array_equal(whole[5000:5100], part)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_tail_constants_of_general_vectors(which, key):
+    alpha, n, p = 1.2, 2_000_000, 2e-4
+    noise = general(alpha)[which]
+    norms = np.linalg.norm(np.asarray(noise.sample(key, (n,)), float), axis=1)
+    threshold = (noise.norm_tail_constant() / p) ** (1 / alpha)
+    # Binomial, 5.5 standard errors, and 3 % for the second order of the tail.
+    assert abs((norms > threshold).sum() - n * p) < 5.5 * np.sqrt(n * p) + 0.03 * n * p
+
+
+@pytest.mark.parametrize("alpha", [0.6, 1.4, 1.9])
+def test_types_are_instances_of_the_general_case(alpha):
+    u = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)))
+    pairs = [
+        (ssd.IsotropicStable(alpha, 3), ssd.EllipticalStable(alpha, np.eye(3))),
+        (ssd.OneFactorStable(alpha, 3), ssd.SpectralStable(alpha, np.ones((1, 3)), [1.0])),
+        (ssd.IndependentStable(alpha, 3), ssd.SpectralStable(alpha, np.eye(3), np.ones(3))),
+    ]
+    for one, other in pairs:
+        np.testing.assert_allclose(
+            one.characteristic_function(u), other.characteristic_function(u), rtol=1e-5
+        )
+        assert one.norm_tail_constant() == pytest.approx(other.norm_tail_constant(), rel=1e-6)
+
+
 def test_noise_is_the_same_on_eight_devices():
     """In a fresh process with eight host devices: bit-identical increments."""
     code = """
@@ -122,3 +173,11 @@ def test_bad_arguments():
         ssd.stable_noise("I", 1.5, 0)
     with pytest.raises(ValueError, match="alpha"):
         ssd.IsotropicStable(0.0, 2)
+    with pytest.raises(ValueError, match="positive semidefinite"):
+        ssd.EllipticalStable(1.5, [[1.0, 2.0], [2.0, 1.0]])
+    with pytest.raises(ValueError, match="symmetric"):
+        ssd.EllipticalStable(1.5, [[1.0, 2.0], [0.0, 1.0]])
+    with pytest.raises(ValueError, match="weights"):
+        ssd.SpectralStable(1.5, np.eye(2), [1.0, -1.0])
+    with pytest.raises(ValueError, match="shape"):
+        ssd.SpectralStable(1.5, np.eye(2), [1.0])

@@ -56,8 +56,9 @@ def characteristic_function(
     S1: $\exp(-|u|^\alpha(1 - i\beta\tan(\pi\alpha/2)\,\mathrm{sign}\,u))$, and
     $\exp(-|u|(1 + i\beta\frac{2}{\pi}\mathrm{sign}(u)\log|u|))$ at $\alpha = 1$.
     S0 shifts the law by $-\beta\tan(\pi\alpha/2)$, which makes it continuous in $\alpha$ at 1.
-    Source: Nolan (2020), Definitions 1.5 and 1.4; X = scale·Z + loc, for which S1 at
-    $\alpha = 1$ moves by $-\frac{2}{\pi}\beta\,\text{scale}\log\text{scale}$ against Nolan's.
+    Source: Nolan (2020), Definitions 1.5 and 1.4: X = scale·Z + loc, except that S1 at
+    $\alpha = 1$ adds $\frac{2}{\pi}\beta\,\text{scale}\log\text{scale}$ (as scipy does), which
+    makes the exponent $-\text{scale}|u|(1 + i\beta\frac{2}{\pi}\mathrm{sign}(u)\log|u|)$.
 
     **Arguments:**
 
@@ -84,7 +85,8 @@ def characteristic_function(
         # tan(πα/2) from the exactly representable α - 1 and 2 - α, for accuracy at both.
         d_ = jnp.where(at_one | (a > 1.5), 1.0, d)
         tangent = jnp.where(a > 1.5, -jnp.tan(jnp.pi / 2 * (2 - a)), -1 / jnp.tan(jnp.pi / 2 * d_))
-        skew = jnp.where(at_one, -size * log_size * (2 / jnp.pi), modulus * tangent)
+        log_u = jnp.log(jnp.where(u_ != 0, jnp.abs(u_), 1.0))
+        skew = jnp.where(at_one, -size * log_u * (2 / jnp.pi), modulus * tangent)
     else:
         # |v|^α tan(πα/2) (1 - |v|^(1-α)) = |v| · (|v|^(α-1) - 1) · tan(πα/2)
         d_ = jnp.where(at_one, 1.0, d)

@@ -20,7 +20,7 @@ from stablesde.stable._sampling import (
 )
 from stablesde.stable._skewed import skewed_from_words
 
-Parametrisation = Literal["S0", "S1"]
+Parametrization = Literal["S0", "S1"]
 
 
 def sample(
@@ -32,11 +32,11 @@ def sample(
     *,
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
-    parametrisation: Parametrisation = "S1",
+    parametrization: Parametrization = "S1",
 ) -> Float[Array, "*shape"]:
     """Draws from the α-stable law S(α, β, scale, loc).
 
-    In the S1 parametrisation the standard variable has
+    In the S1 parametrization the standard variable has
     `E exp(iuX) = exp(-|u|^α (1 - iβ tan(πα/2) sign u))`, and at α = 1
     `exp(-|u| (1 + iβ (2/π) sign(u) log|u|))`; S0 is Nolan's, shifted by `-β tan(πα/2)` so that it
     is continuous in α. Location and scale act as in Nolan (2020), definitions 1.2 and 1.3: in S0
@@ -51,13 +51,13 @@ def sample(
     - `alpha` in (0, 2], `beta` in [-1, 1], `loc`, `scale` > 0: numbers or arrays that broadcast to
       `shape`; may be traced. Samples are differentiable in all four at a fixed key.
     - `shape`, `dtype` of the result; float32 or float64, JAX's default if None.
-    - `parametrisation`: "S1" or "S0"; the same thing for β = 0.
+    - `parametrization`: "S1" or "S0"; the same thing for β = 0.
 
     **Returns:** an array of shape `shape`. Always finite: where the exact value would pass the
     largest number of the dtype (in float32 at probability 1e-9 for α ≲ 0.23), about that number is
     returned.
 
-    **Raises:** `ValueError` if concrete parameters are out of range, for another parametrisation,
+    **Raises:** `ValueError` if concrete parameters are out of range, for another parametrization,
     or if `shape` holds 2^32 numbers or more. Traced ones out of range raise at run time.
 
     Tails in float32: the angle is drawn on a grid of relative width 2^-24 down to distance 2^-56
@@ -69,14 +69,14 @@ def sample(
     beta = _in_range("beta", beta, -1.0, 1.0)
     scale = _in_range("scale", scale, 0.0, np.inf, open_below=True)
     loc = _in_range("loc", loc, -np.inf, np.inf)
-    if parametrisation not in ("S0", "S1"):
-        raise ValueError(f"parametrisation must be 'S0' or 'S1', got {parametrisation!r}.")
+    if parametrization not in ("S0", "S1"):
+        raise ValueError(f"parametrization must be 'S0' or 'S1', got {parametrization!r}.")
     dtype = float_dtype(dtype)
     if not isinstance(beta, jax.core.Tracer) and not np.any(np.asarray(beta)):
         plain = isinstance(scale, (int, float)) and scale == 1
         z = _symmetric(key, alpha, 1.0 if plain else scale, shape, dtype)
         return z if isinstance(loc, (int, float)) and loc == 0 else jnp.asarray(loc, dtype) + z
-    return _skewed(key, alpha, beta, loc, scale, shape, parametrisation == "S0", dtype)
+    return _skewed(key, alpha, beta, loc, scale, shape, parametrization == "S0", dtype)
 
 
 def sample_positive(
@@ -89,7 +89,7 @@ def sample_positive(
 ) -> Float[Array, "*shape"]:
     """Draws from the positive α-stable law (the subordinator at time 1), α in (0, 1].
 
-    `E exp(-s A / scale) = exp(-s^α)`; A = scale at α = 1. In the S1 parametrisation this is
+    `E exp(-s A / scale) = exp(-s^α)`; A = scale at α = 1. In the S1 parametrization this is
     S(α, 1) with scale `cos(πα/2)^(1/α)`. A tail index α: very large and very small numbers both
     occur, and both are right in float32 (but see `sample` on the largest number of the dtype).
 

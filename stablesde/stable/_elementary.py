@@ -85,22 +85,22 @@ def exponential(word: UInt32[Array, "..."], bits: int, extra: UInt32[Array, "...
 
 
 @jax.custom_jvp
-def with_sign(magnitude: Float[Array, "..."], word: UInt32[Array, "..."]) -> Float[Array, "..."]:
-    """`magnitude` ≥ 0 with the sign given by the top bit of `word`.
+def flip_sign(x: Float[Array, "..."], word: UInt32[Array, "..."]) -> Float[Array, "..."]:
+    """x or -x, by the top bit of `word`.
 
     Done on the bits: as the last operation of a sampler it keeps the compiler from merging the
     sampler's last product with whatever sum comes next (a fused multiply-add rounds differently),
     so a number is the same to the last bit in every program that draws it.
     """
-    wide = magnitude.dtype != jnp.float32
+    wide = x.dtype != jnp.float32
     unsigned = jnp.uint64 if wide else jnp.uint32
     sign = (word >> jnp.uint32(31)).astype(unsigned) << unsigned(63 if wide else 31)
-    bits = jax.lax.bitcast_convert_type(magnitude, unsigned)
-    return jax.lax.bitcast_convert_type(bits | sign, magnitude.dtype)
+    bits = jax.lax.bitcast_convert_type(x, unsigned)
+    return jax.lax.bitcast_convert_type(bits ^ sign, x.dtype)
 
 
-@with_sign.defjvp
-def _with_sign_jvp(primals, tangents):  # type: ignore[no-untyped-def]
-    magnitude, word = primals
+@flip_sign.defjvp
+def _flip_sign_jvp(primals, tangents):  # type: ignore[no-untyped-def]
+    x, word = primals
     slope = jnp.where((word >> jnp.uint32(31)) == 0, tangents[0], -tangents[0])
-    return with_sign(magnitude, word), slope
+    return flip_sign(x, word), slope

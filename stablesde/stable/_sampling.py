@@ -58,7 +58,7 @@ def symmetric_from_words(
     """`scale` (≥ 0) times symmetric α-stable numbers, E exp(iωZ) = exp(-|ω|^α)."""
     u, v, e = angle_and_exponential(words, dtype)
     scale = jnp.asarray(scale, dtype)
-    return el.with_sign(scale * _modulus(u, v, e, alpha), words[1])
+    return el.flip_sign(scale * _modulus(u, v, e, alpha), words[1])
 
 
 def _modulus(u: Array, v: Array, e: Array, alpha: AlphaLike) -> Float[Array, "..."]:

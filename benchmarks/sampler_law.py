@@ -1,9 +1,8 @@
 """Is the float32 sampler right? `python -m benchmarks.sampler_law [--write FILE]`.
 
 Three checks at α = 1.2 and 1.9 (about a minute on two cores): 10⁹ draws hold no non-finite number;
-the counts beyond the true 1e-6 and 1e-8 quantiles are Poisson with means 1000 and 10; 4·10⁷ draws in
-one call
-are within sampling noise of the float64 distribution function at 20000 quantiles
+the counts beyond the true 1e-6 and 1e-8 quantiles are Poisson with means 1000 and 10; 4·10⁷ draws
+in one call are within sampling noise of the float64 distribution function at 20000 quantiles
 (Kolmogorov–Smirnov).
 """
 

@@ -116,34 +116,10 @@ def simulate(
     **Raises:** `ValueError` for mismatched dimensions, counts below 1, negative or non-finite
     `sigma` or `t1`, or sizes that do not divide each other as said above.
     """
-    check_run(
-        model,
-        noise,
-        t1=t1,
-        sigma=sigma,
-        init=init,
-        num_particles=num_particles,
-        num_steps=num_steps,
-        save_every=save_every,
-        block_size=block_size,
-    )
-    _check_division(num_steps, save_every, num_particles, block_size, mesh)
-    return _run(
-        model,
-        noise,
-        key_words(key),
-        None,
-        jnp.asarray(t1, float),
-        jnp.asarray(sigma, float),
-        init,
-        num_particles,
-        num_steps,
-        save_every or num_steps,
-        save_every is not None,
-        num_particles if block_size is None else block_size,
-        mesh,
-        float_dtype(dtype),
-    )
+    return _checked_run(
+        model, noise, key, None, t1, num_steps, num_particles, sigma, init, save_every,
+        block_size, mesh, dtype,
+    )  # fmt: skip
 
 
 def simulate_limit(
@@ -170,36 +146,10 @@ def simulate_limit(
 
     **Returns:** a `Trajectory`. **Raises:** `ValueError` as `simulate`.
     """
-    num_steps = flow.m.shape[0] - 1
-    t1 = flow.times[-1]
-    check_run(
-        model,
-        noise,
-        t1=t1,
-        sigma=sigma,
-        init=init,
-        num_particles=num_particles,
-        num_steps=num_steps,
-        save_every=save_every,
-        block_size=block_size,
-    )
-    _check_division(num_steps, save_every, num_particles, block_size, mesh)
-    return _run(
-        model,
-        noise,
-        key_words(key),
-        flow.m,
-        jnp.asarray(t1, float),
-        jnp.asarray(sigma, float),
-        init,
-        num_particles,
-        num_steps,
-        save_every or num_steps,
-        save_every is not None,
-        num_particles if block_size is None else block_size,
-        mesh,
-        float_dtype(dtype),
-    )
+    return _checked_run(
+        model, noise, key, flow.m, flow.times[-1], flow.m.shape[0] - 1, num_particles, sigma, init,
+        save_every, block_size, mesh, dtype,
+    )  # fmt: skip
 
 
 def law_flow(
@@ -243,6 +193,52 @@ def law_flow(
         float_dtype(dtype),
     )
     return LawFlow(times, m, spread / num_particles**0.5, num_particles)
+
+
+def _checked_run(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    key: PRNGKeyArray,
+    flow: Float[Array, "K1 M"] | None,
+    t1: float | Array,
+    num_steps: int,
+    num_particles: int,
+    sigma: float | Array,
+    init: InitialLaw,
+    save_every: int | None,
+    block_size: int | None,
+    mesh: Mesh | None,
+    dtype: jnp.dtype | None,
+) -> Trajectory:
+    """Checks the settings, and runs the system, or copies of the limit if `flow` is given."""
+    check_run(
+        model,
+        noise,
+        t1=t1,
+        sigma=sigma,
+        init=init,
+        num_particles=num_particles,
+        num_steps=num_steps,
+        save_every=save_every,
+        block_size=block_size,
+    )
+    _check_division(num_steps, save_every, num_particles, block_size, mesh)
+    return _run(
+        model,
+        noise,
+        key_words(key),
+        flow,
+        jnp.asarray(t1, float),
+        jnp.asarray(sigma, float),
+        init,
+        num_particles,
+        num_steps,
+        save_every or num_steps,
+        save_every is not None,
+        num_particles if block_size is None else block_size,
+        mesh,
+        float_dtype(dtype),
+    )
 
 
 def _check_division(

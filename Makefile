@@ -1,13 +1,13 @@
 # Two commands do everything on a machine with Python ≥ 3.11 and make:
 #   make check   sets up .venv and runs the main job (results/: table, figures, results.json)
-#   make test    sets up .venv and runs the tests
+#   make test    sets up .venv and runs the tests (make test-slow: the long statistical ones)
 # Both are safe to run again. PYTHON=python3.12 chooses the interpreter.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: check quick test test-fast lint types docs notebooks bench clean
+.PHONY: check quick test test-slow lint types docs notebooks bench clean
 
 check: $(VENV)/.installed
 	$(BIN)/stablesde check --overwrite
@@ -16,10 +16,10 @@ quick: $(VENV)/.installed
 	$(BIN)/stablesde check --quick --overwrite
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto
-
-test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n auto -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

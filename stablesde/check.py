@@ -5,6 +5,7 @@ What passes: a study holds if its bound holds and, where theory says that the ex
 """
 
 import functools
+import json
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -80,7 +81,7 @@ DEFAULT = Size(
     linear_widths=(10, 32, 100, 316, 1000, 3162),
     chaos_replicas=256,
     chaos_widths=_powers(16, 2048),
-    tail_columns=2**21,
+    tail_columns=2**22,
     compression_replicas=64,
     compression_widths=(1000, 3162, 10000, 31623, 100000),
     training_seeds=3,
@@ -133,10 +134,13 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether the bound holds (or has no number) and a sharp exponent is not refuted."""
+        """Whether the bound holds (or has no number) and a sharp exponent is not refuted.
+
+        Infinite variance must be shown: an interval that reaches 2 is not enough.
+        """
         study = self.study
         if isinstance(study, TailStudy):
-            return study.bound_holds is not False and study.exponent_attained is not False
+            return study.bound_holds is True and study.exponent_attained is not False
         exponent = self.job.sharp is None or study.attained(self.job.sharp) is not False
         return study.bound_holds is not False and exponent
 
@@ -245,6 +249,19 @@ def results(
     )
 
 
+def keep_earlier(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """`record`, with the studies and the training it lacks from an earlier one of its settings."""
+    try:
+        old = json.loads(path.read_text())
+        if old["config"] != record["config"] or old["version"] != record["version"]:
+            return record
+        both = old["studies"] | record["studies"]
+        kept = {n: both[n] for n in (s.replace("-", "_") for s in STUDIES) if n in both}
+        return record | {"studies": kept, "training": record["training"] or old["training"]}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return record
+
+
 _WORDS = {True: "yes", False: "no", None: "—"}
 _ATTAINED = {True: "yes", False: "no", None: "inconclusive"}
 
@@ -296,7 +313,7 @@ def run(
     if "training" in only:
         echo("training: digits, Type I noise, α = 1.75")
         trained = run_training(size, seed)
-    record = results(size, seed, outcomes, trained)
+    record = keep_earlier(out / "results.json", results(size, seed, outcomes, trained))
     write_json(out / "results.json", record)
     if outcomes:
         echo("\n" + table(outcomes))

@@ -14,6 +14,13 @@ def dtype(request):
         yield jax.numpy.dtype(request.param)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _bounded_memory():
+    """Compiled programs of one module are of no use to the next; there are gigabytes of them."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def key():
     return jax.random.key(20231106)

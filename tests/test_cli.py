@@ -72,6 +72,23 @@ def test_one_study_resumes_to_the_same_bytes(tiny, tmp_path):
     assert (tmp_path / "results.json").read_bytes() == first
 
 
+def test_a_single_study_updates_its_part_of_the_record(tiny, tmp_path):
+    run("check", "tails", "training", "--quick", "--out", tmp_path)
+    run("check", "compressibility", "--quick", "--out", tmp_path)
+    record = json.loads((tmp_path / "results.json").read_text())
+    assert set(record["studies"]) == {"tails", "compressibility"}
+    assert record["training"] is not None
+    assert list(tmp_path.rglob("columns-*.json"))
+
+
+def test_nothing_of_the_users_is_deleted(tiny, tmp_path):
+    mine = tmp_path / "cells" / "tails-mine" / "data.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    run("check", "training", "--quick", "--out", tmp_path)
+    assert mine.read_text() == "precious"
+
+
 def test_another_seed_does_not_overwrite(tiny, tmp_path):
     run("check", "tails", "--quick", "--out", tmp_path)
     cells = sorted(tmp_path.rglob("columns-*.json"))

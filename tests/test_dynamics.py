@@ -230,6 +230,8 @@ def test_no_recompilation_for_new_values(network, key):
         (dict(sigma=float("nan")), "sigma"),
         (dict(t1=0.0), "t1"),
         (dict(t1=float("inf")), "t1"),
+        (dict(num_particles=2**32), "below 2"),
+        (dict(dtype=jnp.float64), "64-bit mode"),
         (dict(save_every=3), "must divide"),
         (dict(block_size=3), "must divide"),
         (dict(init=np.zeros(3)), "init has shape"),
@@ -240,6 +242,28 @@ def test_bad_input(change, message, network, key):
     settings = dict(num_particles=10, t1=1.0, num_steps=10) | change
     with pytest.raises(ValueError, match=message):
         ssd.simulate(network, ssd.OneFactorStable(1.5, 2), key, **settings)
+
+
+def test_a_key_must_be_a_key(network):
+    with pytest.raises(ValueError, match="must be one JAX PRNG key"):
+        ssd.simulate(
+            network, ssd.OneFactorStable(1.5, 2), 0, num_particles=10, t1=1.0, num_steps=10
+        )
+
+
+def test_numpy_integers_are_integers(network, key):
+    run = ssd.simulate(
+        network, ssd.OneFactorStable(1.5, 2), key,
+        num_particles=np.int64(4), t1=np.float32(1), num_steps=np.int32(3),
+    )  # fmt: skip
+    assert run.final.shape == (4, 2)
+
+
+def test_a_flow_of_another_model_is_refused(network, key):
+    noise = ssd.OneFactorStable(1.5, 2)
+    flow = ssd.law_flow(ssd.MeanReversion(2), noise, key, t1=1.0, num_steps=2, num_particles=10)
+    with pytest.raises(ValueError, match="same model"):
+        ssd.simulate_limit(network, noise, key, flow, num_particles=5)
 
 
 def test_mismatched_dimension(network, key):

@@ -174,6 +174,18 @@ def test_tail_study(network, key, tmp_path):
     assert ssd.plotting.plot(study, tmp_path / "tail.png").axes
 
 
+def test_a_study_with_few_sizes_has_no_slope_but_a_record(network, key):
+    study = ssd.propagation_of_chaos(
+        network, ssd.OneFactorStable(1.5, 2), key, **SMALL | dict(widths=(4, 8))
+    )
+    assert study.attained() is None
+    assert study.bound_holds is True
+    assert study.to_dict()["exponent"] is None
+    assert "bound holds" in repr(study)
+    with pytest.raises(ValueError, match="at least 4 sizes"):
+        study.slope()
+
+
 def test_bad_input(network, key):
     noise = ssd.OneFactorStable(1.5, 2)
     with pytest.raises(ValueError, match="widths must be positive"):
@@ -182,6 +194,12 @@ def test_bad_input(network, key):
         ssd.propagation_of_chaos(network, noise, key, **SMALL | dict(widths=(8, 4)))
     with pytest.raises(ValueError, match="replicas must be at least 2"):
         ssd.propagation_of_chaos(network, noise, key, **SMALL | dict(replicas=1))
+    with pytest.raises(ValueError, match="sequence of integers"):
+        ssd.propagation_of_chaos(network, noise, key, **SMALL | dict(widths=4))
+    with pytest.raises(ValueError, match="and be smaller"):
+        ssd.strong_error(
+            network, noise, key, widths=(4, 8), num_steps=(16,), fine_steps=16, t1=1.0, replicas=2
+        )
     with pytest.raises(ValueError, match="must divide fine_steps"):
         ssd.strong_error(
             network, noise, key, widths=(4, 8), num_steps=(3,), fine_steps=16, t1=1.0, replicas=2

@@ -80,8 +80,10 @@ def coupled_steps(
         num_particles=max(widths, default=0),
     )
     for k in num_steps:
-        if k < 1 or fine_steps % k:
-            raise ValueError(f"every num_steps must divide fine_steps={fine_steps}, got {k}.")
+        if k < 1 or fine_steps % k or k == fine_steps:
+            raise ValueError(
+                f"every num_steps must divide fine_steps={fine_steps} and be smaller, got {k}."
+            )
     run = functools.partial(
         _steps_replica,
         model,
@@ -89,9 +91,9 @@ def coupled_steps(
         t1=jnp.asarray(t1, float),
         sigma=jnp.asarray(sigma, float),
         init=init,
-        widths=tuple(widths),
-        strides=tuple(fine_steps // k for k in num_steps),
-        fine_steps=fine_steps,
+        widths=tuple(int(n) for n in widths),
+        strides=tuple(int(fine_steps // k) for k in num_steps),
+        fine_steps=int(fine_steps),
         dtype=float_dtype(dtype),
     )
     return _replicas(run, keys)
@@ -125,7 +127,7 @@ def coupled_limit(
         t1=jnp.asarray(t1, float),
         sigma=jnp.asarray(sigma, float),
         init=init,
-        widths=tuple(widths),
+        widths=tuple(int(n) for n in widths),
         dtype=float_dtype(dtype),
     )
     return _replicas(run, keys)

@@ -146,6 +146,12 @@ def simulate_limit(
 
     **Returns:** a `Trajectory`. **Raises:** `ValueError` as `simulate`.
     """
+    expected = jax.eval_shape(model.statistic, jnp.zeros(model.dim)).shape
+    if flow.m.shape[1:] != expected:
+        raise ValueError(
+            f"the flow has {flow.m.shape[1]} statistics, the model's statistic has shape "
+            f"{expected}: estimate the flow with the same model."
+        )
     return _checked_run(
         model, noise, key, flow.m, flow.times[-1], flow.m.shape[0] - 1, num_particles, sigma, init,
         save_every, block_size, mesh, dtype,
@@ -188,11 +194,11 @@ def law_flow(
         jnp.asarray(t1, float),
         jnp.asarray(sigma, float),
         init,
-        num_particles,
-        num_steps,
+        int(num_particles),
+        int(num_steps),
         float_dtype(dtype),
     )
-    return LawFlow(times, m, spread / num_particles**0.5, num_particles)
+    return LawFlow(times, m, spread / num_particles**0.5, int(num_particles))
 
 
 def _checked_run(
@@ -231,11 +237,11 @@ def _checked_run(
         jnp.asarray(t1, float),
         jnp.asarray(sigma, float),
         init,
-        num_particles,
-        num_steps,
-        save_every or num_steps,
+        int(num_particles),
+        int(num_steps),
+        int(save_every or num_steps),
         save_every is not None,
-        num_particles if block_size is None else block_size,
+        int(num_particles if block_size is None else block_size),
         mesh,
         float_dtype(dtype),
     )

@@ -117,6 +117,8 @@ def check_run(
     for name, value in counts.items():
         if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
             raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+    if (counts.get("num_particles") or 0) >= 2**32:
+        raise ValueError("num_particles must be below 2^32, the range of the noise's counters.")
     for name, number, least in (("t1", t1, 0.0), ("sigma", sigma, 0.0)):
         if isinstance(number, jax.core.Tracer):
             continue

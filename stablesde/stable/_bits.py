@@ -38,7 +38,12 @@ def key_words(key: PRNGKeyArray | UInt32[Array, "2"]) -> Words:
     They are drawn from the key, not read out of it, so that a stream of ours never coincides
     with what `jax.random` yields under the same key.
     """
-    words = jax.random.bits(key, (2,), jnp.uint32)
+    try:
+        words = jax.random.bits(key, (2,), jnp.uint32)
+    except TypeError as error:
+        raise ValueError(
+            f"key must be one JAX PRNG key, such as jax.random.key(0), got {key!r}."
+        ) from error
     return words[0], words[1]
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 def as_floats(*values: ArrayLike) -> tuple[Float[Array, "..."], ...]:
     """The values as arrays of one floating dtype: theirs, or JAX's default if none has one."""
+    values = tuple(np.asarray(v) if isinstance(v, (list, tuple)) else v for v in values)
     dtype = jnp.result_type(*values)
     if not jnp.issubdtype(dtype, jnp.floating):
         dtype = jnp.result_type(float)

@@ -100,13 +100,17 @@ class RateStudy:
         Compared at every grid point: the upper end of the 95 % interval of the mean against the
         bound. None if the bound has no number (Assumption 1 fails).
         """
-        no_worse = all(self.rate_no_worse(a.name) for a in self.axes if a.theory is not None)
+        no_worse = all(self.rate_no_worse(a.name) for a in self.axes if self.has_rate(a))
         if self.claims_rate:
             return no_worse
         if "paper" not in self.bounds or not np.all(np.isfinite(self.bounds["paper"])):
             return None
         upper = interval(bootstrap(self.errors[self.bounded_measure], "mean"))[1]
         return no_worse and bool(np.all(upper <= self.bounds["paper"]))
+
+    def has_rate(self, axis: Axis) -> bool:
+        """Whether theory claims a power along the axis, and it has the sizes a slope needs."""
+        return axis.theory is not None and len(axis.values) >= 4
 
     def rate_no_worse(self, axis: str) -> bool:
         """Whether the fitted slope is at least as good as theory's, within the tolerance."""
@@ -125,7 +129,7 @@ class RateStudy:
         it lies outside by more than the tolerance; None (inconclusive) otherwise.
         """
         chosen = self.axis(axis or self.rate_axis)
-        if chosen.theory is None:
+        if not self.has_rate(chosen) or chosen.theory is None:
             return None
         slope = self.slope(chosen.name)
         gap = max(slope.lower - chosen.theory, chosen.theory - slope.upper)
@@ -145,7 +149,7 @@ class RateStudy:
         bound = {True: "bound holds", False: "BOUND VIOLATED", None: "no bound with a number"}
         parts = [bound[self.bound_holds]]
         for axis in self.axes:
-            if axis.theory is None:
+            if not self.has_rate(axis):
                 continue
             sharp = {True: "attained", False: "not attained", None: "inconclusive"}
             parts.append(
@@ -194,7 +198,7 @@ class RateStudy:
             "claim": self.claim,
             "config": self.config,
             "cells": self.cells(),
-            "exponent": slopes[self.rate_axis],
+            "exponent": slopes.get(self.rate_axis),
             "exponents": slopes,
             "bound_holds": self.bound_holds,
             "exponent_attained": self.exponent_attained,

@@ -18,7 +18,10 @@ from stablesde.studies._runner import fingerprint, run_cells
 
 
 def sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    sizes = tuple(values)
+    try:
+        sizes = tuple(values)
+    except TypeError:
+        raise ValueError(f"{name} must be a sequence of integers, got {values!r}.") from None
     if not sizes or any(not isinstance(v, (int, np.integer)) or v < 1 for v in sizes):
         raise ValueError(f"{name} must be positive integers, got {sizes!r}.")
     if list(sizes) != sorted(set(sizes)):

@@ -81,7 +81,9 @@ def fit_slope(
     positive and finite.
     """
     if len(sizes) < 4:
-        raise ValueError(f"a slope needs at least 4 sizes, got {len(sizes)}: {list(sizes)}.")
+        raise ValueError(
+            f"a slope needs at least 4 sizes, got {len(sizes)}: {[float(v) for v in sizes]}."
+        )
     if not np.all(np.isfinite(errors)) or np.any(errors <= 0):
         raise ValueError("errors must be positive and finite to fit a slope on a log scale.")
     x = np.log(np.asarray(sizes, float))

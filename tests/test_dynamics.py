@@ -155,19 +155,23 @@ def test_coupled_limit_agrees_with_separate_simulations(network, key):
         np.testing.assert_allclose(errors.mean[r, 1], gap.mean(), rtol=1e-4)
 
 
-def test_float32_errors_equal_float64_errors(network, key):
-    """The split θ = θ₀ + σL + D: every point of the error curves within 5 %."""
+@pytest.mark.parametrize("alpha", [1.2, 1.5, 1.8])
+def test_float32_errors_equal_float64_errors(alpha, network, key):
+    """The split θ = θ₀ + σL + D: every replica and point of the error curves within 1 %.
+
+    On the grid of the default strong-error study the largest difference is 0.04 %.
+    """
     curves = {}
     for name in ("float32", "float64"):
         with jax.enable_x64(name == "float64"):
             model = ssd.NetworkModel("tanh", "logistic", np.asarray(network.x), np.arange(8) % 2)
             errors = coupled_steps(
-                model, ssd.OneFactorStable(1.2, 2), jax.random.split(key, 4), widths=(10, 300),
+                model, ssd.OneFactorStable(alpha, 2), jax.random.split(key, 4), widths=(10, 1000),
                 num_steps=(8, 32, 128), fine_steps=1024, t1=1.0, dtype=jnp.dtype(name),
             )  # fmt: skip
             assert errors.sup.dtype == name
             curves[name] = np.asarray(errors.sup)
-    np.testing.assert_allclose(curves["float32"], curves["float64"], rtol=0.05)
+    np.testing.assert_allclose(curves["float32"], curves["float64"], rtol=0.01)
 
 
 def test_initial_laws(network, key):

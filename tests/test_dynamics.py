@@ -41,6 +41,21 @@ def test_saved_times_and_parts(network, key):
     assert np.all(way <= constants.drift_bound * np.asarray(run.times) + 1e-6)
 
 
+def test_trajectories_of_several_keys(network, key):
+    """Views of a batched trajectory are those of its members, whatever the sizes coincide."""
+    noise = ssd.OneFactorStable(1.5, 2)
+    keys = jax.random.split(key, 2)
+    run = lambda k: ssd.simulate(  # noqa: E731
+        network, noise, k, num_particles=3, t1=1.0, num_steps=4, save_every=4
+    )
+    batch, single = jax.vmap(run)(keys), run(keys[0])
+    assert batch.theta.shape == (2, 2, 3, 2)
+    np.testing.assert_allclose(batch.theta[0], single.theta, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(batch.final[0], single.final, rtol=1e-5, atol=1e-6)
+    assert "2 runs, 3 particles" in repr(batch)
+    assert "runs" not in repr(single)
+
+
 def test_a_larger_system_contains_the_noise_of_a_smaller(network, key):
     noise = ssd.IndependentStable(1.5, 2)
     small = ssd.simulate(network, noise, key, num_particles=10, t1=1.0, num_steps=4)

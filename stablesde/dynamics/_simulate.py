@@ -31,7 +31,8 @@ class Trajectory(eqx.Module):
     - `times` (S,); `initial` (n, dim): θ₀.
     - `levy` (S, n, dim): σ L_t. `displacement` (S, n, dim): D_t, the integrated drift.
 
-    Compare coupled trajectories through `displacement`: their θ₀ and L are identical.
+    Compare coupled trajectories through `displacement`: their θ₀ and L are identical. Under `vmap`
+    every array gets leading axes, and so do `theta` and `final`.
     """
 
     times: Float[Array, " S"]
@@ -42,18 +43,19 @@ class Trajectory(eqx.Module):
     @property
     def theta(self) -> Float[Array, "S n dim"]:
         """θ_t at the saved times."""
-        return self.initial + self.levy + self.displacement
+        return self.initial[..., None, :, :] + self.levy + self.displacement
 
     @property
     def final(self) -> Float[Array, "n dim"]:
         """θ at the last saved time."""
-        return self.initial + self.levy[-1] + self.displacement[-1]
+        return self.initial + self.levy[..., -1, :, :] + self.displacement[..., -1, :, :]
 
     def __repr__(self) -> str:
-        saved, n, dim = self.levy.shape
+        *batch, saved, n, dim = self.levy.shape
+        runs = f"{'x'.join(map(str, batch))} runs, " if batch else ""
         return (
-            f"Trajectory({n} particles in dimension {dim}, {saved} saved times up to "
-            f"{float(self.times[-1]):g}, {self.levy.dtype})"
+            f"Trajectory({runs}{n} particles in dimension {dim}, {saved} saved times, "
+            f"{self.levy.dtype})"
         )
 
 
@@ -72,8 +74,8 @@ class LawFlow(eqx.Module):
 
     def __repr__(self) -> str:
         return (
-            f"LawFlow({self.m.shape[0] - 1} steps up to {float(self.times[-1]):g}, "
-            f"{self.m.shape[1]} statistics, {self.num_particles} particles)"
+            f"LawFlow({self.m.shape[-2] - 1} steps, {self.m.shape[-1]} statistics, "
+            f"{self.num_particles} particles)"
         )
 
 

@@ -131,6 +131,10 @@ def test_a_run_directory_refuses_another_configuration(network, key, tmp_path):
     other = ssd.NetworkModel("tanh", "logistic", np.asarray(network.x) * 2, np.arange(8) % 2)
     with pytest.raises(ValueError, match="model_fingerprint"):
         ssd.propagation_of_chaos(other, noise, key, run_dir=tmp_path, **SMALL)
+    with pytest.raises(ValueError, match="noise_fingerprint"):
+        ssd.propagation_of_chaos(
+            network, ssd.EllipticalStable(1.5, np.eye(2)), key, run_dir=tmp_path, **SMALL
+        )
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*.json")}
     cell = next(tmp_path.rglob("replicas-00000.json"))
     cell.write_text('{"sup": [[')

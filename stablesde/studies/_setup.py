@@ -51,6 +51,7 @@ def configuration(
         "model": type(model).__name__,
         "model_fingerprint": fingerprint(model),
         "noise": type(noise).__name__,
+        "noise_fingerprint": fingerprint(noise),
         "alpha": float(noise.alpha),
         "dim": noise.dim,
         "key": np.asarray(jax.random.key_data(key)).tolist(),

@@ -65,14 +65,9 @@ class Driver(eqx.Module):
         return jnp.broadcast_to(values[:, None], shape) if values.ndim == 1 else values.T
 
 
-def mean_statistic(
-    model: MeanFieldModel, theta: Float[Array, "dim n"], weights: Float[Array, " n"] | None = None
-) -> Float[Array, " M"]:
-    """(1/n) Σ φ(θ^i), or Σ w_i φ(θ^i)."""
-    values = jax.vmap(model.statistic, in_axes=1, out_axes=1)(theta)
-    if weights is None:
-        return jnp.mean(values, -1)
-    return jnp.sum(values * weights, -1)
+def mean_statistic(model: MeanFieldModel, theta: Float[Array, "dim n"]) -> Float[Array, " M"]:
+    """(1/n) Σ φ(θ^i)."""
+    return jnp.mean(jax.vmap(model.statistic, in_axes=1, out_axes=1)(theta), -1)
 
 
 def drift(

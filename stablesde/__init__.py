@@ -7,7 +7,13 @@ from stablesde import datasets, dynamics, model, noise, stable, studies, theory,
 from stablesde._version import __version__
 from stablesde.compression import compression_error, prunable, prune, pruning_ratio
 from stablesde.dynamics import LawFlow, Trajectory, law_flow, simulate, simulate_limit
-from stablesde.model import MeanFieldModel, MeanReversion, NetworkModel
+from stablesde.model import (
+    FunctionModel,
+    MeanFieldModel,
+    MeanReversion,
+    NetworkModel,
+    WeightDecay,
+)
 from stablesde.noise import (
     EllipticalStable,
     IndependentStable,
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EllipticalStable",
+    "FunctionModel",
     "IndependentStable",
     "IsotropicStable",
     "LawFlow",
@@ -46,6 +53,7 @@ __all__ = [
     "StableNoise",
     "TailStudy",
     "Trajectory",
+    "WeightDecay",
     "__version__",
     "add_stable_noise",
     "compressibility",

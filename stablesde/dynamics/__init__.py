@@ -1,13 +1,8 @@
 """Particle systems driven by stable noise, their McKean–Vlasov limit, and coupled runs of both."""
 
 from stablesde.dynamics._coupled import CoupledErrors, coupled_limit, coupled_steps
-from stablesde.dynamics._simulate import (
-    LawFlow,
-    Trajectory,
-    law_flow,
-    simulate,
-    simulate_limit,
-)
+from stablesde.dynamics._flow import LawFlow, law_flow
+from stablesde.dynamics._simulate import Trajectory, simulate, simulate_limit
 
 __all__ = [
     "CoupledErrors",

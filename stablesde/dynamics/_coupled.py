@@ -4,22 +4,29 @@ Both functions advance everything along one sweep of the finest grid, so that ea
 drawn once and nothing is stored; errors are differences of the displacements D (see `_system`).
 """
 
-import functools
+import math
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from stablesde.dynamics._simulate import LawFlow
-from stablesde.dynamics._system import (
-    Driver,
-    InitialLaw,
-    check_run,
-    drift,
-    mean_statistic,
-    particle_index,
+from stablesde.dynamics._flow import LawFlow, checked_flow
+from stablesde.dynamics._grid import TimeGrid, time_grid
+from stablesde.dynamics._layout import (
+    REPLICA_AXIS,
+    axis_size,
+    default_block,
+    particle_axes,
+    scratch_bytes,
 )
+from stablesde.dynamics._memory import available_bytes, require_memory
+from stablesde.dynamics._mesh import on_mesh
+from stablesde.dynamics._sweep import Member, Prefixes, Sweep
+from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import key_words
@@ -46,15 +53,19 @@ def coupled_steps(
     noise: StableNoise,
     keys: PRNGKeyArray,
     *,
-    widths: tuple[int, ...],
-    num_steps: tuple[int, ...],
+    widths: Sequence[int],
+    num_steps: Sequence[int],
     fine_steps: int,
     t1: float,
     sigma: float | Array = 1.0,
     init: InitialLaw = None,
+    scheme: str = "euler",
+    block_size: int | None = None,
+    replica_batch: int | None = None,
+    mesh: Mesh | None = None,
     dtype: jnp.dtype | None = None,
 ) -> CoupledErrors:
-    """Distance of Euler schemes with several steps from one with a fine step, on the same noise.
+    """Distance of schemes with several steps from one with a fine step, on the same noise.
 
     Every width is a system of its own (its particles interact with each other only), made of the
     first particles of the largest. Distances are taken at the times of the coarse grid.
@@ -64,39 +75,39 @@ def coupled_steps(
     - `keys`: PRNG keys, shape (R,): one replica each.
     - `widths`: numbers of particles. `num_steps`: numbers of coarse steps, each a divisor of
       `fine_steps`, the number of steps of the reference.
+    - `scheme`: of the coarse systems and of the reference.
+    - `replica_batch`: replicas that are advanced together (by `vmap`); None: as many as fit into
+      a quarter of the memory. The numbers are the same, to rounding.
+    - `mesh`: a `jax.sharding.Mesh`; its axis "replicas" takes replicas, all others particles.
     - the rest as in `simulate`.
 
     **Returns:** `CoupledErrors` of shape (R, len(widths), len(num_steps)).
 
-    **Raises:** `ValueError` as `simulate`, or if a number of steps does not divide `fine_steps`.
+    **Raises:** as `simulate`, and `ValueError` if a number of steps does not divide `fine_steps`.
     """
+    widths = _checked_widths(widths)
     check_run(
-        model,
-        noise,
-        t1=t1,
-        sigma=sigma,
-        init=init,
-        fine_steps=fine_steps,
-        num_particles=max(widths, default=0),
-    )
-    for k in num_steps:
+        model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, fine_steps=fine_steps,
+        num_particles=max(widths), block_size=block_size, replica_batch=replica_batch,
+    )  # fmt: skip
+    steps = tuple(num_steps)
+    for k in steps:
         if k < 1 or fine_steps % k or k == fine_steps:
             raise ValueError(
                 f"every num_steps must divide fine_steps={fine_steps} and be smaller, got {k}."
             )
-    run = functools.partial(
-        _steps_replica,
-        model,
-        noise,
-        t1=jnp.asarray(t1, float),
-        sigma=jnp.asarray(sigma, float),
-        init=init,
-        widths=tuple(int(n) for n in widths),
-        strides=tuple(int(fine_steps // k) for k in num_steps),
-        fine_steps=int(fine_steps),
-        dtype=float_dtype(dtype),
+    references = tuple(Member(n, 1) for n in widths)
+    members = tuple(
+        Member(n, int(fine_steps // k), reference)
+        for k in steps
+        for reference, n in enumerate(widths)
     )
-    return _replicas(run, keys)
+    errors = _replicas(
+        model, noise, keys, None, time_grid(t1, fine_steps, None, float_dtype(dtype)), sigma, init,
+        references, members, scheme, block_size, replica_batch, mesh, dtype,
+    )  # fmt: skip
+    shape = (errors[0].shape[0], len(steps), len(widths))
+    return CoupledErrors(*(jnp.swapaxes(e.reshape(shape), 1, 2) for e in errors))
 
 
 def coupled_limit(
@@ -105,128 +116,123 @@ def coupled_limit(
     keys: PRNGKeyArray,
     flow: LawFlow,
     *,
-    widths: tuple[int, ...],
-    sigma: float | Array = 1.0,
+    widths: Sequence[int],
+    sigma: float | Array | None = None,
     init: InitialLaw = None,
+    scheme: str = "euler",
+    block_size: int | None = None,
+    replica_batch: int | None = None,
+    mesh: Mesh | None = None,
     dtype: jnp.dtype | None = None,
 ) -> CoupledErrors:
     """Distance of the systems of several widths from their limit copies, on the same noise.
 
     Both run on the grid of `flow`, so the distance is due to the width alone.
 
-    **Arguments:** `keys` (R,), one per replica; `flow` from `law_flow`; the rest as in `simulate`.
-    **Returns:** `CoupledErrors` of shape (R, len(widths)). **Raises:** `ValueError` as `simulate`.
+    **Arguments:** `keys` (R,), one per replica; `flow` from `law_flow`; the rest as in
+    `coupled_steps` and `simulate_limit`.
+
+    **Returns:** `CoupledErrors` of shape (R, len(widths)). **Raises:** as `simulate_limit`.
     """
-    t1 = flow.times[-1]
-    check_run(model, noise, t1=t1, sigma=sigma, init=init, num_particles=max(widths, default=0))
-    run = functools.partial(
-        _limit_replica,
-        model,
-        noise,
-        flow=flow.m,
-        t1=jnp.asarray(t1, float),
-        sigma=jnp.asarray(sigma, float),
-        init=init,
-        widths=tuple(int(n) for n in widths),
-        dtype=float_dtype(dtype),
+    widths = _checked_widths(widths)
+    sigma = checked_flow(flow, model, sigma)
+    check_run(
+        model, noise, sigma=sigma, init=init, scheme=scheme, num_particles=max(widths),
+        block_size=block_size, replica_batch=replica_batch,
+    )  # fmt: skip
+    references = (Member(max(widths), 1, in_limit=True),)
+    members = tuple(Member(n, 1) for n in widths)
+    errors = _replicas(
+        model, noise, keys, flow.m, flow.grid(float_dtype(dtype)), sigma, init, references, members,
+        scheme, block_size, replica_batch, mesh, dtype,
+    )  # fmt: skip
+    return CoupledErrors(*errors)
+
+
+def _checked_widths(widths: Sequence[int]) -> tuple[int, ...]:
+    values = tuple(widths)
+    if not values or any(
+        isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1 for n in values
+    ):
+        raise ValueError(f"widths must be positive integers, got {values!r}.")
+    return tuple(int(n) for n in values)
+
+
+def _replicas(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    keys: PRNGKeyArray,
+    flow: Array | None,
+    grid: TimeGrid,
+    sigma: float | Array,
+    init: InitialLaw,
+    references: tuple[Member, ...],
+    members: tuple[Member, ...],
+    scheme: str,
+    block_size: int | None,
+    replica_batch: int | None,
+    mesh: Mesh | None,
+    dtype: jnp.dtype | None,
+) -> tuple[Array, ...]:
+    """Plans how replicas and particles are spread, and runs them."""
+    width = max(m.width for m in references)
+    itemsize, size = float_dtype(dtype).itemsize, statistic_size(model)
+    axes = particle_axes(mesh)
+    devices = axis_size(mesh, axes)
+    share = math.ceil(width / devices)
+    block = min(block_size or default_block(size, noise.dim, itemsize), share)
+    held = sum(math.ceil(m.width / devices) for m in (*references, *members))
+    per_replica = itemsize * noise.dim * (4 * share + 4 * held)
+    per_replica += block * scratch_bytes(size, noise.dim, itemsize)
+    require_memory(
+        per_replica,
+        f"widths up to {width} on {devices} device(s), dim={noise.dim}, {len(members)} coupled "
+        f"systems, M={size} statistics in blocks of {block}",
+        "Lower the largest width, the number of systems or block_size, or spread the particles "
+        "over more devices with mesh.",
     )
-    return _replicas(run, keys)
+    if replica_batch is None:
+        free = available_bytes() or 2**32
+        replica_batch = max(1, int(free / 4 // per_replica))
+    return _run(
+        model, noise, keys, flow, grid, jnp.asarray(sigma, float), init, references, members,
+        scheme, block, int(replica_batch), Prefixes(devices, axes), mesh, float_dtype(dtype),
+    )  # fmt: skip
 
 
 @eqx.filter_jit
-def _replicas(run, keys):  # type: ignore[no-untyped-def]
+def _run(  # type: ignore[no-untyped-def]
+    model, noise, keys, flow, grid, sigma, init, references, members, scheme, block, batch,
+    prefixes, mesh, dtype,
+):  # fmt: skip
     words = jax.vmap(key_words)(keys)
-    return jax.vmap(run)(words)
+    count = words[0].shape[0]
+    has_axis = mesh is not None and REPLICA_AXIS in mesh.axis_names
+    rows = PartitionSpec(REPLICA_AXIS if has_axis else None)
+    missing = -count % (mesh.shape[REPLICA_AXIS] if has_axis else 1)
+    words = jax.tree.map(lambda w: jnp.pad(w, (0, missing), mode="edge"), words)
 
+    def local(words, model, noise, flow, grid, sigma, init):  # type: ignore[no-untyped-def]
+        def replica(stream):  # type: ignore[no-untyped-def]
+            driver = Driver(noise, stream, sigma.astype(dtype), dtype)
+            sweep = Sweep(model, driver, grid, flow, references, members, scheme, block, prefixes)
+            return sweep.errors(init)
 
-def _distance(a: Array, b: Array) -> Float[Array, " n"]:
-    return jnp.sqrt(jnp.sum((a - b) ** 2, 0))
+        local_count = words[0].shape[0]
+        if local_count <= batch:
+            return jax.vmap(replica)(words)
+        return jax.lax.map(replica, words, batch_size=batch)
 
-
-def _summaries(running: list[Array], final: list[Array]) -> tuple[list[Array], ...]:
-    return (
-        [jnp.max(e) for e in running],
-        [jnp.mean(e) for e in running],
-        [jnp.max(e) for e in final],
-        [jnp.mean(e) for e in final],
+    errors = on_mesh(
+        local,
+        mesh,
+        (rows,) * 4,
+        model,
+        noise,
+        flow,
+        grid,
+        sigma,
+        init,
+        split=((words, (rows, rows)),),
     )
-
-
-def _steps_replica(  # type: ignore[no-untyped-def]
-    model, noise, words, *, t1, sigma, init, widths, strides, fine_steps, dtype
-):
-    driver = Driver(noise, words, sigma.astype(dtype), dtype)
-    index = particle_index(max(widths))
-    theta0 = driver.initial(init, index)
-    dt = (t1 / fine_steps).astype(dtype)
-    zeros = [theta0[:, :n] * 0 for n in widths]
-    no_error = [jnp.zeros(n, dtype) for n in widths]
-
-    def euler(base, displacement, h):  # type: ignore[no-untyped-def]
-        theta = base[:, : displacement.shape[1]] + displacement
-        return displacement + h * drift(model, theta, mean_statistic(model, theta))
-
-    def coarse_step(base, reference, stride, level):  # type: ignore[no-untyped-def]
-        displacements, errors = level
-        errors = [
-            jnp.maximum(e, _distance(d, r))
-            for e, d, r in zip(errors, displacements, reference, strict=True)
-        ]
-        return [euler(base, d, stride * dt) for d in displacements], errors
-
-    def step(carry, k):  # type: ignore[no-untyped-def]
-        levy, reference, levels = carry
-        base = theta0 + levy
-        # The predicate does not depend on the replica, so the branch stays one under vmap.
-        levels = [
-            jax.lax.cond(
-                k % stride == 0,
-                functools.partial(coarse_step, base, reference, stride),
-                lambda level: level,
-                level,
-            )
-            for stride, level in zip(strides, levels, strict=True)
-        ]
-        reference = [euler(base, d, dt) for d in reference]
-        return (levy + driver.increment(k, dt, index), reference, levels), None
-
-    start = (theta0 * 0, zeros, [(zeros, no_error) for _ in strides])
-    (_, reference, levels), _ = jax.lax.scan(step, start, jnp.arange(fine_steps))
-    columns = []
-    for displacements, errors in levels:
-        final = [_distance(d, r) for d, r in zip(displacements, reference, strict=True)]
-        running = [jnp.maximum(e, f) for e, f in zip(errors, final, strict=True)]
-        columns.append(_summaries(running, final))
-    return CoupledErrors(*(jnp.array([list(c[i]) for c in columns]).T for i in range(4)))
-
-
-def _limit_replica(model, noise, words, *, flow, t1, sigma, init, widths, dtype):  # type: ignore[no-untyped-def]
-    driver = Driver(noise, words, sigma.astype(dtype), dtype)
-    num_steps = flow.shape[0] - 1
-    index = particle_index(max(widths))
-    theta0 = driver.initial(init, index)
-    dt = (t1 / num_steps).astype(dtype)
-
-    def step(carry, k):  # type: ignore[no-untyped-def]
-        levy, limit, systems, errors = carry
-        base = theta0 + levy
-        limit = limit + dt * drift(model, base + limit, flow[k].astype(dtype))
-        advanced = []
-        for n, displacement in zip(widths, systems, strict=True):
-            theta = base[:, :n] + displacement
-            advanced.append(displacement + dt * drift(model, theta, mean_statistic(model, theta)))
-        errors = [
-            jnp.maximum(e, _distance(d, limit[:, : d.shape[1]]))
-            for e, d in zip(errors, advanced, strict=True)
-        ]
-        return (levy + driver.increment(k, dt, index), limit, advanced, errors), None
-
-    start = (
-        theta0 * 0,
-        theta0 * 0,
-        [theta0[:, :n] * 0 for n in widths],
-        [jnp.zeros(n, dtype) for n in widths],
-    )
-    (_, limit, systems, errors), _ = jax.lax.scan(step, start, jnp.arange(num_steps))
-    final = [_distance(d, limit[:, : d.shape[1]]) for d in systems]
-    return CoupledErrors(*(jnp.array(s) for s in _summaries(errors, final)))
+    return tuple(e[:count] for e in errors)

@@ -1,28 +1,22 @@
-"""The particle system, its law flow, and independent copies of the McKean–Vlasov limit."""
+"""The particle system and independent copies of the McKean–Vlasov limit."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde.dynamics._system import (
-    Driver,
-    InitialLaw,
-    check_run,
-    drift,
-    mean_statistic,
-    particle_index,
-    particle_sharding,
-)
+from stablesde.dynamics._engine import Engine
+from stablesde.dynamics._flow import LawFlow, checked_flow
+from stablesde.dynamics._grid import TimeGrid, time_grid
+from stablesde.dynamics._layout import Layout, layout, scratch_bytes
+from stablesde.dynamics._memory import require_memory
+from stablesde.dynamics._mesh import on_mesh
+from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
-from stablesde.stable._bits import fold, key_words
+from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
-
-# The law flow draws everything under its own key: a limit estimated from the very particles that
-# it is then compared with would be biased towards them.
-STREAM_LAW = 101
 
 
 class Trajectory(eqx.Module):
@@ -30,6 +24,8 @@ class Trajectory(eqx.Module):
 
     - `times` (S,); `initial` (n, dim): θ₀.
     - `levy` (S, n, dim): σ L_t. `displacement` (S, n, dim): D_t, the integrated drift.
+    - `mean_statistic` (S, M): the m_t on which the drift depends: the mean of φ(θ_t) over the
+      particles, or the law flow's for copies of the limit.
 
     Compare coupled trajectories through `displacement`: their θ₀ and L are identical. Under `vmap`
     every array gets leading axes, and so do `theta` and `final`.
@@ -39,6 +35,7 @@ class Trajectory(eqx.Module):
     initial: Float[Array, "n dim"]
     levy: Float[Array, "S n dim"]
     displacement: Float[Array, "S n dim"]
+    mean_statistic: Float[Array, "S M"]
 
     @property
     def theta(self) -> Float[Array, "S n dim"]:
@@ -59,68 +56,62 @@ class Trajectory(eqx.Module):
         )
 
 
-class LawFlow(eqx.Module):
-    """The mean statistic m_t of the limit on the grid `times`, estimated from particles.
-
-    - `times` (K + 1,); `m` (K + 1, M).
-    - `standard_error` (K + 1, M): of each entry of m (the statistic's spread over √N).
-    - `num_particles`: N.
-    """
-
-    times: Float[Array, " K1"]
-    m: Float[Array, "K1 M"]
-    standard_error: Float[Array, "K1 M"]
-    num_particles: int = eqx.field(static=True)
-
-    def __repr__(self) -> str:
-        return (
-            f"LawFlow({self.m.shape[-2] - 1} steps, {self.m.shape[-1]} statistics, "
-            f"{self.num_particles} particles)"
-        )
-
-
 def simulate(
     model: MeanFieldModel,
     noise: StableNoise,
     key: PRNGKeyArray,
     *,
     num_particles: int,
-    t1: float,
-    num_steps: int,
+    t1: float | Array | None = None,
+    num_steps: int | None = None,
+    times: ArrayLike | None = None,
     sigma: float | Array = 1.0,
     init: InitialLaw = None,
     save_every: int | None = None,
+    scheme: str = "euler",
     block_size: int | None = None,
     mesh: Mesh | None = None,
     dtype: jnp.dtype | None = None,
 ) -> Trajectory:
     """Simulates n particles `dθ^i = b(θ^i, μ^n) dt + σ dL^i` with the Euler scheme (eq. 2–4).
 
-    `θ_{k+1} = θ_k + η b(θ_k, μ_k) + σ η^(1/α) X_k`, η = t1 / num_steps.
+    `θ_{k+1} = θ_k + η b(θ_k, μ_k) + σ η^(1/α) X_k`, η = t1 / num_steps, or another `scheme`.
 
     **Arguments:**
 
     - `model`, `noise`: the drift and the driving process, of the same `dim`.
     - `key`: a JAX PRNG key. Initial values and increments are functions of (key, particle, step).
-    - `num_particles`: n. `t1`: end time. `num_steps`: number of steps.
+    - `num_particles`: n. `t1`: end time. `num_steps`: number of equal steps.
+    - `times`: instead of these two, the grid 0 = t_0 < … < t_K, shape (K + 1,), of a scheme with
+      steps of different sizes, such as a decreasing schedule.
     - `sigma`: scale of the noise, ≥ 0.
     - `init`: None for θ₀ ~ N(0, I); a number s for N(0, s² I); an array (dim,) or (n, dim) of
       values; or a function from a key to one θ₀ of shape (dim,).
     - `save_every`: save θ₀ and every so many steps (must divide `num_steps`); None: the end only.
-    - `block_size`: particles per block in which the drift is evaluated, to bound memory at
-      O(n dim + block_size M); None: all at once. Must divide `num_particles`.
-    - `mesh`: a `jax.sharding.Mesh` over whose devices the particles are spread.
+    - `scheme`: "euler"; "heun", which averages the drift over both ends of a step; "exponential",
+      which integrates the linear part of `WeightDecay` and `MeanReversion` exactly.
+    - `block_size`: particles per block; temporary memory is O(block_size (M + dim)). None chooses
+      blocks that suit the device's caches.
+    - `mesh`: a `jax.sharding.Mesh` over whose devices the particles are spread (over all axes but
+      one named "replicas"). Noise does not depend on blocks or devices; sums over particles do,
+      to rounding.
     - `dtype`: float32 or float64 (JAX's default if None).
 
     **Returns:** a `Trajectory`. Reverse-mode differentiable in `sigma`, `init`, `noise.alpha` and
     the arrays of `model`.
 
     **Raises:** `ValueError` for mismatched dimensions, counts below 1, negative or non-finite
-    `sigma` or `t1`, or sizes that do not divide each other as said above.
+    `sigma` or `t1`, a `save_every` that does not divide the number of steps, or an unknown scheme;
+    `MemoryError`, before anything is computed, if the result and its temporaries will not fit.
     """
-    return _checked_run(
-        model, noise, key, None, t1, num_steps, num_particles, sigma, init, save_every,
-        block_size, mesh, dtype,
+    check_run(
+        model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
+        num_steps=num_steps, save_every=save_every, block_size=block_size,
+    )  # fmt: skip
+    grid = time_grid(t1, num_steps, times, float_dtype(dtype))
+    return _start(
+        model, noise, key, None, grid, num_particles, sigma, init, save_every, scheme, block_size,
+        mesh, dtype,
     )  # fmt: skip
 
 
@@ -131,9 +122,10 @@ def simulate_limit(
     flow: LawFlow,
     *,
     num_particles: int,
-    sigma: float | Array = 1.0,
+    sigma: float | Array | None = None,
     init: InitialLaw = None,
     save_every: int | None = None,
+    scheme: str = "euler",
     block_size: int | None = None,
     mesh: Mesh | None = None,
     dtype: jnp.dtype | None = None,
@@ -143,188 +135,135 @@ def simulate_limit(
     Under the same key they have the same initial values and the same noise as the particles of
     `simulate` with `num_steps` as in `flow`: particle i and copy i are coupled.
 
-    **Arguments:** as `simulate`, with `flow` from `law_flow` in place of `t1` and `num_steps`.
-    `sigma` and `init` must be those of the flow.
+    **Arguments:** as `simulate`, with `flow` from `law_flow` in place of the time grid. `init` must
+    be that of the flow, and so must `sigma`, which is the flow's if None.
 
-    **Returns:** a `Trajectory`. **Raises:** `ValueError` as `simulate`.
+    **Returns:** a `Trajectory`. **Raises:** as `simulate`, and `ValueError` for a flow of another
+    model or another `sigma`.
     """
-    expected = jax.eval_shape(model.statistic, jnp.zeros(model.dim)).shape
-    if flow.m.shape[1:] != expected:
-        raise ValueError(
-            f"the flow has {flow.m.shape[1]} statistics, the model's statistic has shape "
-            f"{expected}: estimate the flow with the same model."
-        )
-    return _checked_run(
-        model, noise, key, flow.m, flow.times[-1], flow.m.shape[0] - 1, num_particles, sigma, init,
-        save_every, block_size, mesh, dtype,
+    sigma = checked_flow(flow, model, sigma)
+    check_run(
+        model, noise, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
+        save_every=save_every, block_size=block_size,
+    )  # fmt: skip
+    return _start(
+        model, noise, key, flow.m, flow.grid(float_dtype(dtype)), num_particles, sigma, init,
+        save_every, scheme, block_size, mesh, dtype,
     )  # fmt: skip
 
 
-def law_flow(
-    model: MeanFieldModel,
-    noise: StableNoise,
-    key: PRNGKeyArray,
-    *,
-    t1: float,
-    num_steps: int,
-    sigma: float | Array = 1.0,
-    num_particles: int = 100_000,
-    init: InitialLaw = None,
-    dtype: jnp.dtype | None = None,
-) -> LawFlow:
-    """Estimates the law flow m_t = E φ(θ_t) of the limit from a large particle system.
-
-    Its particles draw from streams of their own: they are independent of what `simulate` and
-    `simulate_limit` draw under the same key. The error of m is O(num_particles^-1/2) and is
-    returned with it; in a study it must be far below the effect that is measured.
-
-    **Arguments:** as `simulate`. **Returns:** a `LawFlow`. **Raises:** `ValueError` as `simulate`.
-    """
-    check_run(
-        model,
-        noise,
-        t1=t1,
-        sigma=sigma,
-        init=init,
-        num_particles=num_particles,
-        num_steps=num_steps,
-    )
-    times, m, spread = _flow(
-        model,
-        noise,
-        key_words(key),
-        jnp.asarray(t1, float),
-        jnp.asarray(sigma, float),
-        init,
-        int(num_particles),
-        int(num_steps),
-        float_dtype(dtype),
-    )
-    return LawFlow(times, m, spread / num_particles**0.5, int(num_particles))
-
-
-def _checked_run(
+def _start(
     model: MeanFieldModel,
     noise: StableNoise,
     key: PRNGKeyArray,
     flow: Float[Array, "K1 M"] | None,
-    t1: float | Array,
-    num_steps: int,
+    grid: TimeGrid,
     num_particles: int,
     sigma: float | Array,
     init: InitialLaw,
     save_every: int | None,
+    scheme: str,
     block_size: int | None,
     mesh: Mesh | None,
     dtype: jnp.dtype | None,
 ) -> Trajectory:
-    """Checks the settings, and runs the system, or copies of the limit if `flow` is given."""
-    check_run(
-        model,
-        noise,
-        t1=t1,
-        sigma=sigma,
-        init=init,
-        num_particles=num_particles,
-        num_steps=num_steps,
-        save_every=save_every,
-        block_size=block_size,
-    )
-    _check_division(num_steps, save_every, num_particles, block_size, mesh)
+    """Plans the run, checks that it fits into memory, and runs it."""
+    if save_every is not None and grid.num_steps % save_every:
+        raise ValueError(f"save_every={save_every} must divide num_steps={grid.num_steps}.")
+    itemsize = float_dtype(dtype).itemsize
+    size = statistic_size(model)
+    plan = layout(int(num_particles), size, noise.dim, itemsize, block_size, mesh)
+    saved = 1 if save_every is None else grid.num_steps // save_every + 1
+    _check_memory(plan, saved, size, noise.dim, itemsize, scheme)
     return _run(
         model,
         noise,
         key_words(key),
         flow,
-        jnp.asarray(t1, float),
+        grid,
         jnp.asarray(sigma, float),
         init,
-        int(num_particles),
-        int(num_steps),
-        int(save_every or num_steps),
+        plan,
+        int(save_every or grid.num_steps),
         save_every is not None,
-        int(num_particles if block_size is None else block_size),
+        scheme,
         mesh,
         float_dtype(dtype),
     )
 
 
-def _check_division(
-    num_steps: int, save_every: int | None, n: int, block_size: int | None, mesh: Mesh | None
+def _check_memory(
+    plan: Layout, saved: int, size: int, dim: int, itemsize: int, scheme: str
 ) -> None:
-    if save_every is not None and num_steps % save_every:
-        raise ValueError(f"save_every={save_every} must divide num_steps={num_steps}.")
-    if block_size is not None and n % block_size:
-        raise ValueError(f"block_size={block_size} must divide num_particles={n}.")
-    if mesh is not None and n % mesh.size:
-        raise ValueError(f"num_particles={n} must be a multiple of the mesh's {mesh.size} devices.")
-    if mesh is not None and block_size is not None:
-        raise ValueError("give either mesh or block_size, not both.")
-
-
-def _blockwise_mean(model: MeanFieldModel, theta: Float[Array, "B dim b"]) -> Float[Array, " M"]:
-    if theta.shape[0] == 1:
-        return mean_statistic(model, theta[0])
-    zero = jnp.zeros_like(jax.eval_shape(model.statistic, theta[0, :, 0]), dtype=theta.dtype)
-    total, _ = jax.lax.scan(lambda s, block: (s + mean_statistic(model, block), None), zero, theta)
-    return total / theta.shape[0]
-
-
-def _over_blocks(f, *arrays):  # type: ignore[no-untyped-def]
-    if arrays[0].shape[0] == 1:
-        return f(*(a[0] for a in arrays))[None]
-    return jax.lax.map(lambda args: f(*args), arrays)
+    states = plan.share * dim * itemsize
+    # θ₀, L and D twice (old and new), and the result with its transposed copy.
+    held = states * (5 + 2 * (scheme == "heun") + 4 * saved + 1) + saved * size * itemsize
+    require_memory(
+        held + plan.block * scratch_bytes(size, dim, itemsize),
+        f"num_particles={plan.num_particles} on {plan.num_devices} device(s), dim={dim}, "
+        f"{saved} saved times, M={size} statistics in blocks of {plan.block}, "
+        f"{8 * itemsize}-bit numbers",
+        "Lower num_particles, the number of saved times (raise save_every or leave it out) or "
+        "block_size, or spread the particles over more devices with mesh.",
+    )
 
 
 @eqx.filter_jit
 def _run(  # type: ignore[no-untyped-def]
-    model, noise, words, flow, t1, sigma, init, n, num_steps, every, save_start, block, mesh, dtype
+    model, noise, words, flow, grid, sigma, init, plan, every, save_start, scheme, mesh, dtype
 ):
-    driver = Driver(noise, words, sigma.astype(dtype), dtype)
-    spread = particle_sharding(mesh)
-    index = particle_index(n).reshape(-1, block)
-    dt = (t1 / num_steps).astype(dtype)
-    theta0 = driver.initial(init, particle_index(n))
-    theta0 = spread(theta0.reshape(noise.dim, -1, block).transpose(1, 0, 2))
-    zero = jnp.zeros_like(theta0)
+    def local(model, noise, words, flow, grid, sigma, init):  # type: ignore[no-untyped-def]
+        driver = Driver(noise, words, sigma.astype(dtype), dtype)
+        engine = Engine(model, driver, grid, flow, plan, scheme)
+        return _sweep(engine, init, every, save_start)
 
-    def step(carry, k):  # type: ignore[no-untyped-def]
-        levy, displacement = carry
-        theta = theta0 + levy + displacement
-        m = _blockwise_mean(model, theta) if flow is None else flow[k].astype(dtype)
-        velocity = _over_blocks(lambda th: drift(model, th, m), theta)
-        jump = _over_blocks(lambda i: driver.increment(k, dt, i), index)
-        return (spread(levy + jump), spread(displacement + dt * velocity)), None
+    axes = plan.axes
+    specs = (
+        PartitionSpec(axes),
+        PartitionSpec(None, axes),
+        PartitionSpec(None, axes),
+        PartitionSpec(),
+    )
+    parts = on_mesh(local, mesh, specs, model, noise, words, flow, grid, sigma, init)
+    n = plan.num_particles
+    initial, levy, displacement, statistic = parts
+    first = 0 if save_start else every
+    times = grid.all_times()[first::every]
+    return Trajectory(times, initial[:n], levy[:, :n], displacement[:, :n], statistic)
 
-    def stretch(carry, first):  # type: ignore[no-untyped-def]
-        carry, _ = jax.lax.scan(step, carry, first + jnp.arange(every))
-        return carry, carry
 
-    starts = jnp.arange(0, num_steps, every)
-    (_, _), (levy, displacement) = jax.lax.scan(stretch, (zero, zero), starts)
-    times = (starts + every) * dt
+def _sweep(engine: Engine, init: InitialLaw, every: int, save_start: bool) -> tuple[Array, ...]:
+    """θ₀, and σL, D and m at the saved times, of this device's particles."""
+    state = engine.start(init)
+
+    def stretch(state, first):  # type: ignore[no-untyped-def]
+        saved = (state.levy, state.displacement, engine.statistic_at(state, first))
+        # The first step uses the statistic that is saved, so that it is computed once.
+        state = engine.step_given(state, first, saved[-1])
+        state, _ = jax.lax.scan(
+            lambda s, k: (engine.step(s, k)[0], None), state, first + jnp.arange(1, every)
+        )
+        return state, saved
+
+    def run(state, first):  # type: ignore[no-untyped-def]
+        return jax.lax.scan(lambda s, k: (engine.step(s, k)[0], None), state, first)[0]
+
+    num_steps = engine.grid.num_steps
     if save_start:
-        times = jnp.concatenate([jnp.zeros(1, times.dtype), times])
-        levy, displacement = (jnp.concatenate([zero[None], a]) for a in (levy, displacement))
+        state, saved = jax.lax.scan(stretch, state, jnp.arange(0, num_steps, every))
+    else:
+        state = run(state, jnp.arange(num_steps))
+    last = (state.levy, state.displacement, engine.statistic_at(state, jnp.asarray(num_steps)))
+    ends = [a[None] for a in last]
+    if save_start:
+        ends = [jnp.concatenate([s, e]) for s, e in zip(saved, ends, strict=True)]
+    levy, displacement, statistic = ends
+    return (
+        engine.public(state.initial),
+        engine.public(levy),
+        engine.public(displacement),
+        statistic,
+    )
 
-    def public(a):  # type: ignore[no-untyped-def]
-        return jnp.moveaxis(a, -2, -1).reshape(*a.shape[:-3], n, noise.dim)
 
-    return Trajectory(times, public(theta0), public(levy), public(displacement))
-
-
-@eqx.filter_jit
-def _flow(model, noise, words, t1, sigma, init, n, num_steps, dtype):  # type: ignore[no-untyped-def]
-    driver = Driver(noise, fold(words, 0, STREAM_LAW), sigma.astype(dtype), dtype)
-    index = particle_index(n)
-    dt = (t1 / num_steps).astype(dtype)
-
-    def step(theta, k):  # type: ignore[no-untyped-def]
-        values = jax.vmap(model.statistic, in_axes=1, out_axes=1)(theta)
-        m, spread = jnp.mean(values, -1), jnp.std(values, -1)
-        theta = theta + dt * drift(model, theta, m) + driver.increment(k, dt, index)
-        return theta, (m, spread)
-
-    theta = driver.initial(init, index)
-    _, (m, spread) = jax.lax.scan(step, theta, jnp.arange(num_steps + 1))
-    return jnp.arange(num_steps + 1) * dt, m, spread
+__all__ = ["Trajectory", "simulate", "simulate_limit"]

@@ -1,4 +1,4 @@
-"""What every simulation shares: initial values, noise on the grid, the mean statistic, one step.
+"""What every simulation shares: initial values, noise on the grid, and the checks of settings.
 
 State is split as `θ = θ₀ + σ L + D`. The noise is additive, so systems that are coupled through it
 share θ₀ and L exactly, and their differences are differences of D, which stays of the size of the
@@ -7,6 +7,7 @@ drift: nothing is lost when one jump of 10⁵ would swallow the digits of θ.
 Arrays hold particles on the last axis, (dim, n); the public results are transposed to (n, dim).
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from stablesde.model import MeanFieldModel
@@ -26,25 +26,37 @@ from stablesde.noise import (
     particle_index,
 )
 from stablesde.stable._bits import Words, fold, threefry2x32
+from stablesde.stable._elementary import flip_sign
 from stablesde.stable._sampling import symmetric_from_words
 
 InitialLaw = None | float | Array | np.ndarray | Callable[[PRNGKeyArray], Array]
+SCHEMES = ("euler", "heun", "exponential")
 
 
 class Driver(eqx.Module):
-    """θ₀ and the increments of σL as functions of (key, particle, step): one noise for all."""
+    """θ₀ and the increments of σL as functions of (key, particle, step): one noise for all.
+
+    `antithetic` gives the second half of every block the negated noise of the first, and negated
+    initial values where their law is symmetric; `stratified` takes normal initial values from a
+    shifted lattice. Both are for estimates of the law flow.
+    """
 
     noise: StableNoise
     stream: Words
     sigma: Float[Array, ""]
     dtype: Any = eqx.field(static=True)
+    antithetic: bool = eqx.field(static=True, default=False)
+    stratified: bool = eqx.field(static=True, default=False)
 
     def increment(
         self, step: Array, dt: Array, index: UInt32[Array, " n"]
     ) -> Float[Array, "dim n"]:
-        """σ (L_{(step+1) dt} - L_{step dt}) of the particles `index`."""
+        """σ (L_{t + dt} - L_t) of the particles `index`, t the start of the step."""
         words = fold(self.stream, step, STREAM_NOISE)
         scale = self.sigma * self.noise.increment_scale(dt, self.dtype)
+        if self.antithetic:
+            half = self.noise.columns(words, index[: index.shape[0] // 2], scale, self.dtype)
+            return jnp.concatenate([half, -half], -1)
         return self.noise.columns(words, index, scale, self.dtype)
 
     def initial(self, init: InitialLaw, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
@@ -56,47 +68,61 @@ class Driver(eqx.Module):
             keys = jax.vmap(lambda i: jax.random.fold_in(base, i))(index)
             return jax.vmap(init, out_axes=1)(keys).astype(self.dtype)
         if init is None or jnp.ndim(init) == 0:
-            words = fold(self.stream, 0, STREAM_INITIAL)
-            slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
-            bits = threefry2x32(words, (jnp.broadcast_to(index, shape), slot))
-            scale = jnp.asarray(1.0 if init is None else init, self.dtype) * math.sqrt(0.5)
-            return symmetric_from_words(bits, 2, self.dtype, scale)
+            scale = jnp.asarray(1.0 if init is None else init, self.dtype)
+            if self.antithetic:
+                half = self._normal(scale, index[: index.shape[0] // 2])
+                return jnp.concatenate([half, -half], -1)
+            return self._normal(scale, index)
         values = jnp.asarray(init, self.dtype)
-        return jnp.broadcast_to(values[:, None], shape) if values.ndim == 1 else values.T
+        return jnp.broadcast_to(values[:, None], shape) if values.ndim == 1 else values[index].T
+
+    def _normal(self, scale: Array, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
+        shape = (self.noise.dim, index.shape[0])
+        if self.stratified:
+            return scale * _lattice_normal(fold(self.stream, 2, STREAM_INITIAL), index, *shape)
+        words = fold(self.stream, 0, STREAM_INITIAL)
+        slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
+        bits = threefry2x32(words, (jnp.broadcast_to(index, shape), slot))
+        return symmetric_from_words(bits, 2, self.dtype, scale * math.sqrt(0.5))
 
 
-def mean_statistic(model: MeanFieldModel, theta: Float[Array, "dim n"]) -> Float[Array, " M"]:
-    """(1/n) Σ φ(θ^i)."""
-    return jnp.mean(jax.vmap(model.statistic, in_axes=1, out_axes=1)(theta), -1)
-
-
-def drift(
-    model: MeanFieldModel, theta: Float[Array, "dim n"], m: Float[Array, " M"]
+def _lattice_normal(
+    shift: Words, index: UInt32[Array, " n"], dim: int, count: int
 ) -> Float[Array, "dim n"]:
-    """b(θ^i, m) of every particle."""
-    return jax.vmap(model.drift, in_axes=(1, None), out_axes=1)(theta, m).astype(theta.dtype)
+    """N(0, 1) columns from the Kronecker sequence {i g^-j + shift_j}, a randomised quasi-lattice.
+
+    g > 1 solves g^(dim + 1) = g + 1 (Roberts' sequence; dim = 1 is the golden ratio). The products
+    are taken modulo 2³² in integers, so that nothing is lost for large i.
+    """
+    g = 2.0
+    for _ in range(60):
+        g = (1 + g) ** (1 / (dim + 1))
+    slots = jnp.arange(dim, dtype=jnp.uint32)
+    start = threefry2x32(shift, (slots, jnp.zeros_like(slots)))[0]
+    multipliers = np.array([round(2**32 * g ** -(j + 1)) % 2**32 for j in range(dim)], np.uint32)
+    points = jnp.asarray(multipliers)[:, None] * index + start[:, None]
+    # The distance to the nearer end keeps its relative precision where a float32 would round to 1.
+    upper = points >> jnp.uint32(31)
+    tail = jnp.where(upper == 1, ~points, points).astype(jnp.float32)
+    size = -jax.scipy.special.ndtri((tail + 0.5) * jnp.float32(2**-32))
+    return flip_sign(size, points)
 
 
-def particle_sharding(mesh: Mesh | None) -> Callable[[Array], Array]:
-    """A function that keeps the particle axis (the last) spread over the devices of `mesh`."""
-    if mesh is None:
-        return lambda x: x
-    names = tuple(mesh.axis_names)
-
-    def constrain(x: Array) -> Array:
-        spec = PartitionSpec(*(None,) * (x.ndim - 1), names)
-        return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
-
-    return constrain
+def velocity(
+    model: MeanFieldModel, t: Array, theta: Float[Array, "dim n"], m: Float[Array, " M"]
+) -> Float[Array, "dim n"]:
+    """b(t, θ^i, m) of every particle."""
+    return model.drift_columns(t, theta, m).astype(theta.dtype)
 
 
 def check_run(
     model: MeanFieldModel,
     noise: StableNoise,
     *,
-    t1: float | Array,
     sigma: float | Array,
     init: InitialLaw,
+    t1: float | Array | None = None,
+    scheme: str = "euler",
     **counts: int | None,
 ) -> None:
     """Raises `ValueError` for settings that no simulation can run with."""
@@ -110,41 +136,127 @@ def check_run(
             "build the noise with dim=model.dim."
         )
     for name, value in counts.items():
-        if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
+        if value is not None and not _is_count(value):
             raise ValueError(f"{name} must be a positive integer, got {value!r}.")
-    if (counts.get("num_particles") or 0) >= 2**32:
-        raise ValueError("num_particles must be below 2^32, the range of the noise's counters.")
-    for name, number, least in (("t1", t1, 0.0), ("sigma", sigma, 0.0)):
-        if isinstance(number, jax.core.Tracer):
-            continue
-        if not np.isscalar(number) and np.ndim(number) != 0:
-            raise ValueError(f"{name} must be a number, got shape {np.shape(number)}.")
-        if not math.isfinite(float(number)) or float(number) < least:
-            raise ValueError(f"{name} must be finite and not negative, got {number!r}.")
-    if not isinstance(t1, jax.core.Tracer) and float(t1) == 0:
+        if (value or 0) >= 2**32:
+            raise ValueError(f"{name} must be below 2^32, the range of the noise's counters.")
+    for name, number in (("t1", t1), ("sigma", sigma)):
+        if number is not None:
+            check_number(name, number)
+    if t1 is not None and not isinstance(t1, jax.core.Tracer) and float(t1) == 0:
         raise ValueError("t1 must be positive.")
     check_initial(init, model.dim, counts.get("num_particles"))
+    check_scheme(scheme, model)
+    check_model(model)
+
+
+def _is_count(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        return False
+    return bool(value >= 1)
+
+
+def check_number(name: str, number: float | Array) -> None:
+    """Raises `ValueError` unless `number` is traced, or a finite number that is not negative."""
+    if isinstance(number, jax.core.Tracer):
+        return
+    if isinstance(number, (str, bytes)) or np.ndim(number) != 0:
+        raise ValueError(f"{name} must be a number, got {number!r}.")
+    if not math.isfinite(float(number)) or float(number) < 0:
+        raise ValueError(f"{name} must be finite and not negative, got {number!r}.")
 
 
 def check_initial(init: InitialLaw, dim: int, num_particles: int | None) -> None:
     """Raises `ValueError` unless `init` has one of the forms that `simulate` documents."""
-    if init is None or callable(init) or isinstance(init, jax.core.Tracer):
+    if init is None or isinstance(init, jax.core.Tracer):
         return
-    shape = np.shape(init)
+    if callable(init):
+        shape = jax.eval_shape(init, jax.random.key(0)).shape
+        if shape != (dim,):
+            raise ValueError(f"init(key) must return one θ₀ of shape ({dim},), got {shape}.")
+        return
+    try:
+        values = np.asarray(init, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"init must be None, a number, an array or a function: {init!r}") from None
     allowed = [(), (dim,)] + ([(num_particles, dim)] if num_particles else [])
-    if shape not in allowed:
-        raise ValueError(f"init has shape {shape}; it must be one of {allowed} or a function.")
-    if not np.all(np.isfinite(np.asarray(init, dtype=float))):
+    if values.shape not in allowed:
+        raise ValueError(
+            f"init has shape {values.shape}; it must be one of {allowed} or a function."
+        )
+    if not np.all(np.isfinite(values)):
         raise ValueError("init must be finite.")
 
 
+def check_scheme(scheme: str, model: MeanFieldModel) -> None:
+    """Raises `ValueError` for an unknown scheme, or one that the model does not provide for."""
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}.")
+    if scheme == "exponential" and not hasattr(model, "linear_rate"):
+        raise ValueError(
+            'scheme="exponential" needs a model with a `linear_rate`, such as '
+            "WeightDecay(model, rate) or MeanReversion."
+        )
+
+
+def statistic_size(model: MeanFieldModel) -> int:
+    """M, the length of the model's statistic. Raises `ValueError` as `check_model`."""
+    return _checked_shapes(*_abstract(model))
+
+
+def check_model(model: MeanFieldModel) -> None:
+    """Raises `ValueError` if the statistic or drift of one particle have the wrong shapes."""
+    _checked_shapes(*_abstract(model))
+
+
+def _abstract(model: MeanFieldModel) -> tuple[Any, tuple[Any, ...], Any]:
+    """The model without its numbers: what decides the shapes, and can be looked up."""
+    leaves, structure = jax.tree.flatten(model)
+    shapes = [
+        jax.ShapeDtypeStruct(x.shape, x.dtype)
+        if eqx.is_array_like(x) and hasattr(x, "shape")
+        else x
+        for x in leaves
+    ]
+    return structure, tuple(shapes), jnp.zeros(0).dtype
+
+
+# Tracing a model costs milliseconds, more than many a simulation.
+@functools.lru_cache(maxsize=256)
+def _checked_shapes(structure: Any, leaves: tuple[Any, ...], dtype: Any) -> int:
+    model = jax.tree.unflatten(structure, leaves)
+    theta = jax.ShapeDtypeStruct((model.dim,), dtype)
+    phi = eqx.filter_eval_shape(lambda model, theta: model.statistic(theta), model, theta)
+    if getattr(phi, "ndim", None) != 1:
+        raise ValueError(
+            "model.statistic must return one array of shape (M,) for a particle of shape "
+            f"({model.dim},), got {_shape(phi)}."
+        )
+    time = jax.ShapeDtypeStruct((), dtype)
+    speed = eqx.filter_eval_shape(lambda model, *a: model.drift_at(*a), model, time, theta, phi)
+    if getattr(speed, "shape", None) != (model.dim,):
+        raise ValueError(
+            f"model.drift must return the velocity of one particle, shape ({model.dim},), "
+            f"got {_shape(speed)}."
+        )
+    return phi.shape[0]
+
+
+def _shape(value: object) -> str:
+    shape = getattr(value, "shape", None)
+    return f"shape {shape}" if shape is not None else type(value).__name__
+
+
 __all__ = [
+    "SCHEMES",
     "Driver",
     "InitialLaw",
     "check_initial",
+    "check_model",
+    "check_number",
     "check_run",
-    "drift",
-    "mean_statistic",
+    "check_scheme",
     "particle_index",
-    "particle_sharding",
+    "statistic_size",
+    "velocity",
 ]

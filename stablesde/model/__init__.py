@@ -3,11 +3,13 @@
 from stablesde.model._base import MeanFieldModel, MeanReversion
 from stablesde.model._losses import Loss, loss
 from stablesde.model._network import AssumptionConstants, NetworkModel
+from stablesde.model._systems import FunctionModel, WeightDecay
 from stablesde.model._units import ACTIVATIONS, RidgeUnit, Unit, UserUnit
 
 __all__ = [
     "ACTIVATIONS",
     "AssumptionConstants",
+    "FunctionModel",
     "Loss",
     "MeanFieldModel",
     "MeanReversion",
@@ -15,5 +17,6 @@ __all__ = [
     "RidgeUnit",
     "Unit",
     "UserUnit",
+    "WeightDecay",
     "loss",
 ]

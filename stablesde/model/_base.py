@@ -8,6 +8,7 @@ import abc
 import math
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float
 
 
@@ -15,7 +16,9 @@ class MeanFieldModel(eqx.Module):
     """A drift `b(θ, m)` with `m` the mean over particles of `statistic(θ)`.
 
     Subclass it with a field or property `dim` (length p of θ) and the two methods; both are
-    written for **one** particle, the library maps them over all.
+    written for **one** particle, the library maps them over all. A drift that depends on time
+    overrides `drift_at` (or use `FunctionModel`). The `*_columns` methods do the mapping; override
+    them only to compute the same numbers faster.
 
     ```python
     class Kuramoto(ssd.MeanFieldModel):
@@ -40,6 +43,22 @@ class MeanFieldModel(eqx.Module):
     def drift(self, theta: Float[Array, " p"], m: Float[Array, " M"]) -> Float[Array, " p"]:
         """b(θ, m), shape (p,): the velocity of one particle given the mean statistic."""
 
+    def drift_at(
+        self, t: Float[Array, ""], theta: Float[Array, " p"], m: Float[Array, " M"]
+    ) -> Float[Array, " p"]:
+        """b(t, θ, m); `drift(theta, m)` unless overridden. This is what simulations call."""
+        return self.drift(theta, m)
+
+    def statistic_columns(self, theta: Float[Array, "p n"]) -> Float[Array, "M n"]:
+        """φ of n particles, given and returned as columns."""
+        return jax.vmap(self.statistic, in_axes=1, out_axes=1)(theta)
+
+    def drift_columns(
+        self, t: Float[Array, ""], theta: Float[Array, "p n"], m: Float[Array, " M"]
+    ) -> Float[Array, "p n"]:
+        """b(t, ·, m) of n particles, given and returned as columns."""
+        return jax.vmap(self.drift_at, in_axes=(None, 1, None), out_axes=1)(t, theta, m)
+
 
 class MeanReversion(MeanFieldModel):
     """Linear mean-field drift `b(θ, m) = -rate (θ - coupling m)`, m the mean of θ.
@@ -50,8 +69,8 @@ class MeanReversion(MeanFieldModel):
     """
 
     dim: int
-    rate: float = 1.0
-    coupling: float = 0.5
+    rate: float | Float[Array, ""] = 1.0
+    coupling: float | Float[Array, ""] = 0.5
 
     def __check_init__(self) -> None:
         if not isinstance(self.dim, int) or self.dim < 1:
@@ -60,6 +79,11 @@ class MeanReversion(MeanFieldModel):
             value = getattr(self, name)
             if isinstance(value, (int, float)) and not math.isfinite(value):
                 raise ValueError(f"{name} must be finite, got {value!r}.")
+
+    @property
+    def linear_rate(self) -> float | Float[Array, ""]:
+        """λ of the linear part -λθ of the drift, for exponential schemes."""
+        return self.rate
 
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " p"]:
         return theta

@@ -119,10 +119,19 @@ class NetworkModel(MeanFieldModel):
         return self.outputs(theta).reshape(-1)
 
     def drift(self, theta: Float[Array, " p"], m: Float[Array, " M"]) -> Float[Array, " p"]:
+        return self.drift_columns(jnp.zeros((), theta.dtype), theta[:, None], m)[:, 0]
+
+    def statistic_columns(self, theta: Float[Array, "p n"]) -> Float[Array, "M n"]:
+        h = self.unit.output_columns(theta, self.x.astype(theta.dtype))
+        return h.reshape(-1, theta.shape[1])
+
+    def drift_columns(
+        self, t: Float[Array, ""], theta: Float[Array, "p n"], m: Float[Array, " M"]
+    ) -> Float[Array, "p n"]:
         y = self.y.astype(theta.dtype)
         residual = loss_of(self.loss).gradient(m.reshape(y.shape).astype(theta.dtype), y)
-        _, pullback = jax.vjp(self.statistic, theta)
-        return pullback(-residual.reshape(-1) / y.shape[0])[0]
+        x = self.x.astype(theta.dtype)
+        return self.unit.pullback_columns(theta, x, -residual / y.shape[0])
 
     def risk(self, theta: Float[Array, "n p"]) -> Float[Array, ""]:
         """R(Θ) = E_π ℓ((1/n) Σ_i h_x(θ^i), y) of a network with units theta (n, p)."""

@@ -48,6 +48,22 @@ class Unit(eqx.Module):
     def outputs(self, theta: Float[Array, " p"], x: Float[Array, "N d"]) -> Float[Array, "N l"]:
         """h_x(θ) at every row of x."""
 
+    def output_columns(
+        self, theta: Float[Array, "p n"], x: Float[Array, "N d"]
+    ) -> Float[Array, "N l n"]:
+        """h_x(θ) of n particles given as columns."""
+        return jax.vmap(self.outputs, in_axes=(1, None), out_axes=2)(theta, x)
+
+    def pullback_columns(
+        self, theta: Float[Array, "p n"], x: Float[Array, "N d"], cotangent: Float[Array, "N l"]
+    ) -> Float[Array, "p n"]:
+        """Σ_x ∇h_x(θ)ᵀ cotangent_x of n particles given as columns."""
+
+        def one(particle: Array) -> Array:
+            return jax.vjp(lambda th: self.outputs(th, x), particle)[1](cotangent)[0]
+
+        return jax.vmap(one, in_axes=1, out_axes=1)(theta)
+
     @abc.abstractmethod
     def bounds(self, x: np.ndarray) -> np.ndarray | None:
         """(N, 3): suprema over θ of ‖h_x‖, ‖∇h_x‖, ‖∇²h_x‖ for each row of x; None if unknown."""
@@ -85,6 +101,30 @@ class RidgeUnit(Unit):
             weights = theta.reshape(self.num_outputs, self.input_dim)
             z = jnp.einsum("nd,ld->nl", x, weights, precision=high)
         return ACTIVATIONS[self.activation].function(z)
+
+    def _preactivation(
+        self, theta: Float[Array, "p n"], x: Float[Array, "N d"]
+    ) -> Float[Array, "N l n"]:
+        weights = theta.reshape(self.num_outputs, self.input_dim, -1)
+        # A matrix product, which XLA does not merge into loops that would do it anew each time.
+        high = jax.lax.Precision.HIGHEST
+        columns = [jnp.matmul(x, w, precision=high) for w in weights]
+        return jnp.stack(columns, 1)
+
+    def output_columns(
+        self, theta: Float[Array, "p n"], x: Float[Array, "N d"]
+    ) -> Float[Array, "N l n"]:
+        return ACTIVATIONS[self.activation].function(self._preactivation(theta, x))
+
+    def pullback_columns(
+        self, theta: Float[Array, "p n"], x: Float[Array, "N d"], cotangent: Float[Array, "N l"]
+    ) -> Float[Array, "p n"]:
+        z = self._preactivation(theta, x)
+        _, pullback = jax.vjp(ACTIVATIONS[self.activation].function, z)
+        (slope,) = pullback(jnp.broadcast_to(cotangent[:, :, None], z.shape))
+        high = jax.lax.Precision.HIGHEST
+        parts = [jnp.matmul(x.T, slope[:, j], precision=high) for j in range(self.num_outputs)]
+        return jnp.concatenate(parts, 0)
 
     def bounds(self, x: np.ndarray) -> np.ndarray:
         # Operator norms: the Jacobian is block diagonal with blocks a'(·) x, so its norm is at

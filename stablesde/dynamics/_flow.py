@@ -1,0 +1,246 @@
+"""The law flow m_t = E φ(θ_t) of the McKean–Vlasov limit, estimated from particles."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from stablesde.dynamics._engine import Engine
+from stablesde.dynamics._grid import TimeGrid, time_grid
+from stablesde.dynamics._layout import Layout, layout, scratch_bytes
+from stablesde.dynamics._memory import require_memory
+from stablesde.dynamics._mesh import on_mesh
+from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
+from stablesde.model import MeanFieldModel
+from stablesde.noise import StableNoise
+from stablesde.stable._bits import fold, key_words
+from stablesde.stable._sampling import float_dtype
+
+# The law flow draws everything under its own key: a limit estimated from the very particles that
+# it is then compared with would be biased towards them.
+STREAM_LAW = 101
+
+BATCHES = 16
+# Below this many particles a batch, the systematic error O(1 / particles) would show.
+_LEAST_BATCH = 256
+
+
+class LawFlow(eqx.Module):
+    """The mean statistic m_t of the limit on the grid `times`.
+
+    - `times` (K + 1,); `m` (K + 1, M).
+    - `standard_error` (K + 1, M): of each entry of m; zero from a deterministic solver.
+    - `step_size`: of the scheme, () or (K,), as the numbers it computed with.
+    - `sigma`: the scale of the noise. `num_particles`: how many gave the estimate (0: none).
+    """
+
+    times: Float[Array, " K1"]
+    m: Float[Array, "K1 M"]
+    standard_error: Float[Array, "K1 M"]
+    step_size: Float[Array, " *K"]
+    sigma: Float[Array, ""]
+    num_particles: int = eqx.field(static=True)
+
+    @property
+    def num_steps(self) -> int:
+        """K."""
+        return self.m.shape[-2] - 1
+
+    def grid(self, dtype: jnp.dtype) -> TimeGrid:
+        """The grid of the scheme, for systems that are to share its noise."""
+        uniform = self.step_size.ndim == 0
+        times = None if uniform else self.times.astype(dtype)
+        return TimeGrid(self.step_size.astype(dtype), times, self.num_steps)
+
+    def __repr__(self) -> str:
+        source = f"{self.num_particles} particles" if self.num_particles else "deterministic"
+        return f"LawFlow({self.num_steps} steps, {self.m.shape[-1]} statistics, {source})"
+
+
+def checked_flow(
+    flow: LawFlow, model: MeanFieldModel, sigma: float | Array | None
+) -> float | Array:
+    """σ of a run along `flow`. Raises `ValueError` if the flow is not of this model and σ."""
+    if not isinstance(flow, LawFlow):
+        raise ValueError(f"flow must be a LawFlow, from law_flow, got {type(flow).__name__}.")
+    expected = statistic_size(model)
+    if flow.m.shape[1:] != (expected,):
+        raise ValueError(
+            f"the flow has {flow.m.shape[1]} statistics, the model's statistic has shape "
+            f"({expected},): estimate the flow with the same model."
+        )
+    if sigma is None:
+        return flow.sigma
+    traced = isinstance(sigma, jax.core.Tracer) or isinstance(flow.sigma, jax.core.Tracer)
+    if not traced and not np.isclose(float(sigma), float(flow.sigma), rtol=1e-5, atol=0):
+        raise ValueError(
+            f"sigma={sigma} differs from the flow's sigma={float(flow.sigma):g}: estimate the flow "
+            "with the same sigma, or leave sigma out."
+        )
+    return sigma
+
+
+def law_flow(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    key: PRNGKeyArray,
+    *,
+    t1: float | Array | None = None,
+    num_steps: int | None = None,
+    times: ArrayLike | None = None,
+    sigma: float | Array = 1.0,
+    num_particles: int = 100_000,
+    init: InitialLaw = None,
+    scheme: str = "euler",
+    antithetic: bool = False,
+    stratified: bool = False,
+    richardson: bool = False,
+    batches: int | None = None,
+    block_size: int | None = None,
+    mesh: Mesh | None = None,
+    dtype: jnp.dtype | None = None,
+) -> LawFlow:
+    """Estimates the law flow m_t = E φ(θ_t) of the limit from large particle systems.
+
+    The particles draw from streams of their own: they are independent of what `simulate` and
+    `simulate_limit` draw under the same key. They form `batches` independent systems, whose mean
+    is the estimate and whose spread gives `standard_error`, interaction included: the error of m
+    is O(num_particles^-1/2), and in a study it must be far below the effect that is measured. The
+    systematic error of a system of N particles is O(1/N).
+
+    **Arguments:** as `simulate`, and
+
+    - `num_particles`: in all batches; rounded up to a multiple of what the batches need.
+    - `antithetic`: pairs of particles with opposite noise and, for normal initial values, opposite
+      θ₀. Cuts the error where φ is mostly odd (tanh units), doubles the variance where it is even.
+    - `stratified`: normal initial values from a randomly shifted lattice in place of random ones.
+    - `richardson`: extrapolates in the number of particles, `2 m_N - m_{N/2}` on the same noise,
+      which removes the systematic error O(1/N) at twice the cost. Pays for small batches.
+    - `batches`: number of independent systems; None: 16, or 1 if they would have fewer than 256
+      particles. With 1, `standard_error` is the spread over particles, which leaves out what the
+      particles' interaction adds.
+
+    **Returns:** a `LawFlow`. **Raises:** as `simulate`.
+    """
+    check_run(
+        model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
+        num_steps=num_steps, batches=batches, block_size=block_size,
+    )  # fmt: skip
+    if init is not None and not callable(init) and np.ndim(init) == 2:
+        raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
+    dtype = float_dtype(dtype)
+    grid = time_grid(t1, num_steps, times, dtype)
+    reduced = antithetic or stratified or richardson
+    if reduced and batches == 1:
+        raise ValueError("with variance reduction the error is that of batches: give at least 2.")
+    enough = reduced or num_particles >= BATCHES * _LEAST_BATCH
+    batches = batches or (BATCHES if enough else 1)
+    plan = _plan(
+        model, noise, -(-num_particles // batches), dtype, block_size, mesh, grid, antithetic,
+        richardson,
+    )  # fmt: skip
+    m, error = _flow(
+        model,
+        noise,
+        fold(key_words(key), 0, STREAM_LAW),
+        grid,
+        jnp.asarray(sigma, float),
+        init,
+        plan,
+        batches,
+        (bool(antithetic), bool(stratified), bool(richardson)),
+        scheme,
+        mesh,
+        dtype,
+    )
+    total = plan.num_particles * batches
+    return LawFlow(grid.all_times(), m, error, grid.step, jnp.asarray(sigma, dtype), total)
+
+
+def _plan(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    batch: int,
+    dtype: jnp.dtype,
+    block_size: int | None,
+    mesh: Mesh | None,
+    grid: TimeGrid,
+    antithetic: bool,
+    richardson: bool,
+) -> Layout:
+    """A layout without empty slots, for at least `batch` particles."""
+    size, dim = statistic_size(model), noise.dim
+    plan = layout(batch, size, dim, dtype.itemsize, block_size, mesh)
+    blocks = plan.num_blocks
+    if richardson and blocks % 2:  # its halves consist of whole blocks
+        blocks += 1
+    block = -(-batch // (blocks * plan.num_devices))
+    if antithetic:  # pairs stay in a block
+        block += block % 2
+    plan = plan._replace(
+        block=block, num_blocks=blocks, num_particles=block * blocks * plan.num_devices
+    )
+    state = plan.share * dim * dtype.itemsize
+    flows = (grid.num_steps + 1) * size * dtype.itemsize
+    require_memory(
+        7 * state + 4 * BATCHES * flows + block * scratch_bytes(size, dim, dtype.itemsize),
+        f"{plan.num_particles} particles a batch, dim={dim}, {grid.num_steps} steps with M={size} "
+        f"statistics each",
+        "Lower num_particles or num_steps, raise batches, or lower block_size.",
+    )
+    return plan
+
+
+@eqx.filter_jit
+def _flow(  # type: ignore[no-untyped-def]
+    model, noise, words, grid, sigma, init, plan, batches, variants, scheme, mesh, dtype
+):
+    antithetic, stratified, richardson = variants
+
+    def local(model, noise, words, grid, sigma, init):  # type: ignore[no-untyped-def]
+        def batch(b):  # type: ignore[no-untyped-def]
+            stream = fold(words, b, STREAM_LAW)
+            driver = Driver(noise, stream, sigma.astype(dtype), dtype, antithetic, stratified)
+            whole, spread = _statistics(
+                Engine(model, driver, grid, None, plan, scheme), init, batches == 1
+            )
+            if not richardson:
+                return whole, spread
+            halves = [
+                _statistics(Engine(model, driver, grid, None, part, scheme), init, False)[0]
+                for part in plan.split(2)
+            ]
+            return 2 * whole - (halves[0] + halves[1]) / 2, spread
+
+        return jax.lax.map(batch, jnp.arange(batches))
+
+    m, spread = on_mesh(
+        local, mesh, (PartitionSpec(), PartitionSpec()), model, noise, words, grid, sigma, init
+    )
+    if batches == 1:
+        return m[0], spread[0] / plan.num_particles**0.5
+    return jnp.mean(m, 0), jnp.std(m, 0, ddof=1) / batches**0.5
+
+
+def _statistics(
+    engine: Engine, init: InitialLaw, with_spread: bool
+) -> tuple[Float[Array, "K1 M"], Float[Array, "K1 M"]]:
+    """The mean statistic at every time of the grid, and its spread over particles if asked."""
+
+    def measured(state, m):  # type: ignore[no-untyped-def]
+        spread = jnp.sqrt(engine.variance(state, m)) if with_spread else jnp.zeros_like(m)
+        return m, spread
+
+    def step(state, k):  # type: ignore[no-untyped-def]
+        after, m = engine.step(state, k)
+        return after, measured(state, m)
+
+    state, (m, spread) = jax.lax.scan(step, engine.start(init), jnp.arange(engine.grid.num_steps))
+    last = measured(state, engine.mean(state))
+    ends = [jnp.concatenate([a, b[None]]) for a, b in zip((m, spread), last, strict=True)]
+    return ends[0], ends[1]
+
+
+__all__ = ["STREAM_LAW", "LawFlow", "checked_flow", "law_flow"]

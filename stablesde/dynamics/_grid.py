@@ -1,0 +1,86 @@
+"""The time grid of a scheme: uniform, or with step sizes of its own."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from stablesde.dynamics._system import check_number
+
+
+class TimeGrid(eqx.Module):
+    """Times 0 = t_0 < … < t_K, as the numbers with which the scheme computes.
+
+    `step` is the step size η (a scalar) of a uniform grid, or the K step sizes, and `times` then
+    holds the K + 1 times. Systems that are to share noise must share these very numbers.
+    """
+
+    step: Float[Array, " *K"]
+    times: Float[Array, " K1"] | None
+    num_steps: int = eqx.field(static=True)
+
+    def at(self, k: Array) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Start and length of step k."""
+        return self.time(k), self.step if self.times is None else self.step[k]
+
+    def time(self, k: Array) -> Float[Array, ""]:
+        """t_k."""
+        return k.astype(self.step.dtype) * self.step if self.times is None else self.times[k]
+
+    def all_times(self) -> Float[Array, " K1"]:
+        """t_0, …, t_K."""
+        if self.times is not None:
+            return self.times
+        return jnp.arange(self.num_steps + 1).astype(self.step.dtype) * self.step
+
+
+def time_grid(
+    t1: float | Array | None,
+    num_steps: int | None,
+    times: ArrayLike | None,
+    dtype: jnp.dtype,
+) -> TimeGrid:
+    """The grid of `num_steps` equal steps up to t1, or of the given `times`.
+
+    Raises `ValueError` unless either `times`, or `t1` and `num_steps`, are given and valid.
+    """
+    if times is not None:
+        if t1 is not None or num_steps is not None:
+            raise ValueError("give either times, or t1 and num_steps, not both.")
+        return _given(times, dtype)
+    if t1 is None or num_steps is None:
+        raise ValueError("give t1 and num_steps, or times.")
+    if isinstance(t1, jax.core.Tracer):
+        return TimeGrid((t1 / num_steps).astype(dtype), None, int(num_steps))
+    # In double precision, so that it is the number that `noise.increment` makes of t1 / num_steps.
+    step = jnp.asarray(np.float64(t1) / int(num_steps), dtype)
+    if float(step) == 0 or not math.isfinite(float(step)):
+        raise ValueError(f"the step t1 / num_steps = {t1} / {num_steps} is not a {dtype} number.")
+    return TimeGrid(step, None, int(num_steps))
+
+
+def _given(times: ArrayLike, dtype: jnp.dtype) -> TimeGrid:
+    if isinstance(times, jax.core.Tracer):
+        return TimeGrid(jnp.diff(times).astype(dtype), times.astype(dtype), times.shape[0] - 1)
+    values = np.asarray(times, dtype=float)
+    if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)):
+        raise ValueError("times must be a finite array of shape (K + 1,) with K ≥ 1.")
+    if values[0] != 0 or np.any(np.diff(values) <= 0):
+        raise ValueError("times must start at 0 and increase.")
+    steps = np.diff(values)
+    return TimeGrid(jnp.asarray(steps, dtype), jnp.asarray(values, dtype), len(steps))
+
+
+def check_times(t1: float | Array | None) -> None:
+    """Raises `ValueError` unless t1 is None, traced, or a positive finite number."""
+    if t1 is None or isinstance(t1, jax.core.Tracer):
+        return
+    check_number("t1", t1)
+    if float(t1) == 0:
+        raise ValueError("t1 must be positive.")
+
+
+__all__ = ["TimeGrid", "time_grid"]

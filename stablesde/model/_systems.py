@@ -1,0 +1,103 @@
+"""Systems put together from functions or from other systems."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stablesde.model._base import MeanFieldModel
+
+
+class FunctionModel(MeanFieldModel):
+    """A system from plain functions: `drift(t, θ, m)` and `statistic(θ)`, both of one particle.
+
+    ```python
+    double_well = ssd.FunctionModel(1, lambda t, theta, m: theta - theta**3 / (1 + theta**2))
+    ```
+
+    **Arguments:**
+
+    - `dim`: length p of θ.
+    - `drift_function`: t (a scalar), θ (p,) and the mean statistic m (M,) to the velocity (p,).
+    - `statistic_function`: θ (p,) to φ(θ) (M,); None for a system without interaction (M = 0).
+
+    Arrays that the functions close over are constants of the compiled program; to differentiate
+    with respect to a parameter, subclass `MeanFieldModel` and make the parameter a field.
+
+    **Raises:** `ValueError` for a `dim` below 1 or functions that can't be called.
+    """
+
+    dim: int = eqx.field(static=True)
+    drift_function: Callable[[Array, Array, Array], Array]
+    statistic_function: Callable[[Array], Array] | None = None
+
+    def __check_init__(self) -> None:
+        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 1:
+            raise ValueError(f"dim must be a positive integer, got {self.dim!r}.")
+        if not callable(self.drift_function):
+            raise ValueError("drift_function must be a function of (t, theta, m).")
+        if self.statistic_function is not None and not callable(self.statistic_function):
+            raise ValueError("statistic_function must be a function of theta, or None.")
+
+    def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
+        if self.statistic_function is None:
+            return jnp.zeros((0,), theta.dtype)
+        return self.statistic_function(theta)
+
+    def drift(self, theta: Float[Array, " p"], m: Float[Array, " M"]) -> Float[Array, " p"]:
+        """The velocity at t = 0."""
+        return self.drift_at(jnp.zeros((), theta.dtype), theta, m)
+
+    def drift_at(
+        self, t: Float[Array, ""], theta: Float[Array, " p"], m: Float[Array, " M"]
+    ) -> Float[Array, " p"]:
+        return self.drift_function(t, theta, m)
+
+
+class WeightDecay(MeanFieldModel):
+    """Confinement: the drift of another model minus `rate · θ`.
+
+    With it the law of θ_t has a limit as t grows, whose tail index is still that of the noise. The
+    drift is no longer bounded, so Assumption 1 fails. `scheme="exponential"` of `ssd.simulate`
+    integrates the linear part exactly and stays stable for steps beyond 2 / rate.
+
+    Raises `ValueError` unless `rate` is finite and not negative.
+    """
+
+    model: MeanFieldModel
+    rate: float | Float[Array, ""]
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.model, MeanFieldModel):
+            raise ValueError(f"model must be a MeanFieldModel, got {type(self.model).__name__}.")
+        if isinstance(self.rate, (int, float)) and not 0 <= self.rate < float("inf"):
+            raise ValueError(f"rate must be finite and not negative, got {self.rate!r}.")
+
+    @property  # type: ignore[misc]
+    def dim(self) -> int:  # type: ignore[override]
+        return self.model.dim
+
+    @property
+    def linear_rate(self) -> float | Float[Array, ""]:
+        """λ of the linear part -λθ of the drift, for exponential schemes."""
+        return self.rate + getattr(self.model, "linear_rate", 0.0)
+
+    def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
+        return self.model.statistic(theta)
+
+    def drift(self, theta: Float[Array, " p"], m: Float[Array, " M"]) -> Float[Array, " p"]:
+        return self.model.drift(theta, m) - self.rate * theta
+
+    def drift_at(
+        self, t: Float[Array, ""], theta: Float[Array, " p"], m: Float[Array, " M"]
+    ) -> Float[Array, " p"]:
+        return self.model.drift_at(t, theta, m) - self.rate * theta
+
+    def statistic_columns(self, theta: Float[Array, "p n"]) -> Float[Array, "M n"]:
+        return self.model.statistic_columns(theta)
+
+    def drift_columns(
+        self, t: Float[Array, ""], theta: Float[Array, "p n"], m: Float[Array, " M"]
+    ) -> Float[Array, "p n"]:
+        return self.model.drift_columns(t, theta, m) - self.rate * theta

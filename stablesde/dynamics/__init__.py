@@ -2,15 +2,18 @@
 
 from stablesde.dynamics._coupled import CoupledErrors, coupled_limit, coupled_steps
 from stablesde.dynamics._flow import LawFlow, law_flow
+from stablesde.dynamics._picard import PicardFlow, picard_flow
 from stablesde.dynamics._simulate import Trajectory, simulate, simulate_limit
 
 __all__ = [
     "CoupledErrors",
     "LawFlow",
+    "PicardFlow",
     "Trajectory",
     "coupled_limit",
     "coupled_steps",
     "law_flow",
+    "picard_flow",
     "simulate",
     "simulate_limit",
 ]

@@ -82,6 +82,20 @@ def checked_flow(
     return sigma
 
 
+def check_finite(m: Array) -> None:
+    """Raises `ValueError` if a law flow that is not traced has lost its numbers."""
+    if isinstance(m, jax.core.Tracer) or not m.is_fully_addressable:
+        return
+    finite = np.isfinite(np.asarray(m)).all(-1)
+    if not finite.all():
+        raise ValueError(
+            f"the mean statistic is not finite from step {int(np.argmin(finite))} on: the scheme "
+            "diverges. With a drift that grows faster than linearly one large jump is enough, "
+            "whatever the step (bound the drift, e.g. b / (1 + h ‖b‖)); with a linear one take "
+            "smaller steps, or scheme='exponential'."
+        )
+
+
 def law_flow(
     model: MeanFieldModel,
     noise: StableNoise,
@@ -122,7 +136,7 @@ def law_flow(
       particles. With 1, `standard_error` is the spread over particles, which leaves out what the
       particles' interaction adds.
 
-    **Returns:** a `LawFlow`. **Raises:** as `simulate`.
+    **Returns:** a `LawFlow`. **Raises:** as `simulate`, and `ValueError` if the scheme diverges.
     """
     check_run(
         model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
@@ -137,7 +151,7 @@ def law_flow(
         raise ValueError("with variance reduction the error is that of batches: give at least 2.")
     enough = reduced or num_particles >= BATCHES * _LEAST_BATCH
     batches = batches or (BATCHES if enough else 1)
-    plan = _plan(
+    plan = flow_layout(
         model, noise, -(-num_particles // batches), dtype, block_size, mesh, grid, antithetic,
         richardson,
     )  # fmt: skip
@@ -155,11 +169,12 @@ def law_flow(
         mesh,
         dtype,
     )
+    check_finite(m)
     total = plan.num_particles * batches
     return LawFlow(grid.all_times(), m, error, grid.step, jnp.asarray(sigma, dtype), total)
 
 
-def _plan(
+def flow_layout(
     model: MeanFieldModel,
     noise: StableNoise,
     batch: int,
@@ -203,13 +218,13 @@ def _flow(  # type: ignore[no-untyped-def]
         def batch(b):  # type: ignore[no-untyped-def]
             stream = fold(words, b, STREAM_LAW)
             driver = Driver(noise, stream, sigma.astype(dtype), dtype, antithetic, stratified)
-            whole, spread = _statistics(
+            whole, spread = statistics(
                 Engine(model, driver, grid, None, plan, scheme), init, batches == 1
             )
             if not richardson:
                 return whole, spread
             halves = [
-                _statistics(Engine(model, driver, grid, None, part, scheme), init, False)[0]
+                statistics(Engine(model, driver, grid, None, part, scheme), init, False)[0]
                 for part in plan.split(2)
             ]
             return 2 * whole - (halves[0] + halves[1]) / 2, spread
@@ -224,7 +239,7 @@ def _flow(  # type: ignore[no-untyped-def]
     return jnp.mean(m, 0), jnp.std(m, 0, ddof=1) / batches**0.5
 
 
-def _statistics(
+def statistics(
     engine: Engine, init: InitialLaw, with_spread: bool
 ) -> tuple[Float[Array, "K1 M"], Float[Array, "K1 M"]]:
     """The mean statistic at every time of the grid, and its spread over particles if asked."""
@@ -234,8 +249,9 @@ def _statistics(
         return m, spread
 
     def step(state, k):  # type: ignore[no-untyped-def]
-        after, m = engine.step(state, k)
-        return after, measured(state, m)
+        driving = engine.statistic_at(state, k)
+        m = driving if engine.flow is None else engine.mean(state)
+        return engine.step_given(state, k, driving), measured(state, m)
 
     state, (m, spread) = jax.lax.scan(step, engine.start(init), jnp.arange(engine.grid.num_steps))
     last = measured(state, engine.mean(state))
@@ -243,4 +259,12 @@ def _statistics(
     return ends[0], ends[1]
 
 
-__all__ = ["STREAM_LAW", "LawFlow", "checked_flow", "law_flow"]
+__all__ = [
+    "STREAM_LAW",
+    "LawFlow",
+    "check_finite",
+    "checked_flow",
+    "flow_layout",
+    "law_flow",
+    "statistics",
+]

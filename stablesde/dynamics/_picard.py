@@ -1,0 +1,147 @@
+"""The law flow by Picard iteration: a fixed point over whole paths, without interaction."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from stablesde.dynamics._engine import Engine
+from stablesde.dynamics._flow import STREAM_LAW, LawFlow, check_finite, flow_layout, statistics
+from stablesde.dynamics._grid import time_grid
+from stablesde.dynamics._mesh import on_mesh
+from stablesde.dynamics._system import Driver, InitialLaw, check_run
+from stablesde.model import MeanFieldModel
+from stablesde.noise import StableNoise
+from stablesde.stable._bits import fold, key_words
+from stablesde.stable._sampling import float_dtype
+
+
+class PicardFlow(eqx.Module):
+    """The law flow found by Picard iteration, and how it got there.
+
+    - `flow`: the last iterate.
+    - `residuals` (iterations,): sup over times and statistics of |m^{j+1} - m^j|; NaN where the
+      iteration had ended before.
+    - `tolerance`: the residual at which it ends.
+    """
+
+    flow: LawFlow
+    residuals: Float[Array, " J"]
+    tolerance: Float[Array, ""]
+
+    @property
+    def iterations(self) -> Array:
+        """How many iterations were done."""
+        return jnp.sum(~jnp.isnan(self.residuals))
+
+    @property
+    def converged(self) -> Array:
+        """Whether the last residual is at most the tolerance."""
+        return self.residuals[self.iterations - 1] <= self.tolerance
+
+    def __repr__(self) -> str:
+        last = float(self.residuals[int(self.iterations) - 1])
+        state = "converged" if bool(self.converged) else "not converged"
+        return f"PicardFlow({state} after {int(self.iterations)} iterations, residual {last:.2g})"
+
+
+def picard_flow(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    key: PRNGKeyArray,
+    *,
+    t1: float | Array | None = None,
+    num_steps: int | None = None,
+    times: ArrayLike | None = None,
+    sigma: float | Array = 1.0,
+    num_particles: int = 100_000,
+    init: InitialLaw = None,
+    scheme: str = "euler",
+    iterations: int = 30,
+    tolerance: float = 1e-5,
+    antithetic: bool = False,
+    stratified: bool = False,
+    block_size: int | None = None,
+    mesh: Mesh | None = None,
+    dtype: jnp.dtype | None = None,
+) -> PicardFlow:
+    """The law flow as a fixed point: independent particles under m^j give m^{j+1}.
+
+    m^0 is the initial mean statistic at all times. Every iteration uses the same noise, so the
+    fixed point is the mean statistic of the interacting system that `law_flow` with `batches=1`
+    simulates, and is reached after at most `num_steps` iterations; with a Lipschitz drift the
+    residual falls faster than geometrically, like (C t1)^j / j! (Sznitman 1991, Theorem 1.1).
+    Within an iteration the particles don't interact: nothing is communicated from step to step.
+
+    **Arguments:** as `law_flow`, and `iterations`, the most that are done; `tolerance`, the
+    residual at which the iteration ends.
+
+    **Returns:** a `PicardFlow`; look at `converged`. Its flow's `standard_error` is the spread over
+    the particles. **Raises:** as `law_flow`.
+    """
+    check_run(
+        model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
+        num_steps=num_steps, block_size=block_size, iterations=iterations,
+    )  # fmt: skip
+    dtype = float_dtype(dtype)
+    grid = time_grid(t1, num_steps, times, dtype)
+    plan = flow_layout(
+        model, noise, num_particles, dtype, block_size, mesh, grid, antithetic, richardson=False
+    )
+    m, spread, residuals = _iterate(
+        model,
+        noise,
+        fold(fold(key_words(key), 0, STREAM_LAW), 0, STREAM_LAW),
+        grid,
+        jnp.asarray(sigma, float),
+        init,
+        plan,
+        (bool(antithetic), bool(stratified)),
+        scheme,
+        int(iterations),
+        jnp.asarray(tolerance, dtype),
+        mesh,
+        dtype,
+    )
+    check_finite(m)
+    n = plan.num_particles
+    flow = LawFlow(grid.all_times(), m, spread / n**0.5, grid.step, jnp.asarray(sigma, dtype), n)
+    return PicardFlow(flow, residuals, jnp.asarray(tolerance, dtype))
+
+
+@eqx.filter_jit
+def _iterate(  # type: ignore[no-untyped-def]
+    model, noise, words, grid, sigma, init, plan, variants, scheme, iterations, tolerance, mesh,
+    dtype,
+):  # fmt: skip
+    def local(model, noise, words, grid, sigma, init, tolerance):  # type: ignore[no-untyped-def]
+        driver = Driver(noise, words, sigma.astype(dtype), dtype, *variants)
+
+        def given(flow, with_spread=False):  # type: ignore[no-untyped-def]
+            engine = Engine(model, driver, grid, flow, plan, scheme)
+            return statistics(engine, init, with_spread)
+
+        still = Engine(model, driver, grid, None, plan, scheme)
+        m0 = still.mean(still.start(init))
+        flow = jnp.broadcast_to(m0, (grid.num_steps + 1, *m0.shape))
+
+        def unfinished(carry):  # type: ignore[no-untyped-def]
+            _, residuals, j = carry
+            last = residuals[jnp.maximum(j - 1, 0)]
+            return (j < iterations) & ((j == 0) | (last > tolerance))
+
+        def iterate(carry):  # type: ignore[no-untyped-def]
+            flow, residuals, j = carry
+            new, _ = given(flow)
+            return new, residuals.at[j].set(jnp.max(jnp.abs(new - flow), initial=0.0)), j + 1
+
+        start = (flow, jnp.full(iterations, jnp.nan, dtype), jnp.zeros((), int))
+        flow, residuals, _ = jax.lax.while_loop(unfinished, iterate, start)
+        return *given(flow, True), residuals
+
+    specs = (PartitionSpec(),) * 3
+    return on_mesh(local, mesh, specs, model, noise, words, grid, sigma, init, tolerance)
+
+
+__all__ = ["PicardFlow", "picard_flow"]

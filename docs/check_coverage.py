@@ -10,6 +10,7 @@ MODULES = (
     "stablesde",
     "stablesde.compression",
     "stablesde.datasets",
+    "stablesde.diffrax_path",
     "stablesde.dynamics",
     "stablesde.model",
     "stablesde.stable",

@@ -1,0 +1,122 @@
+"""Stable Lévy processes as paths for `diffrax.diffeqsolve`; needs the extra `diffrax`."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from stablesde.dynamics._grid import time_grid
+from stablesde.dynamics._system import check_number
+from stablesde.noise import STREAM_NOISE, StableNoise, particle_index
+from stablesde.stable._bits import Words, fold, key_words
+from stablesde.stable._sampling import float_dtype
+
+try:
+    import diffrax
+except ImportError as error:  # pragma: no cover
+    raise ImportError(
+        "stablesde.diffrax_path needs diffrax: install it with  pip install 'stablesde[diffrax]'."
+    ) from error
+
+
+class StablePath(diffrax.AbstractPath):
+    """The Lévy processes L of n particles on a grid of [0, t1], as a diffrax path.
+
+    Its increments over one step of the grid are those that `ssd.simulate` draws under the same key,
+    to the last bit; longer ones are their sums. Nothing is stored.
+
+    A jump process has no bridge in closed form, so the path exists on the grid only: solve with
+    `diffrax.ConstantStepSize()` and a step that is a multiple of `t1 / num_steps`.
+
+    **Arguments:**
+
+    - `noise`: the type of noise, with its α and dim. `key`: a JAX PRNG key.
+    - `num_particles`: n. `t1`: end of the path. `num_steps`: steps of the grid.
+    - `max_steps_at_once`: how many steps of the grid one solver step may cover. All of them are
+      drawn in every step, so leave it at 1 if the solver uses the grid's own step.
+    - `dtype`: float32 or float64 (JAX's default if None).
+
+    **Raises:** `ValueError` for counts below 1, or a `t1` that is not positive and finite. At run
+    time, an error for times off the grid or a solver step over too many steps of the grid.
+    """
+
+    t0: float  # type: ignore[misc]
+    t1: Array  # type: ignore[misc]
+    noise: StableNoise
+    stream: Words
+    step: Float[Array, ""]
+    num_particles: int = eqx.field(static=True)
+    num_steps: int = eqx.field(static=True)
+    max_steps_at_once: int = eqx.field(static=True)
+    dtype: Any = eqx.field(static=True)
+
+    def __init__(
+        self,
+        noise: StableNoise,
+        key: PRNGKeyArray,
+        *,
+        num_particles: int,
+        t1: float,
+        num_steps: int,
+        max_steps_at_once: int = 1,
+        dtype: jnp.dtype | None = None,
+    ) -> None:
+        for name, count in (
+            ("num_particles", num_particles),
+            ("num_steps", num_steps),
+            ("max_steps_at_once", max_steps_at_once),
+        ):
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise ValueError(f"{name} must be a positive integer, got {count!r}.")
+        check_number("t1", t1)
+        self.dtype = float_dtype(dtype)
+        self.t0, self.t1 = 0.0, jnp.asarray(t1, self.dtype)
+        self.noise, self.stream = noise, key_words(key)
+        self.step = time_grid(t1, num_steps, None, self.dtype).step
+        self.num_particles, self.num_steps = num_particles, num_steps
+        self.max_steps_at_once = max_steps_at_once
+
+    def evaluate(
+        self, t0: Any, t1: Any = None, left: bool = True, use_levy: bool = False
+    ) -> Float[Array, "n dim"]:
+        """L_{t1} - L_{t0}, or L_{t0} if `t1` is None; shape (num_particles, dim)."""
+        del left, use_levy
+        first = jnp.zeros((), int) if t1 is None else self._grid_index(t0)
+        last = self._grid_index(t0 if t1 is None else t1)
+        zero = jnp.zeros((self.num_particles, self.noise.dim), self.dtype)
+        if t1 is None:
+            return jax.lax.fori_loop(first, last, lambda k, s: s + self._increment(k), zero)
+        last = eqx.error_if(
+            last,
+            (last - first > self.max_steps_at_once) | (last < first),
+            f"a solver step covers more than {self.max_steps_at_once} step(s) of the StablePath's "
+            "grid: raise max_steps_at_once, or choose dt0 = t1 / num_steps.",
+        )
+        total = self._increment(first) if self.max_steps_at_once == 1 else zero
+        if self.max_steps_at_once == 1:
+            return jnp.where(last > first, total, 0)
+        for j in range(self.max_steps_at_once):
+            total = total + jnp.where(first + j < last, self._increment(first + j), 0)
+        return total
+
+    def _increment(self, k: Array) -> Float[Array, "n dim"]:
+        scale = self.noise.increment_scale(self.step, self.dtype)
+        words = fold(self.stream, k, STREAM_NOISE)
+        return self.noise.columns(words, particle_index(self.num_particles), scale, self.dtype).T
+
+    def _grid_index(self, t: Any) -> Array:
+        position = jnp.asarray(t, self.dtype) / self.step
+        nearest = jnp.round(position)
+        off = jnp.abs(position - nearest) > 0.01
+        return eqx.error_if(
+            nearest.astype(int),
+            off | (nearest < 0) | (nearest > self.num_steps),
+            "StablePath was asked for a time off its grid 0, t1 / num_steps, …, t1: a Lévy process "
+            "has no bridge in closed form. Use diffrax.ConstantStepSize() and a dt0 that is a "
+            "multiple of t1 / num_steps.",
+        )
+
+
+__all__ = ["StablePath"]

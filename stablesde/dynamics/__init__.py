@@ -1,6 +1,7 @@
 """Particle systems driven by stable noise, their McKean–Vlasov limit, and coupled runs of both."""
 
 from stablesde.dynamics._coupled import CoupledErrors, coupled_limit, coupled_steps
+from stablesde.dynamics._fokker_planck import FokkerPlanck, fokker_planck
 from stablesde.dynamics._simulate import (
     LawFlow,
     Trajectory,
@@ -11,10 +12,12 @@ from stablesde.dynamics._simulate import (
 
 __all__ = [
     "CoupledErrors",
+    "FokkerPlanck",
     "LawFlow",
     "Trajectory",
     "coupled_limit",
     "coupled_steps",
+    "fokker_planck",
     "law_flow",
     "simulate",
     "simulate_limit",

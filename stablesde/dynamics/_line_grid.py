@@ -17,6 +17,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
+from scipy.interpolate import CubicSpline
 from scipy.special import gammaln
 
 from stablesde.stable import logpdf, sf
@@ -87,26 +88,24 @@ def deposit(grid: LineGrid, x: np.ndarray, mass: np.ndarray) -> np.ndarray:
 
 
 class _Density:
-    """The stable density by interpolation of its logarithm on a grid like the above.
+    """The stable density, by a cubic spline of its logarithm on a grid like the above.
 
-    The library's density costs microseconds a point, and a kernel needs a million points.
+    The library's density costs microseconds a point, and a kernel needs millions of points.
     """
 
     def __init__(self, alpha: float, largest: float) -> None:
         self.alpha = alpha
         # The width of the peak, sqrt(f(0)/|f''(0)|): for small α it is far below 1.
         self.peak = float(np.exp((gammaln(1 / alpha) - gammaln(3 / alpha)) / 2))
-        self.spacing = 0.01
-        count = int(np.arcsinh(largest / self.peak) / self.spacing) + 10
-        t = _padded(self.peak * np.sinh(self.spacing * np.arange(-4, count)))
-        self.table = np.asarray(logpdf(jnp.asarray(t), alpha), np.float64)[: count + 4]
+        knots = np.arange(0, np.arcsinh(largest / self.peak) + 0.01, 0.0025)
+        t = _padded(self.peak * np.sinh(knots))
+        table = np.asarray(logpdf(jnp.asarray(t), alpha), np.float64)[: knots.size]
+        self.spline = CubicSpline(knots, table, bc_type=((1, 0.0), "not-a-knot"))
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         if self.alpha == 2:
             return np.exp(-z * z / 4) / np.sqrt(4 * np.pi)
-        position = np.arcsinh(np.abs(z) / self.peak) / self.spacing + 4
-        index, weights = stencil(position, self.table.size)
-        return np.exp(np.einsum("...k,...k->...", weights, self.table[index]))
+        return np.exp(self.spline(np.arcsinh(np.abs(z) / self.peak)))
 
 
 def _gauss(points: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,7 +132,9 @@ def kernel_rows(grid: LineGrid, alpha: float, scale: float, source: np.ndarray) 
     """
     density = _Density(alpha, 2 * grid.reach / scale)
     rows = _far_part(grid, source, density, scale)
-    rows += _near_part(grid, source, density, scale)
+    for start in range(0, source.size, 64):
+        block = slice(start, start + 64)
+        rows[block] += _near_part(grid, source[block], density, scale)
     x = grid.nodes
     gaps = np.concatenate([source - x[0], x[-1] - source]) / scale
     beyond = np.asarray(sf(jnp.asarray(_padded(gaps)), alpha), np.float64)[: gaps.size]
@@ -168,21 +169,28 @@ def _far_part(
 def _near_part(
     grid: LineGrid, source: np.ndarray, density: _Density, scale: float
 ) -> np.ndarray:
-    """The share of the other cells, where the kernel varies fast, by panels around the source.
+    """The share of the other cells, where the kernel varies fast, by panels that end at nodes.
 
-    Panels cross nodes, where the interpolant has kinks, but only of the size of its error.
+    In the source's cell, on either side of it, and in the next cell, the panels shrink towards it.
     """
     home = _cell(grid, source)
     total = np.zeros(source.size * grid.size)
+    row = (np.arange(source.size) * grid.size)[:, None, None]
+    graded = _shrinking(density.peak * scale / 4, float(np.max(grid.widths[home + 1])))
+    plain = _gauss(12)
     for side in (-1, 1):
-        last = home - NEAR if side < 0 else home + 1 + NEAR
-        width = np.abs(grid.nodes[np.clip(last, 0, grid.size - 1)] - source)[:, None]
-        nodes, weights = _shrinking(density.peak * scale / 4, float(width.max()))
-        offset = width * nodes
-        share = density(offset / scale) * (width / scale * weights)
-        index, weight = stencil(grid.position(source[:, None] + side * offset), grid.size)
-        flat = index + (np.arange(source.size) * grid.size)[:, None, None]
-        total += np.bincount(flat.ravel(), (share[..., None] * weight).ravel(), total.size)
+        start = np.zeros(source.size)
+        for cell in range(NEAR + 1):
+            end = np.clip(home + (side > 0) + side * cell, 0, grid.size - 1)
+            stop = np.abs(grid.nodes[end] - source)
+            nodes, weights = graded if cell < 2 else plain
+            width = (stop - start)[:, None]
+            offset = start[:, None] + width * nodes
+            share = density(offset / scale) * (width / scale * weights)
+            index, weight = stencil(grid.position(source[:, None] + side * offset), grid.size)
+            values = share[..., None] * weight
+            total += np.bincount((row + index).ravel(), values.ravel(), total.size)
+            start = stop
     return total.reshape(source.size, grid.size)
 
 
@@ -191,23 +199,14 @@ def _cell(grid: LineGrid, source: np.ndarray) -> np.ndarray:
 
 
 def _shrinking(smallest: float, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss nodes and weights on [0, 1/2^n], …, [1/4, 1/2], [1/2, 1], width/2^n below `smallest`.
-
-    The widest panels, of a few cells each, have more nodes than there are cells in them.
-    """
-    levels = max(int(np.ceil(np.log2(width / smallest))), 3)
+    """Gauss nodes and weights on [0, 1/2^n], …, [1/4, 1/2], [1/2, 1], width/2^n below `smallest`."""
+    levels = max(int(np.ceil(np.log2(width / smallest))), 1)
     edges = np.concatenate([[0.0], 2.0 ** np.arange(-levels, 1)])
-    nodes, weights = zip(
-        *(
-            (a + (b - a) * x, (b - a) * w)
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
-            for x, w in [_gauss(24 if b > 0.2 else 10)]
-        ),
-        strict=True,
-    )
-    return np.concatenate(nodes), np.concatenate(weights)
+    nodes, weights = _gauss(10)
+    lengths = np.diff(edges)[:, None]
+    return (edges[:-1, None] + lengths * nodes).ravel(), (lengths * weights).ravel()
 
 
 def _padded(values: np.ndarray) -> np.ndarray:
-    """`values` with ones up to a multiple of 4096, so that few shapes are compiled."""
-    return np.concatenate([values, np.ones(-values.size % 4096)])
+    """`values` with ones up to a multiple of 16384, so that few shapes are compiled."""
+    return np.concatenate([values, np.ones(-values.size % 16384)])

@@ -1,8 +1,8 @@
 """The law on the line without Monte Carlo: exact laws, stated orders, the particles' own law flow.
 
-Expectations are exact through characteristic functions: with E exp(iuθ) = exp(iuμ - A|u|^α - (su)²/2),
-E 1/(1 + (θ - c)²) = ∫_0^∞ e^-u Re(E exp(iu(θ - c))) du and
-E exp(-(θ - c)²/2) = ∫ exp(-u²/2) Re(E exp(iu(θ - c))) du / √(2π).
+Expectations are exact through characteristic functions: with cf(u) = E exp(iuθ),
+E 1/(1 + (θ - c)²) = ∫_0^∞ e^-u Re(cf(u) exp(-iuc)) du and
+E exp(-(θ - c)²/2) = ∫ exp(-u²/2) Re(cf(u) exp(-iuc)) du / √(2π).
 """
 
 import jax
@@ -124,7 +124,7 @@ def test_nodes_to_seventh_order(alpha):
 
 @pytest.mark.parametrize("alpha", [1.0, 1.5, 2.0])
 def test_euler_scheme_has_the_law_of_the_euler_scheme(alpha):
-    """θ_K = r^K θ₀ + Σ r^(K-1-k) σ h^(1/α) X_k exactly: four coarse steps, no discretisation error."""
+    """θ_K = r^K θ₀ + Σ r^(K-1-k) σ h^(1/α) X_k exactly: no error from four coarse steps."""
     steps, rate = 4, 1.25
     run = ssd.fokker_planck(
         Probe(rate), alpha, t1=1.0, num_steps=steps, sigma=0.7, init=0.5, scheme="euler"
@@ -167,18 +167,17 @@ def test_kinks_and_slow_tails_are_in_the_error():
         )
         exact = ssd.stable.absolute_moment(1.5, 1.0) / 2
         gap = abs(run.m[-1, 0] - float(exact))
-        assert 0.2 * run.error[-1, 0] < gap < 2 * run.error[-1, 0]
+        assert 0.7 * run.error[-1, 0] < gap < 1.05 * run.error[-1, 0]
 
 
 @pytest.mark.parametrize("alpha", [0.7, 1.2, 1.8])
 @pytest.mark.parametrize("scheme", ["strang", "euler"])
 def test_mass_and_positivity(alpha, scheme):
     run = ssd.fokker_planck(
-        Saturating(1.0), alpha, t1=1.0, num_steps=16, scheme=scheme, num_nodes=801
+        Saturating(1.0), alpha, t1=1.0, num_steps=16, scheme=scheme, num_nodes=1101, reach=1e9
     )
     np.testing.assert_allclose(run.mass, 1, rtol=0, atol=1e-13)
-    assert run.density.min() > -1e-13 * run.density.max()
-    assert np.all(run.density[1:] > -1e-18)  # smoothed by the first noise
+    assert run.density.min() > -1e-15
 
 
 def test_the_grid_does_not_matter(tanh_network):
@@ -232,9 +231,7 @@ def test_particles_agree(alpha, tanh_network, key):
         assert np.max(euler.error) < 1e-3 * np.max(error)
         assert np.all(np.abs(np.asarray(flow.m, float) - euler.m) < 4 * error)
     limit = ssd.fokker_planck(tanh_network, alpha, t1=3.0, num_steps=48)
-    coarse = ssd.law_flow(
-        tanh_network, noise, key, num_particles=1_000_000, t1=3.0, num_steps=3
-    )
+    coarse = ssd.law_flow(tanh_network, noise, key, num_particles=1_000_000, t1=3.0, num_steps=3)
     euler = ssd.fokker_planck(tanh_network, alpha, t1=3.0, num_steps=3, scheme="euler")
     error = np.asarray(coarse.standard_error, float)
     assert np.all(np.abs(np.asarray(coarse.m, float) - euler.m) < 4 * error)

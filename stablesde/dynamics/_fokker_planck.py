@@ -8,6 +8,7 @@ of a step is the exact stable kernel of `_line_grid`. Everything is computed in 
 the mode of JAX, and in NumPy apart from the model's own functions.
 """
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -24,8 +25,10 @@ from stablesde.dynamics._system import check_run, drift
 from stablesde.model import MeanFieldModel
 from stablesde.noise import IndependentStable
 
-# jax.experimental.enable_x64 moved to jax.enable_x64.
-_enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+# Older versions of JAX have it in jax.experimental.
+_enable_x64: Any = getattr(jax, "enable_x64", None)
+if _enable_x64 is None:
+    _enable_x64 = importlib.import_module("jax.experimental").enable_x64
 SPACING = 0.04
 FEWEST_NODES = 65
 Scheme = Literal["strang", "euler"]
@@ -36,8 +39,8 @@ class FokkerPlanck(eqx.Module):
 
     - `times` (K + 1,). `m` (K + 1, M): E φ(θ_t). `error` (K + 1, M): estimated error of `m`.
     - `nodes` (N,). `density` (K + 1, N): of θ_t at the nodes; at the two ends, of all the mass that
-      lies there or beyond. It is a density where it varies slowly from node to node, so not yet
-      just after a point mass; `m` needs no such caution.
+      lies there or beyond. It is the density, and positive, where the grid resolves it: not while
+      the law is narrower than a few nodes, as just after a point mass. `m` needs no such caution.
     - `mass` (K + 1,): the total, 1 up to rounding.
     - `alpha`, `sigma`, `t1`, `scheme`: of the run.
     """
@@ -90,7 +93,7 @@ def fokker_planck(
     t1: float,
     num_steps: int,
     sigma: float = 1.0,
-    init: None | float | Array | np.ndarray = None,
+    init: float | Array | np.ndarray | None = None,
     scheme: Scheme = "strang",
     num_nodes: int | None = None,
     core: float = 1.0,
@@ -115,7 +118,8 @@ def fokker_planck(
       (n, 1) for the empirical law of n points.
     - `scheme`: "strang" for the limit in continuous time; "euler" for the law of the Euler scheme
       with `num_steps` steps, which is what `law_flow` estimates.
-    - `num_nodes`: number of nodes, made odd; by default such that the spacing is 0.04 max(core, |x|).
+    - `num_nodes`: number of nodes, made odd; by default such that the spacing is about
+      0.04 max(core, |x|).
     - `core`: the grid is uniform for |x| below it and geometric beyond. Take the shortest length
       on which φ and b vary, or leave it if that is about 1.
     - `reach`: end of the grid; by default where the tail falls to about 1e-10, at most 1e30.
@@ -139,7 +143,7 @@ def fokker_planck(
         refine = 2 if scheme == "strang" else 1
         check, _ = _solve(problem, rough, refine * num_steps)
         error = np.abs(m - check[::refine]) * (4 / 3 if scheme == "strang" else 1)
-        error += np.abs(_end_part(mean, grid, mass))
+        error += np.abs(_end_part(mean, grid, mass, alpha))
     return FokkerPlanck(
         times=np.linspace(0, t1, num_steps + 1),
         m=m,
@@ -220,9 +224,7 @@ def _grids(
 
 def _compiled(model: MeanFieldModel, scheme: str) -> tuple[Callable, Callable]:
     """`move(y, mass, h)`, the transport of masses at points y over time h, and `mean(y, mass)`."""
-    model = jax.tree.map(
-        lambda a: a.astype(jnp.float64) if eqx.is_inexact_array(a) else a, model
-    )
+    model = jax.tree.map(lambda a: a.astype(jnp.float64) if eqx.is_inexact_array(a) else a, model)
 
     def mean(y: Array, mass: Array) -> Array:
         return mass @ jax.vmap(model.statistic)(y[:, None])
@@ -240,10 +242,10 @@ def _compiled(model: MeanFieldModel, scheme: str) -> tuple[Callable, Callable]:
         k4 = velocity(y + h * k3, mass)
         return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
-    transport = jax.jit(euler if scheme == "euler" else runge_kutta)
+    transport, average = jax.jit(euler if scheme == "euler" else runge_kutta), jax.jit(mean)
     return (
         lambda y, mass, h: _moved(y, np.asarray(transport(y, mass, h))),
-        lambda y, mass, f=jax.jit(mean): np.asarray(f(y, mass)),
+        lambda y, mass: np.asarray(average(y, mass)),
     )
 
 
@@ -274,25 +276,36 @@ def _check_statistic(mean: Callable, grid: LineGrid, alpha: float) -> None:
             raise ValueError(f"the statistic is not finite at {x[far]:.3g}: give a smaller reach.")
         growth = np.log(np.maximum(value, 1e-300) / np.maximum(earlier, 1e-300))
         growth = np.where(value > 1e-3, growth / math.log(x[far] / x[middle]), 0)
-        if alpha < 2 and np.any(growth > alpha - 0.01):
+        if alpha < 2 and np.any(growth > alpha - 1e-3):
             raise ValueError(
                 f"a statistic grows like |θ|^{np.max(growth):.2g}; its mean under a law with tail "
                 f"index alpha={alpha:g} does not exist."
             )
 
 
-def _end_part(mean: Callable, grid: LineGrid, mass: np.ndarray) -> np.ndarray:
-    """Change of φ over the last e-fold of the grid, times the mass at the ends: (K + 1, M)."""
-    x = grid.nodes
-    one = np.ones(1)
-    change = [mean(x[[i]], one) - mean(x[[i]] / math.e, one) for i in (0, -1)]
-    return mass[:, [0]] * change[0] + mass[:, [-1]] * change[1]
+def _end_part(mean: Callable, grid: LineGrid, mass: np.ndarray, alpha: float) -> np.ndarray:
+    """What holding at ±X the mass P beyond costs m, shape (K + 1, M).
+
+    Where φ grows like |x|^γ it is P φ(X) γ/(α - γ); γ and φ(X) are read from the last e-fold.
+    """
+    total = np.zeros((mass.shape[0], mean(grid.nodes[[0]], np.ones(1)).size))
+    for end in (0, -1):
+        last, before = (mean(grid.nodes[[end]] / f, np.ones(1)) for f in (1, math.e))
+        ratio = np.abs(last) / np.maximum(np.abs(before), 1e-300)
+        growth = np.clip(np.log(np.clip(ratio, 1 + 1e-9, 1e9)), 1e-9, alpha - 1e-3)
+        change = (last - before) * growth / (-np.expm1(-growth) * (alpha - growth))
+        total += mass[:, [end]] * change
+    return total
 
 
 def _initial(grid: LineGrid, init: Any) -> tuple[np.ndarray, np.ndarray]:
     """Points and masses of the initial law: the nodes, or `init` itself if it is an array."""
     if init is None or (np.ndim(init) == 0 and float(init) != 0):
         scale = 1.0 if init is None else abs(float(init))
+        if scale > 4 * grid.core * grid.spacing:
+            # The trapezoidal rule in ξ, spectrally accurate for a density this wide; positive.
+            mass = grid.widths * np.exp(-((grid.nodes / scale) ** 2) / 2)
+            return grid.nodes, mass / mass.sum()
         mass = kernel_rows(grid, 2.0, scale / math.sqrt(2), np.zeros(1))[0]
         return grid.nodes, mass
     points = np.asarray(init, float).reshape(-1)

@@ -144,9 +144,7 @@ def kernel_rows(grid: LineGrid, alpha: float, scale: float, source: np.ndarray) 
     return rows / rows.sum(1, keepdims=True)
 
 
-def _far_part(
-    grid: LineGrid, source: np.ndarray, density: _Density, scale: float
-) -> np.ndarray:
+def _far_part(grid: LineGrid, source: np.ndarray, density: _Density, scale: float) -> np.ndarray:
     """The share of the cells more than `NEAR` away from the source's, by five Gauss nodes each."""
     nodes, weights = _gauss(5)
     cells = np.arange(grid.size - 1)
@@ -166,9 +164,7 @@ def _far_part(
     return out
 
 
-def _near_part(
-    grid: LineGrid, source: np.ndarray, density: _Density, scale: float
-) -> np.ndarray:
+def _near_part(grid: LineGrid, source: np.ndarray, density: _Density, scale: float) -> np.ndarray:
     """The share of the other cells, where the kernel varies fast, by panels that end at nodes.
 
     In the source's cell, on either side of it, and in the next cell, the panels shrink towards it.
@@ -199,7 +195,7 @@ def _cell(grid: LineGrid, source: np.ndarray) -> np.ndarray:
 
 
 def _shrinking(smallest: float, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss nodes and weights on [0, 1/2^n], …, [1/4, 1/2], [1/2, 1], width/2^n below `smallest`."""
+    """Gauss nodes, weights on [0, 2^-n], …, [1/4, 1/2], [1/2, 1], width/2^n below `smallest`."""
     levels = max(int(np.ceil(np.log2(width / smallest))), 1)
     edges = np.concatenate([[0.0], 2.0 ** np.arange(-levels, 1)])
     nodes, weights = _gauss(10)

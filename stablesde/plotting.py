@@ -82,7 +82,8 @@ def plot_law_flow(solution: FokkerPlanck, flow: LawFlow, path: str | Path | None
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5.6, 5.2), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
-        z = (estimate - solution.m) / np.where(spread > 0, spread, np.inf)
+        # A start from a point has no spread but rounding.
+        z = (estimate - solution.m) / np.where(spread > 1e-3 * spread.max(), spread, np.inf)
         for i, colour in enumerate(_shades(estimate.shape[1])):
             upper.plot(solution.times, solution.m[:, i], "-", color=colour, lw=1)
             upper.plot(solution.times, estimate[:, i], ".", color=colour, ms=3.5)

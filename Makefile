@@ -37,6 +37,7 @@ notebooks: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.noise
 	$(BIN)/python -m benchmarks.sampler_law
+	$(BIN)/python -m benchmarks.fokker_planck
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stablesde needs Python 3.11 or newer (set PYTHON=...)")'

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 from stablesde import datasets, dynamics, model, noise, stable, studies, theory, training
 from stablesde._version import __version__
 from stablesde.compression import compression_error, prunable, prune, pruning_ratio
-from stablesde.dynamics import LawFlow, Trajectory, law_flow, simulate, simulate_limit
+from stablesde.dynamics import (
+    FokkerPlanck,
+    LawFlow,
+    Trajectory,
+    fokker_planck,
+    law_flow,
+    simulate,
+    simulate_limit,
+)
 from stablesde.model import (
     FunctionModel,
     MeanFieldModel,
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EllipticalStable",
+    "FokkerPlanck",
     "FunctionModel",
     "IndependentStable",
     "IsotropicStable",
@@ -60,6 +69,7 @@ __all__ = [
     "compression_error",
     "datasets",
     "dynamics",
+    "fokker_planck",
     "heavy_tailed_sgd",
     "law_flow",
     "model",

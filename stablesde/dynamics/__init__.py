@@ -2,16 +2,19 @@
 
 from stablesde.dynamics._coupled import CoupledErrors, coupled_limit, coupled_steps
 from stablesde.dynamics._flow import LawFlow, law_flow
+from stablesde.dynamics._fokker_planck import FokkerPlanck, fokker_planck
 from stablesde.dynamics._picard import PicardFlow, picard_flow
 from stablesde.dynamics._simulate import Trajectory, simulate, simulate_limit
 
 __all__ = [
     "CoupledErrors",
+    "FokkerPlanck",
     "LawFlow",
     "PicardFlow",
     "Trajectory",
     "coupled_limit",
     "coupled_steps",
+    "fokker_planck",
     "law_flow",
     "picard_flow",
     "simulate",

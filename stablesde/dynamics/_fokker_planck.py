@@ -1,0 +1,359 @@
+r"""The law of the limit in dimension one, without Monte Carlo.
+
+The law ρ_t of `dθ = b(θ, m_t) dt + σ dL` solves the nonlinear fractional Fokker–Planck equation
+$\partial_t\rho = -\partial_x(b(x, m_t)\rho) - \sigma^\alpha(-\Delta)^{\alpha/2}\rho$ with
+$m_t = \int\varphi\,d\rho_t$. It is split into transport and noise (Strang, SIAM J. Numer. Anal. 5,
+1968): masses move along the characteristics, with m read from the masses themselves, and the noise
+of a step is the exact stable kernel of `_line_grid`. Everything is computed in float64, whatever
+the mode of JAX, and in NumPy apart from the model's own functions.
+"""
+
+import importlib
+import math
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from stablesde.dynamics._flow import LawFlow
+from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transition
+from stablesde.dynamics._system import check_run, velocity
+from stablesde.model import MeanFieldModel
+from stablesde.noise import IndependentStable
+
+# Older versions of JAX have it in jax.experimental.
+_enable_x64: Any = getattr(jax, "enable_x64", None)
+if _enable_x64 is None:
+    _enable_x64 = importlib.import_module("jax.experimental").enable_x64
+SPACING = 0.04
+FEWEST_NODES = 65
+Scheme = Literal["strang", "euler"]
+
+
+class FokkerPlanck(eqx.Module):
+    """The law flow of the limit in dimension one, from `fokker_planck`; float64 NumPy arrays.
+
+    - `times` (K + 1,). `m` (K + 1, M): E φ(θ_t).
+    - `error` (K + 1, M): estimated error of `m`. Its maximum is to be trusted; a single entry can
+      be too small, where the errors of the two solutions compared happen to cancel.
+    - `nodes` (N,). `density` (K + 1, N): of θ_t at the nodes; at the two ends, of all the mass that
+      lies there or beyond. It is the density, and positive, where the grid resolves it: not while
+      the law is narrower than a few nodes, as just after a point mass. `m` needs no such caution.
+    - `mass` (K + 1,): the total, 1 up to rounding.
+    - `alpha`, `sigma`, `t1`, `scheme`: of the run.
+    """
+
+    times: Float[np.ndarray, " K1"]
+    m: Float[np.ndarray, "K1 M"]
+    error: Float[np.ndarray, "K1 M"]
+    nodes: Float[np.ndarray, " N"]
+    density: Float[np.ndarray, "K1 N"]
+    mass: Float[np.ndarray, " K1"]
+    alpha: float = eqx.field(static=True)
+    sigma: float = eqx.field(static=True)
+    t1: float = eqx.field(static=True)
+    scheme: str = eqx.field(static=True)
+
+    def law_flow(self) -> LawFlow:
+        """As a `LawFlow` for `simulate_limit` and studies: no particles, no standard error."""
+        m = jnp.asarray(self.m, float)
+        return LawFlow(
+            times=jnp.asarray(self.times, float),
+            m=m,
+            standard_error=jnp.zeros_like(m),
+            step_size=jnp.asarray(self.t1 / (len(self.times) - 1), float),
+            sigma=jnp.asarray(self.sigma, float),
+            num_particles=0,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"FokkerPlanck({self.scheme}, alpha={self.alpha:g}, {len(self.times) - 1} steps to "
+            f"{self.t1:g}, {self.nodes.size} nodes to ±{self.nodes[-1]:.1g}, {self.m.shape[1]} "
+            f"statistics, error {np.max(self.error):.1e})"
+        )
+
+
+class _Problem(NamedTuple):
+    """What does not depend on grid and step; its methods run in 64-bit mode."""
+
+    model: MeanFieldModel
+    alpha: float
+    sigma: float
+    t1: float
+    init: Any
+    scheme: str
+
+    def mean(self, y: np.ndarray, mass: np.ndarray) -> np.ndarray:
+        """Mean statistic of the masses at the points y."""
+        return np.asarray(_mean(self.model, jnp.asarray(y), jnp.asarray(mass)))
+
+    def move(self, t: float, y: np.ndarray, mass: np.ndarray, h: float) -> np.ndarray:
+        """Where the drift takes them between t and t + h."""
+        arrays = jnp.asarray(t), jnp.asarray(y), jnp.asarray(mass), jnp.asarray(h)
+        return _moved(y, np.asarray(_transport(self.model, *arrays, self.scheme)))
+
+
+def fokker_planck(
+    model: MeanFieldModel,
+    alpha: float,
+    *,
+    t1: float,
+    num_steps: int,
+    sigma: float = 1.0,
+    init: float | Array | np.ndarray | None = None,
+    scheme: Scheme = "strang",
+    num_nodes: int | None = None,
+    core: float = 1.0,
+    reach: float | None = None,
+) -> FokkerPlanck:
+    r"""Solves the McKean–Vlasov limit in dimension one by its fractional Fokker–Planck equation.
+
+    A deterministic `law_flow`. The types of noise are the same in dimension one. The error of m is
+    of order `num_steps`⁻² (none for "euler", which has a target of its own) and `num_nodes`⁻⁷ or
+    better for statistics and drifts that are smooth on the scale max(core, |θ|), as all that
+    saturate; `num_nodes`⁻² at kinks (ReLU). What lies beyond ±reach, a probability of order
+    (σ t1^{1/α} / reach)^α, is kept at ±reach: this costs at most that probability times the bound
+    of φ, and far less if φ saturates. α ≤ 1 is as good, but then E φ(θ_t) exists for φ that grow
+    more slowly than |θ|^α only. Statistics that oscillate for ever (cos θ) are not resolved
+    beyond core/dξ: the error, reported, is of the size of the probability out there.
+
+    **Arguments:**
+
+    - `model`: with `dim == 1`. `alpha`: in (0, 2]. `t1`, `sigma`: as in `simulate`.
+    - `num_steps`: number of steps K; `m` is returned at their K + 1 times.
+    - `init`: None for θ₀ ~ N(0, 1); a number s for N(0, s²); an array (1,) for a point mass, or
+      (n, 1) for the empirical law of n points.
+    - `scheme`: "strang" for the limit in continuous time; "euler" for the law of the Euler scheme
+      with `num_steps` steps, which is what `law_flow` estimates.
+    - `num_nodes`: number of nodes, made odd; by default such that the spacing is about
+      0.04 max(core, |x|).
+    - `core`: the grid is uniform for |x| below it and geometric beyond. Take the shortest length
+      on which φ and b vary, or leave it if that is about 1.
+    - `reach`: end of the grid; by default where the tail falls to about 1e-10, at most 1e30.
+
+    **Returns:** a `FokkerPlanck`. Its `error` is the distance to a second solution with 3/4 of the
+    nodes and, for "strang", half the step (times 4/3, Richardson); and what φ changes over the
+    last stretch of the grid, times the mass at its ends.
+
+    **Raises:** `ValueError` for a model of another dimension, α outside (0, 2], numbers that are
+    not finite, too few nodes, a statistic that is not integrable, and drifts that move a node by
+    more than its own size in one step: too few steps, or a drift that grows faster than linearly.
+    """
+    _check(model, alpha, t1, sigma, init, num_steps, scheme)
+    alpha, sigma, t1 = float(alpha), float(sigma), float(t1)
+    grid, rough = _grids(alpha, sigma, t1, init, num_nodes, core, reach)
+    with _enable_x64(True):
+        problem = _Problem(_doubled(model), alpha, sigma, t1, init, scheme)
+        _check_statistic(problem, grid)
+        m, mass = _solve(problem, grid, num_steps)
+        refine = 2 if scheme == "strang" else 1
+        check, _ = _solve(problem, rough, refine * num_steps)
+        error = np.abs(m - check[::refine]) * (4 / 3 if scheme == "strang" else 1)
+        error += np.abs(_end_part(problem, grid, mass))
+    return FokkerPlanck(
+        times=np.linspace(0, t1, num_steps + 1),
+        m=m,
+        error=error,
+        nodes=grid.nodes,
+        density=mass / grid.widths,
+        mass=mass.sum(1),
+        alpha=alpha,
+        sigma=sigma,
+        t1=t1,
+        scheme=scheme,
+    )
+
+
+def _check(
+    model: MeanFieldModel,
+    alpha: float,
+    t1: float,
+    sigma: float,
+    init: Any,
+    num_steps: int,
+    scheme: str,
+) -> None:
+    if not isinstance(model, MeanFieldModel):
+        raise ValueError(f"model must be a stablesde.MeanFieldModel, got {type(model).__name__}.")
+    if model.dim != 1:
+        raise ValueError(
+            f"fokker_planck needs a model with dim=1, got dim={model.dim}: use law_flow instead."
+        )
+    if callable(init):
+        raise ValueError(
+            "fokker_planck cannot use a sampler as init: give None, a number, an array (1,), or "
+            "an array (n, 1) of values."
+        )
+    if scheme not in ("strang", "euler"):
+        raise ValueError(f'scheme must be "strang" or "euler", got {scheme!r}.')
+    points = {"num_particles": np.shape(init)[0]} if np.ndim(init) == 2 else {}
+    check_run(
+        model,
+        IndependentStable(alpha, 1),
+        t1=t1,
+        sigma=sigma,
+        init=init,
+        num_steps=num_steps,
+        **points,
+    )
+
+
+def _grids(
+    alpha: float,
+    sigma: float,
+    t1: float,
+    init: Any,
+    num_nodes: int | None,
+    core: float,
+    reach: float | None,
+) -> tuple[LineGrid, LineGrid]:
+    """The grid, and the one with 3/4 of its nodes for the error."""
+    start = 1.0 if init is None else float(np.max(np.abs(np.asarray(init, float))))
+    spread = max(core, start, sigma * t1 ** (1 / alpha))
+    if reach is None:
+        reach = min(spread * 10 ** min(10 / alpha, 30), 1e30)
+    for name, value in (("core", core), ("reach", reach)):
+        if not math.isfinite(value) or value <= 0:
+            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+    if reach < 10 * spread:
+        raise ValueError(
+            f"reach={reach:g} is too short: the law has scale {spread:g}; leave reach out, or take "
+            "at least ten times as much."
+        )
+    if num_nodes is None:
+        num_nodes = int(2 * math.asinh(reach / core) / SPACING) + 1
+    if not isinstance(num_nodes, (int, np.integer)) or num_nodes < FEWEST_NODES:
+        raise ValueError(f"num_nodes must be an integer ≥ {FEWEST_NODES}, got {num_nodes!r}.")
+    half = int(num_nodes) // 2
+    return LineGrid(core, reach, 2 * half + 1), LineGrid(core, reach, 2 * (half * 3 // 4) + 1)
+
+
+def _doubled(model: MeanFieldModel) -> MeanFieldModel:
+    return jax.tree.map(lambda a: a.astype(jnp.float64) if eqx.is_inexact_array(a) else a, model)
+
+
+@eqx.filter_jit
+def _mean(model: MeanFieldModel, y: Array, mass: Array) -> Float[Array, " M"]:
+    return mass @ jax.vmap(model.statistic)(y[:, None])
+
+
+@eqx.filter_jit
+def _transport(
+    model: MeanFieldModel, t: Array, y: Array, mass: Array, h: Array, scheme: str
+) -> Array:
+    """One Euler step, or one Runge–Kutta step of order 4, far more accurate than the splitting."""
+
+    def speed(t: Array, y: Array) -> Array:
+        return velocity(model, t, y[None, :], _mean(model, y, mass))[0]
+
+    k1 = speed(t, y)
+    if scheme == "euler":
+        return y + h * k1
+    k2 = speed(t + h / 2, y + h / 2 * k1)
+    k3 = speed(t + h / 2, y + h / 2 * k2)
+    k4 = speed(t + h, y + h * k3)
+    return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+def _moved(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """`after`, if it can be the flow of a drift of linear growth over a short time."""
+    way = np.abs(after - before)
+    # |y - x| ≤ h (|b(0)| + ℓ|x|) with hℓ ≤ 1: the way of the middle, and one's own size.
+    allowed = np.abs(before) + np.max(way[np.abs(before) <= 1 + np.min(np.abs(before))]) + 1
+    bad = ~(way <= allowed)
+    if np.any(bad):
+        where = before[np.argmin(np.where(bad, np.abs(before), np.inf))]
+        raise ValueError(
+            f"the drift moves a particle at {where:.3g} by more than its own size in one step (or "
+            "to a value that is not finite): take more steps; if that does not help, the drift "
+            "grows faster than linearly and has no global flow."
+        )
+    return after
+
+
+def _check_statistic(problem: _Problem, grid: LineGrid) -> None:
+    """Raises if φ is not finite, or grows so fast that E φ(θ_t) does not exist."""
+    x, alpha = grid.nodes, problem.alpha
+    half = grid.size // 2
+    for side in (1, -1):
+        far, middle = half + side * half, half + side * (half // 2)
+        value, earlier = (np.abs(problem.mean(x[[i]], np.ones(1))) for i in (far, middle))
+        if not np.all(np.isfinite(value)):
+            raise ValueError(f"the statistic is not finite at {x[far]:.3g}: give a smaller reach.")
+        growth = np.log(np.maximum(value, 1e-300) / np.maximum(earlier, 1e-300))
+        growth = np.where(value > 1e-3, growth / math.log(x[far] / x[middle]), 0)
+        if alpha < 2 and np.any(growth > alpha - 1e-3):
+            raise ValueError(
+                f"a statistic grows like |θ|^{np.max(growth):.2g}; its mean under a law with tail "
+                f"index alpha={alpha:g} does not exist."
+            )
+
+
+def _end_part(problem: _Problem, grid: LineGrid, mass: np.ndarray) -> np.ndarray:
+    """What holding at ±X the mass P beyond costs m, shape (K + 1, M).
+
+    Where φ grows like |x|^γ it is P φ(X) γ/(α - γ); γ and φ(X) are read from the last e-fold.
+    """
+    x, alpha, total = grid.nodes, problem.alpha, np.zeros(())
+    for end in (0, -1):
+        last, before = (problem.mean(x[[end]] / f, np.ones(1)) for f in (1, math.e))
+        ratio = np.abs(last) / np.maximum(np.abs(before), 1e-300)
+        growth = np.clip(np.log(np.clip(ratio, 1 + 1e-9, 1e9)), 1e-9, alpha - 1e-3)
+        change = (last - before) * growth / (-np.expm1(-growth) * (alpha - growth))
+        total = total + mass[:, [end]] * change
+    return total
+
+
+def _initial(grid: LineGrid, init: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Points and masses of the initial law: the nodes, or `init` itself if it is an array."""
+    if init is None or (np.ndim(init) == 0 and float(init) != 0):
+        scale = 1.0 if init is None else abs(float(init))
+        if scale > 4 * grid.core * grid.spacing:
+            # The trapezoidal rule in ξ, spectrally accurate for a density this wide; positive.
+            mass = grid.widths * np.exp(-((grid.nodes / scale) ** 2) / 2)
+            return grid.nodes, mass / mass.sum()
+        mass = kernel_rows(grid, 2.0, scale / math.sqrt(2), np.zeros(1))[0]
+        return grid.nodes, mass
+    points = np.asarray(init, float).reshape(-1)
+    return points, np.full(points.size, 1 / points.size)
+
+
+class _Noise(NamedTuple):
+    """Transport ends at points y; the noise then takes their masses to the nodes."""
+
+    grid: LineGrid
+    alpha: float
+    scale: float
+    kernel: np.ndarray
+
+    def __call__(self, y: np.ndarray, mass: np.ndarray) -> np.ndarray:
+        # A few points, those of an initial law, need not be shared among nodes first: near a point
+        # mass that would be the largest error.
+        if self.scale > 0 and y.size < self.grid.size:
+            return mass @ kernel_rows(self.grid, self.alpha, self.scale, y)
+        return deposit(self.grid, y, mass) @ self.kernel
+
+
+def _solve(
+    problem: _Problem, grid: LineGrid, num_steps: int
+) -> tuple[Float[np.ndarray, "K1 M"], Float[np.ndarray, "K1 N"]]:
+    """m and the masses at the nodes, at every time of the grid."""
+    h = problem.t1 / num_steps
+    scale = problem.sigma * h ** (1 / problem.alpha)
+    noise = _Noise(grid, problem.alpha, scale, transition(grid, problem.alpha, scale))
+    y, mass = _initial(grid, problem.init)
+    nearest = np.rint(grid.position(y)).astype(np.int64)
+    masses, means = [np.bincount(nearest, mass, grid.size)], [problem.mean(y, mass)]
+    half = problem.scheme == "strang"
+    for k in range(num_steps):
+        mass = noise(problem.move(k * h, y, mass, h / 2 if half else h), mass)
+        # The half steps of transport between two noises share no interpolation: the masses stay
+        # at the points y that they have reached.
+        y = problem.move((k + 0.5) * h, grid.nodes, mass, h / 2) if half else grid.nodes
+        means.append(problem.mean(y, mass))
+        masses.append(deposit(grid, y, mass) if half else mass)
+    return np.array(means), np.array(masses)

@@ -37,8 +37,8 @@ class FokkerPlanck(eqx.Module):
     """The law flow of the limit in dimension one, from `fokker_planck`; float64 NumPy arrays.
 
     - `times` (K + 1,). `m` (K + 1, M): E φ(θ_t).
-    - `error` (K + 1, M): estimated error of `m`. Its maximum is to be trusted; a single entry can be
-      too small, where the errors of the two solutions compared happen to cancel.
+    - `error` (K + 1, M): estimated error of `m`. Its maximum is to be trusted; a single entry can
+      be too small, where the errors of the two solutions compared happen to cancel.
     - `nodes` (N,). `density` (K + 1, N): of θ_t at the nodes; at the two ends, of all the mass that
       lies there or beyond. It is the density, and positive, where the grid resolves it: not while
       the law is narrower than a few nodes, as just after a point mass. `m` needs no such caution.

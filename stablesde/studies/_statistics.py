@@ -12,6 +12,8 @@ import numpy as np
 LEVEL = 0.95
 NUM_BOOTSTRAP = 1000
 TRIM = 0.1
+# Below this many replicas a 95 % percentile interval covers in less than 90 % of studies.
+MIN_REPLICAS = 8
 STATISTICS = ("mean", "median", "trimmed", "geometric")
 _SEED = 7
 

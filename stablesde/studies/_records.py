@@ -1,11 +1,13 @@
 """What a rate study returns: raw errors, summaries, slopes, bounds and two verdicts, all data."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stablesde.studies._format import finite_json, format_rows, three_valued_and
 from stablesde.studies._runner import write_json
 from stablesde.studies._statistics import (
     LEVEL,
@@ -96,6 +98,13 @@ class RateStudy:
             level,
         )
 
+    def fitted(self, axis: str) -> tuple[Slope | None, str]:
+        """The slope along an axis, or None and the reason why it cannot be fitted."""
+        try:
+            return self.slope(axis), ""
+        except ValueError as error:
+            return None, str(error)
+
     @property
     def inconclusive(self) -> str:
         """Why no verdict can be given, whatever the numbers say; empty if one can."""
@@ -133,16 +142,17 @@ class RateStudy:
     def rate_holds(self, axis: str) -> bool | None:
         """Whether the slope is at least as good as theory's, within the tolerance.
 
-        True or False if the whole interval is on one side of the limit, None if it straddles it.
-        A claim that errors vanish (`claims_rate`) also needs a slope below 0; at exponent 0 nothing
-        is claimed.
+        True or False if the whole interval is on one side of the limit, None if it straddles it or
+        no slope can be fitted. A claim that errors vanish (`claims_rate`) also needs a slope below
+        0; at exponent 0 nothing is claimed.
         """
         chosen = self.axis(axis)
         if chosen.theory is None:
             raise ValueError(f"theory gives no exponent along {axis!r}.")
-        if self.claims_rate and chosen.theory == 0:
+        slope, _ = self.fitted(axis)
+        if slope is None or (self.claims_rate and chosen.theory == 0):
             return None
-        slope, limit = self.slope(axis), chosen.theory - chosen.direction * chosen.tolerance
+        limit = chosen.theory - chosen.direction * chosen.tolerance
         if self.claims_rate:
             limit = min(limit, 0.0)
         low, high = slope.lower, slope.upper
@@ -161,7 +171,9 @@ class RateStudy:
         chosen = self.axis(axis or self.rate_axis)
         if self.inconclusive or not self.has_rate(chosen) or chosen.theory is None:
             return None
-        slope = self.slope(chosen.name)
+        slope, _ = self.fitted(chosen.name)
+        if slope is None:
+            return None
         above, below = slope.lower - chosen.theory, chosen.theory - slope.upper
         if max(above, below) <= 0:
             narrow = slope.upper - slope.lower <= 4 * chosen.tolerance
@@ -181,17 +193,17 @@ class RateStudy:
     def verdict(self) -> str:
         """One line: does the bound hold, is the exponent attained, and if neither, why not."""
         parts = [f"INCONCLUSIVE: {self.inconclusive}" if self.inconclusive else self._bound_text()]
-        for axis in self.axes:
-            if not self.has_rate(axis):
-                continue
-            sharp = {True: "attained", False: "not attained", None: "inconclusive"}
-            slope = self.slope(axis.name)
-            bent = "" if slope.straight else ", not straight"
-            parts.append(
-                f"{axis.name} exponent {axis.theory:+.3f} {sharp[self.attained(axis.name)]} "
-                f"(measured {slope}{bent})"
-            )
+        parts += [self._exponent_text(a) for a in self.axes if a.theory is not None]
         return "; ".join(parts)
+
+    def _exponent_text(self, axis: Axis) -> str:
+        slope, reason = self.fitted(axis.name)
+        if slope is None:
+            return f"{axis.name} exponent {axis.theory:+.3f} not fitted: {reason.rstrip('.')}"
+        sharp = {True: "attained", False: "not attained", None: "inconclusive"}
+        bent = "" if slope.straight else ", not straight"
+        word = sharp[self.attained(axis.name)]
+        return f"{axis.name} exponent {axis.theory:+.3f} {word} (measured {slope}{bent})"
 
     @property
     def has_bound(self) -> bool:
@@ -225,22 +237,17 @@ class RateStudy:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON data."""
-        slopes = {}
+        """The record as JSON data: an axis has a slope in `exponents` or a reason in `not_fitted`."""
+        slopes, reasons = {}, {}
         for axis in self.axes:
-            if len(axis.values) >= 4:
-                s = self.slope(axis.name)
-                slopes[axis.name] = {
-                    "estimate": s.estimate,
-                    "lower": s.lower,
-                    "upper": s.upper,
-                    "level": s.level,
-                    "theory": axis.theory,
-                    "straight": s.straight,
-                    "curvature": s.curvature,
-                    "local": list(s.local),
-                    "attained": self.attained(axis.name),
-                }
+            slope, reason = self.fitted(axis.name)
+            if slope is None:
+                reasons[axis.name] = reason
+                continue
+            slopes[axis.name] = dataclasses.asdict(slope) | {
+                "theory": axis.theory,
+                "attained": self.attained(axis.name),
+            }
         return {
             "name": self.name,
             "claim": self.claim,
@@ -248,8 +255,11 @@ class RateStudy:
             "cells": self.cells(),
             "exponent": slopes.get(self.rate_axis),
             "exponents": slopes,
+            "not_fitted": reasons,
+            "has_bound": self.has_bound,
             "bound_holds": self.bound_holds,
             "exponent_attained": self.exponent_attained,
+            "inconclusive": self.inconclusive,
             "verdict": self.verdict,
             "notes": list(self.notes),
         }
@@ -279,28 +289,3 @@ class RateStudy:
         grid = " x ".join(f"{len(a.values)} {a.name}s" for a in self.axes)
         replicas = next(iter(self.errors.values())).shape[0]
         return f"RateStudy({self.name}: {grid}, {replicas} replicas; {self.verdict})"
-
-
-def three_valued_and(values: list[bool | None]) -> bool | None:
-    """False if any is, else None if any is, else True."""
-    return False if False in values else (None if None in values else True)
-
-
-def format_rows(rows: list[list[str]]) -> str:
-    """Rows of text as columns, the first row as the head."""
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
-    return "\n".join([lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]])
-
-
-def finite_json(value: Any) -> Any:
-    """JSON has no infinity: null stands for it."""
-    if isinstance(value, dict):
-        return {str(k): finite_json(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite_json(v) for v in value]
-    if isinstance(value, (np.integer, np.floating, np.bool_)):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

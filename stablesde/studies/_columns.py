@@ -319,5 +319,6 @@ def _error_of_blocks(theta: Array, width: int, kappas: tuple[float, ...]) -> Arr
     count = theta.shape[0] // width
     blocks = theta[: count * width].reshape(count, width, theta.shape[1])
     # The κ are not traced, so that the rows they keep are counted exactly.
-    errors = jnp.stack([jax.vmap(lambda b: compression_error(b, k))(blocks) for k in kappas])
+    each = [functools.partial(compression_error, kappa=k) for k in kappas]
+    errors = jnp.stack([jax.vmap(error)(blocks) for error in each])
     return jnp.exp(jnp.mean(jnp.log(errors), 1))

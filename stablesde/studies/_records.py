@@ -237,7 +237,7 @@ class RateStudy:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON data: an axis has a slope in `exponents` or a reason in `not_fitted`."""
+        """The record as JSON data. An axis without a slope has its reason in `not_fitted`."""
         slopes, reasons = {}, {}
         for axis in self.axes:
             slope, reason = self.fitted(axis.name)

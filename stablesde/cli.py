@@ -148,18 +148,6 @@ def check_writable(path: Path) -> None:
         pass
 
 
-def paper_or_ours(result: Any) -> str:
-    """The table of a training run, without the paper's column if the paper has no such row."""
-    from stablesde import training
-
-    text = training.format_table(result)
-    if training.paper_row(result.dataset, result.noise, result.width, result.alpha or 0.0):
-        return text
-    head, *rows = text.splitlines()
-    cut = rows[0].index("ours") + len("ours")
-    return "\n".join([f"{head} (the paper has no such run)", *(r[:cut].rstrip() for r in rows)])
-
-
 @main.command()
 @click.option("--dataset", default="ecg5000", show_default=True, help="ecg5000, mnist, digits …")
 @click.option("--width", type=int, default=2000, show_default=True, help="Hidden units n.")
@@ -186,6 +174,7 @@ def train(
 ) -> None:  # fmt: skip
     """Train a one-hidden-layer network with heavy-tailed SGD, prune it, compare with the paper."""
     from stablesde import training
+    from stablesde.check import training_table
     from stablesde.studies._format import finite_json
     from stablesde.studies._runner import write_json
 
@@ -196,6 +185,6 @@ def train(
         steps=steps, seeds=seeds, seed=seed, root=data,
     )  # fmt: skip
     record = finite_json(result.to_dict())
-    click.echo(json.dumps(record, indent=1) if as_json else paper_or_ours(result))
+    click.echo(json.dumps(record, indent=1) if as_json else training_table(result))
     if out is not None:
         write_json(out, record)

@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from stablesde.studies import RateStudy, TailStudy
 from stablesde.studies._statistics import bootstrap, interval, location
@@ -33,6 +34,8 @@ _LABELS = {
 }
 # A bound this many times above the errors is told in the legend, not drawn.
 _FAR_ABOVE = 30
+# Height of a row of the legend, as a part of the panel's.
+_LEGEND_ROW = 0.062
 _SYMBOLS = {"width": "n", "step": "η", "kappa": "κ"}
 _NOISES = {
     "OneFactorStable": "Type I",
@@ -119,44 +122,63 @@ def _rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
     centre = location(errors, study.rate_statistic)
     low, high = interval(bootstrap(errors, study.rate_statistic))
     x, lines = _lines(study, name)
-    colours = _shades(len(lines))
-    for (label, at), colour, marker in zip(lines, colours, _MARKERS * 3, strict=False):
+    measured = []
+    for (label, at), colour, marker in zip(lines, _shades(len(lines)), _MARKERS * 3, strict=False):
         y = centre[at]
         bars = np.stack([y - low[at], high[at] - y]).clip(0)
-        panel.errorbar(
-            x, y, bars, color=colour, marker=marker, ms=4, lw=1, capsize=2, label=label or None
+        measured.append(
+            panel.errorbar(
+                x, y, bars, color=colour, marker=marker, ms=4, lw=1, capsize=2, label=label
+            )
         )
-    slope = study.slope(name)
-    axis = study.axis(name)
+    slope, axis = study.slope(name), study.axis(name)
     middle = np.exp(np.mean(np.log(centre[lines[-1][1]])))
     shape = np.log(x) - np.mean(np.log(x))
-    fit = f"slope {slope.estimate:+.3f} [{slope.lower:+.3f}, {slope.upper:+.3f}]"
-    panel.plot(x, middle * np.exp(slope.estimate * shape), "k-", lw=0.8, alpha=0.7, label=fit)
+    fit = f"fit {slope.estimate:+.3f} [{slope.lower:+.3f}, {slope.upper:+.3f}]"
+    power = middle * np.exp(slope.estimate * shape)
+    drawn = panel.plot(x, power, "k-", lw=0.8, alpha=0.7, label=fit)
     if axis.theory is not None:
         guide = middle * 1.35 * np.exp(axis.theory * shape)
-        panel.plot(x, guide, "k:", lw=1.4, label=f"theory's power {axis.theory:+.3f}")
-    _draw_bounds(panel, study, x, centre, lines[-1])
+        drawn += panel.plot(x, guide, "k:", lw=1.4, label=f"theory's power {axis.theory:+.3f}")
+    drawn += _draw_bounds(panel, study, x, centre, lines[-1])
     panel.set(xscale="log", yscale="log")
     panel.set_ylabel(f"{_measure(study)},\n{study.rate_statistic} of {len(errors)} replicas")
-    panel.legend(ncols=2, loc="lower left", bbox_to_anchor=(0.0, 1.0))  # outside the data
+    _legends_above(panel, measured if len(lines) > 1 else [], drawn)
+
+
+def _legends_above(panel: Axes, measured: list[Any], drawn: list[Any]) -> None:
+    """Legends outside the data: the lines in rows above the panel, fit and bounds above them."""
+    rows = -(-len(measured) // 5)
+    if measured:
+        columns = -(-len(measured) // rows)
+        first = panel.legend(
+            handles=measured, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1),
+            handlelength=1.0, handletextpad=0.4, columnspacing=0.9,
+        )  # fmt: skip
+        panel.add_artist(first)
+    panel.legend(
+        handles=drawn, ncols=2, loc="lower left", bbox_to_anchor=(0, 1 + _LEGEND_ROW * rows)
+    )
 
 
 def _draw_bounds(
     panel: Axes, study: RateStudy, x: np.ndarray, centre: np.ndarray, line: tuple[str, Any]
-) -> None:
+) -> list[Any]:
     """The bounds for one line. One that is far above would squeeze the data: an arrow tells it."""
-    which = f" at {line[0]}" if line[0] else ""
+    drawn = []
     for label, style in (("sharp", "--"), ("paper", "-.")):
         if label not in study.bounds or not np.all(np.isfinite(study.bounds[label])):
             continue
-        bound = study.bounds[label][line[1]]
-        factor = bound / centre[line[1]]
+        factor = study.bounds[label] / centre
         if factor.min() > _FAR_ABOVE:
-            powers = np.log10([factor.min(), factor.max()])
-            text = f"{label} bound{which}: 10^{powers[0]:.1f} to 10^{powers[1]:.1f} times above"
-            panel.plot([], [], marker=r"$\uparrow$", ls="", color="0.45", label=text)
+            low, high = np.log10(factor.min()), np.log10(factor.max())
+            text = f"{label} bound: $10^{{{low:.1f}}}$–$10^{{{high:.1f}}}$ × higher"
+            drawn += panel.plot([], [], marker=r"$\uparrow$", ls="", color="0.35", label=text)
         else:
-            panel.plot(x, bound, style, color="0.45", lw=1.2, label=f"{label} bound{which}")
+            text = f"{label} bound" + (f", {line[0]}" if line[0] else "")
+            bound = study.bounds[label][line[1]]
+            drawn += panel.plot(x, bound, style, color="0.45", lw=1.2, label=text)
+    return drawn
 
 
 def _measure(study: RateStudy) -> str:
@@ -175,6 +197,9 @@ def _local_slope_panel(panel: Axes, study: RateStudy, name: str) -> None:
     if axis.theory is not None:
         panel.axhline(axis.theory, color="k", ls=":", lw=1.4)
     panel.set(xscale="log", xlabel=_LABELS[name], ylabel="local slope")
+    # The sizes that were run are the ticks.
+    panel.set_xticks(x, [f"{v:.3g}" if v < 1 else f"{v:.6g}" for v in x], fontsize=7.5)
+    panel.xaxis.set_minor_locator(NullLocator())
     low, high = panel.get_ylim()
     middle, half = (low + high) / 2, max((high - low) / 2, 0.15)
     panel.set_ylim(middle - half, middle + half)

@@ -1,7 +1,8 @@
 # Two commands do everything on a machine with Python ≥ 3.11 and make:
 #   make check   sets up .venv and runs the main job (results/: table, figures, results.json)
 #   make test    sets up .venv and runs the tests (make test-slow: the long statistical ones)
-# Both are safe to run again. PYTHON=python3.12 chooses the interpreter.
+# Both are safe to run again (a second check computes anew what it wrote itself, and refuses a folder
+# that holds a run of another size or seed). PYTHON=python3.12 chooses the interpreter.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,10 +11,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .PHONY: check quick test test-slow lint types docs notebooks bench clean
 
 check: $(VENV)/.installed
-	$(BIN)/stablesde check --overwrite
+	$(BIN)/stablesde check
 
 quick: $(VENV)/.installed
-	$(BIN)/stablesde check --quick --overwrite
+	$(BIN)/stablesde check --quick
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow"

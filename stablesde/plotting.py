@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from stablesde.dynamics import FokkerPlanck, LawFlow
 from stablesde.studies import RateStudy, TailStudy
@@ -22,13 +23,20 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "legend.fontsize": 7.5,
+    "legend.fontsize": 7,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.2,
+    "legend.borderaxespad": 0.3,
 }
 _LABELS = {
     "width": "width n (particles)",
     "step": "step size η (time)",
     "kappa": "kept fraction κ",
 }
+# A bound this many times above the errors is told in the legend, not drawn.
+_FAR_ABOVE = 30
+# Height of a row of the legend, as a part of the panel's.
+_LEGEND_ROW = 0.062
 _SYMBOLS = {"width": "n", "step": "η", "kappa": "κ"}
 _NOISES = {
     "OneFactorStable": "Type I",
@@ -47,11 +55,12 @@ def plot(study: RateStudy | TailStudy, path: str | Path | None = None) -> Figure
     """Draws a study and, if `path` is given, saves the figure there (format by its suffix).
 
     A `RateStudy`: error against each axis that has at least 4 values, on log–log axes with 95 %
-    bootstrap intervals, the fitted line, a guide with theory's exponent and the bounds; below,
-    the local slopes. A `TailStudy`: the empirical tail with the predicted one, and Hill's estimate
-    against the number of order statistics.
+    bootstrap intervals, the fitted line, a guide with theory's exponent and the bounds (an arrow
+    and a factor for one that lies far above); below, the local slopes. A `TailStudy`: the empirical
+    tail with the predicted one, and Hill's estimate against the number of order statistics.
 
-    **Returns:** the matplotlib `Figure`. **Raises:** `TypeError` for another record.
+    **Returns:** the matplotlib `Figure`. **Raises:** `TypeError` for another record, `ValueError`
+    for a study without an axis of at least 4 sizes, or with errors that no log axis can show.
     """
     with mpl.rc_context(_STYLE):
         if isinstance(study, RateStudy):
@@ -111,7 +120,15 @@ def _shades(count: int) -> list[Any]:
 
 def _plot_rates(study: RateStudy) -> Figure:
     shown = [a for a in study.axes if len(a.values) >= 4]
-    figure = Figure(figsize=(5.2 * len(shown) + 0.6, 6.0), layout="constrained")
+    if not shown:
+        sizes = ", ".join(f"{len(a.values)} {a.name}s" for a in study.axes)
+        raise ValueError(
+            f"a figure needs an axis with at least 4 sizes, this study has {sizes}: run it with "
+            "more of them (study.table() shows what there is)."
+        )
+    for axis in shown:
+        study.slope(axis.name)  # says what is wrong before anything is drawn
+    figure = Figure(figsize=(4.8 * len(shown) + 0.4, 5.8), layout="constrained")
     panels = figure.subplots(2, len(shown), squeeze=False, sharex="col", height_ratios=(3, 1.2))
     for column, axis in enumerate(shown):
         _rate_panel(panels[0, column], study, axis.name)
@@ -145,44 +162,63 @@ def _rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
     centre = location(errors, study.rate_statistic)
     low, high = interval(bootstrap(errors, study.rate_statistic))
     x, lines = _lines(study, name)
-    colours = _shades(len(lines))
-    for (label, at), colour, marker in zip(lines, colours, _MARKERS * 3, strict=False):
+    measured = []
+    for (label, at), colour, marker in zip(lines, _shades(len(lines)), _MARKERS * 3, strict=False):
         y = centre[at]
         bars = np.stack([y - low[at], high[at] - y]).clip(0)
-        panel.errorbar(
-            x, y, bars, color=colour, marker=marker, ms=4, lw=1, capsize=2, label=label or None
+        measured.append(
+            panel.errorbar(
+                x, y, bars, color=colour, marker=marker, ms=4, lw=1, capsize=2, label=label
+            )
         )
-    slope = study.slope(name)
-    axis = study.axis(name)
+    slope, axis = study.slope(name), study.axis(name)
     middle = np.exp(np.mean(np.log(centre[lines[-1][1]])))
     shape = np.log(x) - np.mean(np.log(x))
-    fit = f"fit: slope {slope.estimate:+.3f}\n[{slope.lower:+.3f}, {slope.upper:+.3f}]"
-    panel.plot(x, middle * np.exp(slope.estimate * shape), "k-", lw=0.8, alpha=0.7, label=fit)
+    fit = f"fit {slope.estimate:+.3f} [{slope.lower:+.3f}, {slope.upper:+.3f}]"
+    power = middle * np.exp(slope.estimate * shape)
+    drawn = panel.plot(x, power, "k-", lw=0.8, alpha=0.7, label=fit)
     if axis.theory is not None:
         guide = middle * 1.35 * np.exp(axis.theory * shape)
-        panel.plot(x, guide, "k:", lw=1.4, label=f"theory's power {axis.theory:+.3f}")
-    _draw_bounds(panel, study, x, lines[-1], ceiling=float(high.max()) * 300)
+        drawn += panel.plot(x, guide, "k:", lw=1.4, label=f"theory's power {axis.theory:+.3f}")
+    drawn += _draw_bounds(panel, study, x, centre, lines[-1])
     panel.set(xscale="log", yscale="log")
     panel.set_ylabel(f"{_measure(study)},\n{study.rate_statistic} of {len(errors)} replicas")
-    bottom, top = panel.get_ylim()
-    panel.set_ylim(bottom, top * (top / bottom) ** 0.4)  # room for the legend
-    panel.legend(ncols=1 if len(lines) < 4 else 2, loc="upper left")
+    _legends_above(panel, measured if len(lines) > 1 else [], drawn)
+
+
+def _legends_above(panel: Axes, measured: list[Any], drawn: list[Any]) -> None:
+    """Legends outside the data: the lines in rows above the panel, fit and bounds above them."""
+    rows = -(-len(measured) // 5)
+    if measured:
+        columns = -(-len(measured) // rows)
+        first = panel.legend(
+            handles=measured, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1),
+            handlelength=1.0, handletextpad=0.4, columnspacing=0.9,
+        )  # fmt: skip
+        panel.add_artist(first)
+    panel.legend(
+        handles=drawn, ncols=2, loc="lower left", bbox_to_anchor=(0, 1 + _LEGEND_ROW * rows)
+    )
 
 
 def _draw_bounds(
-    panel: Axes, study: RateStudy, x: np.ndarray, line: tuple[str, Any], ceiling: float
-) -> None:
-    """The bounds for one line; one that is far off the scale is told in the legend only."""
-    which = f", {line[0]}" if line[0] else ""
+    panel: Axes, study: RateStudy, x: np.ndarray, centre: np.ndarray, line: tuple[str, Any]
+) -> list[Any]:
+    """The bounds for one line. One that is far above would squeeze the data: an arrow tells it."""
+    drawn = []
     for label, style in (("sharp", "--"), ("paper", "-.")):
         if label not in study.bounds or not np.all(np.isfinite(study.bounds[label])):
             continue
-        bound = study.bounds[label][line[1]]
-        if bound.min() > ceiling:
-            text = f"{label} bound{which}: {bound.min():.2g} … {bound.max():.2g}"
-            panel.plot([], [], " ", label=text)
+        factor = study.bounds[label] / centre
+        if factor.min() > _FAR_ABOVE:
+            low, high = np.log10(factor.min()), np.log10(factor.max())
+            text = f"{label} bound: $10^{{{low:.1f}}}$–$10^{{{high:.1f}}}$ × higher"
+            drawn += panel.plot([], [], marker=r"$\uparrow$", ls="", color="0.35", label=text)
         else:
-            panel.plot(x, bound, style, color="0.45", lw=1.2, label=f"{label} bound{which}")
+            text = f"{label} bound" + (f", {line[0]}" if line[0] else "")
+            bound = study.bounds[label][line[1]]
+            drawn += panel.plot(x, bound, style, color="0.45", lw=1.2, label=text)
+    return drawn
 
 
 def _measure(study: RateStudy) -> str:
@@ -201,6 +237,9 @@ def _local_slope_panel(panel: Axes, study: RateStudy, name: str) -> None:
     if axis.theory is not None:
         panel.axhline(axis.theory, color="k", ls=":", lw=1.4)
     panel.set(xscale="log", xlabel=_LABELS[name], ylabel="local slope")
+    # The sizes that were run are the ticks.
+    panel.set_xticks(x, [f"{v:.3g}" if v < 1 else f"{v:.6g}" for v in x], fontsize=7.5)
+    panel.xaxis.set_minor_locator(NullLocator())
     low, high = panel.get_ylim()
     middle, half = (low + high) / 2, max((high - low) / 2, 0.15)
     panel.set_ylim(middle - half, middle + half)
@@ -211,11 +250,12 @@ def _plot_tail(study: TailStudy) -> Figure:
     left, right = figure.subplots(1, 2)
     exceedance = np.arange(1, len(study.top) + 1) / study.num_columns
     left.plot(study.top, exceedance, "k.", ms=2.5, label=f"{study.num_columns:.3g} columns")
-    predicted = study.tail_constant * study.top**-study.alpha
-    left.plot(
-        study.top, predicted, "-", color="0.5", lw=1.2,
-        label=f"predicted: {study.tail_constant:.3g} t^-{study.alpha:g}",
-    )  # fmt: skip
+    if study.has_bound:
+        predicted = study.tail_constant * study.top**-study.alpha
+        left.plot(
+            study.top, predicted, "-", color="0.5", lw=1.2,
+            label=f"predicted: {study.tail_constant:.3g} t^-{study.alpha:g}",
+        )  # fmt: skip
     left.set(xscale="log", yscale="log", xlabel="t", ylabel="P(‖θ‖ > t)")
     left.legend()
     k, estimates = study.hill_curve()

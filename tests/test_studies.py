@@ -145,7 +145,7 @@ def test_a_run_directory_refuses_another_configuration(network, key, tmp_path):
 def test_records_are_views_of_the_data(network, key, tmp_path):
     study = ssd.strong_error(
         network, ssd.IsotropicStable(1.5, 2), key, widths=(4, 8, 16, 32), num_steps=(4, 8, 16, 32),
-        fine_steps=256, t1=1.0, replicas=4,
+        fine_steps=256, t1=1.0, replicas=8,
     )  # fmt: skip
     study.to_json(tmp_path / "study.json")
     record = json.loads((tmp_path / "study.json").read_text())
@@ -180,7 +180,7 @@ def test_tail_study(network, key, tmp_path):
 
 def test_a_study_with_few_sizes_has_no_slope_but_a_record(network, key):
     study = ssd.propagation_of_chaos(
-        network, ssd.OneFactorStable(1.5, 2), key, **SMALL | dict(widths=(4, 8))
+        network, ssd.OneFactorStable(1.5, 2), key, **SMALL | dict(widths=(4, 8), replicas=8)
     )
     assert study.attained() is None
     assert study.bound_holds is True

@@ -13,15 +13,26 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from stablesde import stable, theory
-from stablesde.compression import compression_error
+from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
-from stablesde.studies._records import Axis, RateStudy, finite_json
+from stablesde.studies._format import finite_json, format_rows
+from stablesde.studies._records import Axis, RateStudy
 from stablesde.studies._runner import run_cells, write_json
-from stablesde.studies._setup import configuration, lazy_flow, replica_errors, sizes
+from stablesde.studies._setup import (
+    configuration,
+    constants_of,
+    count,
+    lazy_flow,
+    replica_errors,
+    sizes,
+)
 from stablesde.studies._statistics import LEVEL
+
+# An interval of the tail index wider than this cannot tell α from another index.
+WIDEST_INTERVAL = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class TailStudy:
     - `alpha`: of the noise. `tail_constant`: C of the predicted tail `P(‖θ‖ > t) ~ C t^-α`, the
       tail of σ L_t: the drift is bounded, so it changes nothing to first order.
     - `k`: upper order statistics in Hill's estimate, with `estimate`, `lower`, `upper` at 95 %.
+    - `drift_bounded`: whether the drift is known to be bounded, which the theorem's argument needs.
     """
 
     config: dict[str, Any]
@@ -43,13 +55,19 @@ class TailStudy:
     estimate: float
     lower: float
     upper: float
+    drift_bounded: bool = False
     name: str = "tails"
     claim: str = "E ‖θ_t‖² = ∞  (Theorem 4.3)"
 
     @property
+    def has_bound(self) -> bool:
+        """Whether the theorem claims anything: not at α = 2, where the variance is finite."""
+        return self.alpha < 2
+
+    @property
     def bound_holds(self) -> bool | None:
         """Whether the second moment is infinite: the interval excludes every index ≥ 2."""
-        if self.alpha == 2:
+        if not self.has_bound:
             return None
         return True if self.upper < 2 else (False if self.lower > 2 else None)
 
@@ -58,8 +76,11 @@ class TailStudy:
         """Whether the tail index is α, that of σ L_t.
 
         True if the 95 % interval contains α, False if α is over twice as far from the estimate as
-        the interval reaches (probability about 10⁻⁴ if it is right), None between.
+        the interval reaches (probability about 10⁻⁴ if it is right), None (inconclusive) between,
+        if the interval is wider than 0.5, or at α = 2, where the tail is no power.
         """
+        if not self.has_bound or self.upper - self.lower > WIDEST_INTERVAL:
+            return None
         reach = (
             self.upper - self.estimate
             if self.alpha > self.estimate
@@ -74,15 +95,28 @@ class TailStudy:
         heavy = {
             True: "infinite variance confirmed",
             False: "VARIANCE FINITE",
-            None: "inconclusive",
+            None: "inconclusive" if self.has_bound else "nothing claimed at α = 2",
         }
-        contains = {True: "contains", None: "just misses", False: "EXCLUDES"}[
-            self.exponent_attained
-        ]
+        words = {True: "contains", None: "does not decide", False: "EXCLUDES"}
+        bounded = "bounded" if self.drift_bounded else "bounded, which is not known of this one"
         return (
             f"{heavy[self.bound_holds]}; tail index {self.estimate:.3f} [{self.lower:.3f}, "
-            f"{self.upper:.3f}] {contains} α = {self.alpha:g}"
+            f"{self.upper:.3f}] {words[self.exponent_attained]} α = {self.alpha:g} (the theorem's "
+            f"argument needs the drift {bounded})"
         )
+
+    def table(self) -> str:
+        """A text table of the empirical tail beside the predicted one, `C t^-α`."""
+        rows = [["t", "P(‖θ‖ > t)", "predicted"]]
+        for cell in self._cells():
+            t, share = cell["norm"], cell["exceedance"]
+            predicted = self.tail_constant * t**-self.alpha if t > 0 else 1.0
+            rows.append([f"{t:.4g}", f"{share:.3g}", f"{min(1.0, predicted):.3g}"])
+        return format_rows(rows)
+
+    def _cells(self) -> list[dict[str, float]]:
+        ranks = [2**i for i in range(int(math.log2(len(self.top))) + 1)]
+        return [{"exceedance": r / self.num_columns, "norm": float(self.top[r - 1])} for r in ranks]
 
     def hill_curve(self) -> tuple[np.ndarray, np.ndarray]:
         """Hill's estimate against the number of upper order statistics it uses."""
@@ -92,14 +126,11 @@ class TailStudy:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON data; `cells` is the empirical tail at powers of two of the rank."""
-        ranks = [2**i for i in range(int(math.log2(len(self.top))) + 1)]
         return {
             "name": self.name,
             "claim": self.claim,
             "config": self.config,
-            "cells": [
-                {"exceedance": r / self.num_columns, "norm": float(self.top[r - 1])} for r in ranks
-            ],
+            "cells": self._cells(),
             "exponent": {
                 "estimate": self.estimate,
                 "lower": self.lower,
@@ -108,6 +139,8 @@ class TailStudy:
                 "theory": self.alpha,
                 "k": self.k,
             },
+            "drift_bounded": self.drift_bounded,
+            "has_bound": self.has_bound,
             "bound_holds": self.bound_holds,
             "exponent_attained": self.exponent_attained,
             "verdict": self.verdict,
@@ -144,13 +177,14 @@ def tail_study(
 
     **Arguments:** `num_columns` copies, drawn `batch` at a time, each batch a cell of `run_dir`;
     the rest as in `ssd.propagation_of_chaos`. **Returns:** a `TailStudy`.
-    **Raises:** `ValueError` as `ssd.simulate`, or for fewer than 1000 columns.
+    **Raises:** as `ssd.strong_error`, and `ValueError` for fewer than 1000 columns.
     """
-    if num_columns < 1000:
-        raise ValueError(f"num_columns must be at least 1000 for a tail index, got {num_columns}.")
-    count = -(-num_columns // batch)
+    num_columns, batch = count("num_columns", num_columns, 1000), count("batch", batch)
+    num_steps = count("num_steps", num_steps)
+    law_particles = count("law_particles", law_particles)
+    batches = -(-num_columns // batch)
     config = configuration(
-        model, noise, key, t1=t1, sigma=sigma, replicas=max(count, 2), dtype=dtype, batch=batch,
+        model, noise, key, t1=t1, sigma=sigma, replicas=max(batches, 2), dtype=dtype, batch=batch,
         init=init, num_steps=num_steps, num_columns=num_columns, law_particles=law_particles,
     )  # fmt: skip
     flow = lazy_flow(
@@ -174,16 +208,18 @@ def tail_study(
         norms = np.linalg.norm(np.asarray(theta, dtype=float), axis=-1)
         return {"top": np.sort(norms)[::-1][:keep]}
 
-    cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(count)]
+    cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(batches)]
     parts = run_cells("tails", config, cells, run_dir)
     # The largest of all are among the largest of each batch.
     top = np.sort(np.concatenate([p["top"] for p in parts]))[::-1][:keep]
     index = stable.tail_index(top, "hill", k=k, level=LEVEL)
     alpha = float(noise.alpha)
-    constant = t1 * sigma**alpha * noise.norm_tail_constant()
+    constant = float(t1) * float(sigma) ** alpha * noise.norm_tail_constant()
+    constants = constants_of(model)
     return TailStudy(
         config, top, num_columns, alpha, constant, k,
         float(index.estimate), float(index.lower), float(index.upper),
+        drift_bounded=constants is not None and constants.holds,
     )  # fmt: skip
 
 
@@ -215,12 +251,12 @@ def compressibility(
     `ssd.propagation_of_chaos`.
 
     **Returns:** a `RateStudy` with axes "width" and "kappa".
-    **Raises:** `ValueError` as `ssd.simulate`, or for κ outside (0, 1).
+    **Raises:** as `ssd.strong_error`, and `ValueError` for κ outside (0, 1), or so large that the
+    smallest width keeps all its columns.
     """
-    widths = sizes("widths", widths)
-    kept = tuple(float(k) for k in kappas)
-    if not kept or not all(0 < k < 1 for k in kept):
-        raise ValueError(f"kappas must lie in (0, 1), got {kept!r}.")
+    widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
+    law_particles = count("law_particles", law_particles)
+    kept = _checked_kappas(kappas, min(widths))
     config = configuration(
         model, noise, key, widths=widths, kappas=kept, t1=t1, sigma=sigma, replicas=replicas,
         dtype=dtype, batch=batch, init=init, num_steps=num_steps, law_particles=law_particles,
@@ -237,17 +273,17 @@ def compressibility(
                 model, noise, one, flow(), num_particles=max(widths), sigma=sigma, init=init,
                 dtype=dtype,
             ).final  # fmt: skip
-            rows.append([_error_of_blocks(theta, n, jnp.asarray(kept)) for n in widths])
+            rows.append([_error_of_blocks(theta, n, kept) for n in widths])
         return {"relative error": np.asarray(rows)}
 
     errors = replica_errors("compressibility", config, key, compute, run_dir)
+    power = theory.compression_exponent(float(noise.alpha))
     return RateStudy(
         name="compressibility",
         config=config,
         axes=(
-            Axis(
-                "width", tuple(map(float, widths)), theory.compression_exponent(float(noise.alpha))
-            ),
+            # Half the exponent at most, so that no slope near 0 attains a small one.
+            Axis("width", tuple(map(float, widths)), power, tolerance=min(0.05, abs(power) / 2)),
             Axis("kappa", kept),
         ),
         errors=errors,
@@ -260,10 +296,29 @@ def compressibility(
     )
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _error_of_blocks(theta: Array, width: int, kappas: Array) -> Array:
+def _checked_kappas(kappas: Sequence[float], width: int) -> tuple[float, ...]:
+    """The kept fractions; `ValueError` unless each leaves out a row of the smallest width."""
+    try:
+        kept = tuple(float(k) for k in kappas)
+    except TypeError:
+        raise ValueError(f"kappas must be a sequence of numbers, got {kappas!r}.") from None
+    if not kept or not all(0 < k < 1 for k in kept):
+        raise ValueError(f"kappas must lie in (0, 1), got {kept!r}.")
+    for kappa in kept:
+        if kept_rows(width, kappa) >= width:
+            raise ValueError(
+                f"kappas: {kappa:g} keeps all {width} columns of the smallest width, so the error "
+                "is 0: take a smaller kappa or larger widths."
+            )
+    return kept
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _error_of_blocks(theta: Array, width: int, kappas: tuple[float, ...]) -> Array:
     """Geometric mean over disjoint blocks of `width` columns of the error, for each κ."""
     count = theta.shape[0] // width
     blocks = theta[: count * width].reshape(count, width, theta.shape[1])
-    errors = jax.vmap(compression_error, in_axes=(0, None))(blocks, kappas)
-    return jnp.exp(jnp.mean(jnp.log(errors), 0))
+    # The κ are not traced, so that the rows they keep are counted exactly.
+    each = [functools.partial(compression_error, kappa=k) for k in kappas]
+    errors = jnp.stack([jax.vmap(error)(blocks) for error in each])
+    return jnp.exp(jnp.mean(jnp.log(errors), 1))

@@ -18,11 +18,16 @@ from stablesde.studies._records import Axis, RateStudy
 from stablesde.studies._setup import (
     configuration,
     constants_of,
+    count,
     lazy_flow,
     no_bound_reason,
     replica_errors,
     sizes,
 )
+
+# The largest error of the law flow, relative to the fluctuation at the largest width, with which a
+# rate can be read: both add in squares, so 1/4 raises the last point by 3 %.
+MAX_FLOOR = 0.25
 
 
 def strong_error(
@@ -56,15 +61,17 @@ def strong_error(
     at a time, each batch a cell of `run_dir` if that is given; the rest as in `ssd.simulate`.
 
     **Returns:** a `RateStudy` with axes "width" and "step" (η).
-    **Raises:** `ValueError` as `ssd.simulate`, or if `run_dir` belongs to another study.
+    **Raises:** `ValueError` as `ssd.simulate`, if the scheme diverges, or if `run_dir` belongs to
+    another study. Settings are checked before `run_dir` is touched.
     """
     widths, steps = sizes("widths", widths), sizes("num_steps", num_steps)
-    constants = constants_of(model)
-    alpha = float(noise.alpha)
+    fine_steps = count("fine_steps", fine_steps)
+    _check_divisors(steps, fine_steps)
     config = configuration(
         model, noise, key, widths=widths, t1=t1, sigma=sigma, replicas=replicas, dtype=dtype,
         batch=batch, init=init, num_steps=steps, fine_steps=fine_steps,
     )  # fmt: skip
+    constants, alpha = constants_of(model), float(noise.alpha)
 
     def compute(keys: PRNGKeyArray) -> dict[str, Array]:
         errors = coupled_steps(
@@ -132,18 +139,19 @@ def propagation_of_chaos(
 
     **Arguments:** `widths`, at least 4; `law_particles`, the size of the independent system that
     gives the law flow (default 256 times the largest width, at most 2²²): its error is a floor
-    below which the curve flattens, stated in `notes`; the rest as in `strong_error`.
+    below which the curve flattens, stated in `notes`, and with fewer than 16 times the largest
+    width the study is inconclusive; the rest as in `strong_error`.
 
-    **Returns:** a `RateStudy` with the axis "width".
-    **Raises:** `ValueError` as `ssd.simulate`, or if `run_dir` belongs to another study.
+    **Returns:** a `RateStudy` with the axis "width". **Raises:** as `strong_error`.
     """
-    widths = sizes("widths", widths)
-    constants = constants_of(model)
+    widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
     law = min(256 * max(widths), 2**22) if law_particles is None else law_particles
+    law = count("law_particles", law)
     config = configuration(
         model, noise, key, widths=widths, t1=t1, sigma=sigma, replicas=replicas, dtype=dtype,
         batch=batch, init=init, num_steps=num_steps, law_particles=law,
     )  # fmt: skip
+    constants = constants_of(model)
     flow = lazy_flow(
         model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law,
         init=init, dtype=dtype,
@@ -169,12 +177,32 @@ def propagation_of_chaos(
         rate_statistic="mean",
         rate_axis="width",
         bounds=bounds,
+        blocked=_floor_too_high(floor, max(widths), law),
         claim="E sup_t sup_i ‖θ^{i,n} - θ^{i,∞}‖ ≤ C n^(-1/2)  (Theorem 4.2)",
         notes=(
-            f"The law flow comes from {law} independent particles: its error is {100 * floor:.1f} "
-            f"% of the fluctuation of the mean statistic at the largest width.",
+            f"The law flow comes from {law} independent particles: its standard error is "
+            f"{100 * floor:.1f} % of the fluctuation of the mean statistic at the largest width, "
+            f"which raises the error there by about {50 * floor**2:.2g} %.",
             *no_bound_reason(constants),
         ),
+    )
+
+
+def _check_divisors(steps: tuple[int, ...], fine_steps: int) -> None:
+    for k in steps:
+        if fine_steps % k or k == fine_steps:
+            raise ValueError(
+                f"every num_steps must divide fine_steps={fine_steps} and be smaller, got {k}."
+            )
+
+
+def _floor_too_high(floor: float, width: int, law: int) -> str:
+    """Why a law flow with this error, relative to what is measured, allows no verdict; or ""."""
+    if floor <= MAX_FLOOR:
+        return ""
+    return (
+        f"the law flow from {law} particles has {100 * floor:.0f} % of the fluctuation at width "
+        f"{width}: take law_particles ≥ {math.ceil(width / MAX_FLOOR**2)}"
     )
 
 

@@ -1,14 +1,17 @@
 """What a rate study returns: raw errors, summaries, slopes, bounds and two verdicts, all data."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stablesde.studies._format import finite_json, format_rows, three_valued_and
 from stablesde.studies._runner import write_json
 from stablesde.studies._statistics import (
     LEVEL,
+    MIN_REPLICAS,
     STATISTICS,
     Slope,
     bootstrap,
@@ -43,6 +46,7 @@ class RateStudy:
     - `rate_measure`, `rate_statistic`: what the headline slopes are fitted to.
     - `rate_axis`: the axis whose exponent is the headline.
     - `claims_rate`: the claim is a rate without a constant, so "bound holds" judges the rate alone.
+    - `blocked`: a reason that forbids any verdict (a law flow that is not accurate enough).
     """
 
     name: str
@@ -55,6 +59,7 @@ class RateStudy:
     bounds: dict[str, np.ndarray] = field(default_factory=dict)
     bounded_measure: str = "sup"
     claims_rate: bool = False
+    blocked: str = ""
     claim: str = ""
     notes: tuple[str, ...] = ()
 
@@ -93,50 +98,91 @@ class RateStudy:
             level,
         )
 
+    def fitted(self, axis: str) -> tuple[Slope | None, str]:
+        """The slope along an axis, or None and the reason why it cannot be fitted."""
+        try:
+            return self.slope(axis), ""
+        except ValueError as error:
+            return None, str(error)
+
+    @property
+    def inconclusive(self) -> str:
+        """Why no verdict can be given, whatever the numbers say; empty if one can."""
+        replicas = len(next(iter(self.errors.values())))
+        if replicas < MIN_REPLICAS:
+            return f"{replicas} replicas, fewer than the {MIN_REPLICAS} an interval needs"
+        return self.blocked
+
     @property
     def bound_holds(self) -> bool | None:
         """Whether the measured error stays below the paper's bound, at a rate no worse than its.
 
-        Compared at every grid point: the upper end of the 95 % interval of the mean against the
-        bound. None if the bound has no number (Assumption 1 fails).
+        Compared at every grid point with the 95 % interval of the mean: True if all of it lies
+        below the bound, False if all of it lies above at some point or the rate is refuted as worse
+        than claimed, None between. None also if the bound has no number (Assumption 1 fails), or
+        `inconclusive` gives a reason. Where the claim is a rate alone (`claims_rate`), True takes a
+        slope that is no worse than claimed within the tolerance, and below 0.
         """
-        no_worse = all(self.rate_no_worse(a.name) for a in self.axes if self.has_rate(a))
+        if self.inconclusive:
+            return None
+        rates = [self.rate_holds(a.name) for a in self.axes if self.has_rate(a)]
         if self.claims_rate:
-            return no_worse
+            return three_valued_and(rates) if rates else None
         if "paper" not in self.bounds or not np.all(np.isfinite(self.bounds["paper"])):
             return None
-        upper = interval(bootstrap(self.errors[self.bounded_measure], "mean"))[1]
-        return no_worse and bool(np.all(upper <= self.bounds["paper"]))
+        low, high = interval(bootstrap(self.errors[self.bounded_measure], "mean"))
+        if False in rates or np.any(low > self.bounds["paper"]):
+            return False
+        return True if np.all(high <= self.bounds["paper"]) else None
 
     def has_rate(self, axis: Axis) -> bool:
         """Whether theory claims a power along the axis, and it has the sizes a slope needs."""
         return axis.theory is not None and len(axis.values) >= 4
 
-    def rate_no_worse(self, axis: str) -> bool:
-        """Whether the fitted slope is at least as good as theory's, within the tolerance."""
+    def rate_holds(self, axis: str) -> bool | None:
+        """Whether the slope is at least as good as theory's, within the tolerance.
+
+        True or False if the whole interval is on one side of the limit, None if it straddles it or
+        no slope can be fitted. A claim that errors vanish (`claims_rate`) also needs a slope below
+        0; at exponent 0 nothing is claimed.
+        """
         chosen = self.axis(axis)
         if chosen.theory is None:
             raise ValueError(f"theory gives no exponent along {axis!r}.")
-        slope = self.slope(axis)
+        slope, _ = self.fitted(axis)
+        if slope is None or (self.claims_rate and chosen.theory == 0):
+            return None
+        limit = chosen.theory - chosen.direction * chosen.tolerance
+        if self.claims_rate:
+            limit = min(limit, 0.0)
+        low, high = slope.lower, slope.upper
         if chosen.direction > 0:
-            return slope.upper >= chosen.theory - chosen.tolerance
-        return slope.lower <= chosen.theory + chosen.tolerance
+            low, high, limit = -high, -low, -limit
+        return True if high <= limit else (False if low > limit else None)
 
     def attained(self, axis: str | None = None) -> bool | None:
         """Whether theory's exponent is the measured one: is it sharp?
 
-        True if the interval contains it and reaches no further than twice the tolerance; False if
-        it lies outside by more than the tolerance; None (inconclusive) otherwise.
+        True if the line is straight and the interval contains the exponent and is no wider than
+        four times the tolerance. False if the interval lies outside by more than the tolerance and
+        the line is straight, or every local slope lies on that side too. None (inconclusive)
+        otherwise.
         """
         chosen = self.axis(axis or self.rate_axis)
-        if not self.has_rate(chosen) or chosen.theory is None:
+        if self.inconclusive or not self.has_rate(chosen) or chosen.theory is None:
             return None
-        slope = self.slope(chosen.name)
-        gap = max(slope.lower - chosen.theory, chosen.theory - slope.upper)
-        if gap <= 0:
-            wide = slope.upper - slope.lower > 4 * chosen.tolerance
-            return None if wide else True
-        return False if gap > chosen.tolerance else None
+        slope, _ = self.fitted(chosen.name)
+        if slope is None:
+            return None
+        above, below = slope.lower - chosen.theory, chosen.theory - slope.upper
+        if max(above, below) <= 0:
+            narrow = slope.upper - slope.lower <= 4 * chosen.tolerance
+            return True if slope.straight and narrow else None
+        if max(above, below) <= chosen.tolerance:
+            return None
+        offsets = np.asarray(slope.local) - chosen.theory
+        far = np.all(offsets > 0) if above > 0 else np.all(offsets < 0)
+        return False if slope.straight or far else None
 
     @property
     def exponent_attained(self) -> bool | None:
@@ -145,21 +191,35 @@ class RateStudy:
 
     @property
     def verdict(self) -> str:
-        """One line: does the bound hold, is the exponent attained."""
-        bound = {True: "bound holds", False: "BOUND VIOLATED", None: "no bound with a number"}
-        parts = [bound[self.bound_holds]]
-        for axis in self.axes:
-            if not self.has_rate(axis):
-                continue
-            sharp = {True: "attained", False: "not attained", None: "inconclusive"}
-            parts.append(
-                f"{axis.name} exponent {axis.theory:+.3f} {sharp[self.attained(axis.name)]} "
-                f"(measured {self.slope(axis.name)})"
-            )
+        """One line: does the bound hold, is the exponent attained, and if neither, why not."""
+        parts = [f"INCONCLUSIVE: {self.inconclusive}" if self.inconclusive else self._bound_text()]
+        parts += [self._exponent_text(a) for a in self.axes if a.theory is not None]
         return "; ".join(parts)
 
+    def _exponent_text(self, axis: Axis) -> str:
+        slope, reason = self.fitted(axis.name)
+        if slope is None:
+            return f"{axis.name} exponent {axis.theory:+.3f} not fitted: {reason.rstrip('.')}"
+        sharp = {True: "attained", False: "not attained", None: "inconclusive"}
+        bent = "" if slope.straight else ", not straight"
+        word = sharp[self.attained(axis.name)]
+        return f"{axis.name} exponent {axis.theory:+.3f} {word} (measured {slope}{bent})"
+
+    @property
+    def has_bound(self) -> bool:
+        """Whether there is a claim that `bound_holds` can judge."""
+        numbers = "paper" in self.bounds and bool(np.all(np.isfinite(self.bounds["paper"])))
+        return self.claims_rate or numbers
+
+    def _bound_text(self) -> str:
+        if not self.has_bound:
+            return "no bound with a number"
+        what = "claimed rate" if self.claims_rate else "bound"
+        words = {True: f"{what} holds", False: f"{what.upper()} VIOLATED"}
+        return words.get(self.bound_holds, f"{what} inconclusive")  # type: ignore[arg-type]
+
     def cells(self) -> list[dict[str, Any]]:
-        """A row for each grid point and measure: locations, the mean's interval, the bounds."""
+        """A row for each grid point and measure: locations, interval, bounds, the replicas."""
         rows: list[dict[str, Any]] = []
         for measure, errors in self.errors.items():
             low, high = interval(bootstrap(errors, self.rate_statistic))
@@ -177,22 +237,17 @@ class RateStudy:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON data."""
-        slopes = {}
+        """The record as JSON data. An axis without a slope has its reason in `not_fitted`."""
+        slopes, reasons = {}, {}
         for axis in self.axes:
-            if len(axis.values) >= 4:
-                s = self.slope(axis.name)
-                slopes[axis.name] = {
-                    "estimate": s.estimate,
-                    "lower": s.lower,
-                    "upper": s.upper,
-                    "level": s.level,
-                    "theory": axis.theory,
-                    "straight": s.straight,
-                    "curvature": s.curvature,
-                    "local": list(s.local),
-                    "attained": self.attained(axis.name),
-                }
+            slope, reason = self.fitted(axis.name)
+            if slope is None:
+                reasons[axis.name] = reason
+                continue
+            slopes[axis.name] = dataclasses.asdict(slope) | {
+                "theory": axis.theory,
+                "attained": self.attained(axis.name),
+            }
         return {
             "name": self.name,
             "claim": self.claim,
@@ -200,8 +255,11 @@ class RateStudy:
             "cells": self.cells(),
             "exponent": slopes.get(self.rate_axis),
             "exponents": slopes,
+            "not_fitted": reasons,
+            "has_bound": self.has_bound,
             "bound_holds": self.bound_holds,
             "exponent_attained": self.exponent_attained,
+            "inconclusive": self.inconclusive,
             "verdict": self.verdict,
             "notes": list(self.notes),
         }
@@ -231,23 +289,3 @@ class RateStudy:
         grid = " x ".join(f"{len(a.values)} {a.name}s" for a in self.axes)
         replicas = next(iter(self.errors.values())).shape[0]
         return f"RateStudy({self.name}: {grid}, {replicas} replicas; {self.verdict})"
-
-
-def format_rows(rows: list[list[str]]) -> str:
-    """Rows of text as columns, the first row as the head."""
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
-    return "\n".join([lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]])
-
-
-def finite_json(value: Any) -> Any:
-    """JSON has no infinity: null stands for it."""
-    if isinstance(value, dict):
-        return {str(k): finite_json(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite_json(v) for v in value]
-    if isinstance(value, (np.integer, np.floating, np.bool_)):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

@@ -1,6 +1,5 @@
 """Cells of a study: each is computed once, written atomically, and skipped on the next start."""
 
-import hashlib
 import json
 import os
 import sys
@@ -9,24 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from tqdm.auto import tqdm
 
 Cell = tuple[str, Callable[[], dict[str, np.ndarray]]]
-
-
-def fingerprint(tree: Any) -> str:
-    """A short hash of a model, noise or setting: its structure and the bytes of its arrays."""
-    leaves, structure = jax.tree.flatten(tree)
-    digest = hashlib.sha256(str(structure).encode())
-    for leaf in leaves:
-        if isinstance(leaf, (jax.Array, np.ndarray)):
-            array = np.asarray(leaf)
-            digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-        else:
-            digest.update(getattr(leaf, "__qualname__", repr(leaf)).encode())
-    return digest.hexdigest()[:16]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -55,8 +40,9 @@ def run_cells(
 ) -> list[dict[str, np.ndarray]]:
     """The results of all cells in order, computed or, where `run_dir` holds them, read back.
 
-    **Raises:** `ValueError` if `run_dir` was written by another configuration; nothing in it is
-    changed then. `OSError` if it cannot be written.
+    **Raises:** `ValueError` if `run_dir` was written by another configuration (nothing in it is
+    changed then), or if a result is not finite (it is not written). `OSError` if it cannot be
+    written.
     """
     folder = None if run_dir is None else Path(run_dir) / name
     if folder is not None:
@@ -69,6 +55,7 @@ def run_cells(
             results.append(_read(path))
             continue
         result = {k: np.asarray(v) for k, v in compute().items()}
+        _check_finite(name, label, result, config)
         if path is not None:
             # float → text → float is exact in Python, so a resumed run sees the very same bits.
             text = json.dumps({k: v.astype(float).tolist() for k, v in sorted(result.items())})
@@ -78,9 +65,23 @@ def run_cells(
     return results
 
 
+def _check_finite(
+    name: str, label: str, result: dict[str, np.ndarray], config: dict[str, Any]
+) -> None:
+    if not all(np.all(np.isfinite(v)) for v in result.values()):
+        raise ValueError(
+            f"{name}, {label}: the errors are not finite; nothing was written. Either the scheme "
+            "diverged (a drift that grows faster than linearly: lower the step t1 / num_steps, or "
+            f"bound the drift), or {config.get('dtype', 'the dtype')} overflowed (a small alpha)."
+        )
+
+
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        return {k: np.asarray(v, dtype=float) for k, v in json.loads(path.read_text()).items()}
+        cell = {k: np.asarray(v, dtype=float) for k, v in json.loads(path.read_text()).items()}
+        if not all(np.all(np.isfinite(v)) for v in cell.values()):
+            raise ValueError("it holds numbers that are not finite")
+        return cell
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged ({error}); delete this one file and resume, the other cells stay."
@@ -99,7 +100,8 @@ def _claim(folder: Path, name: str, config: dict[str, Any]) -> None:
             keys = sorted(k for k in {*old, *config} if old.get(k) != json.loads(text).get(k))
         except (ValueError, AttributeError):
             keys = ["unreadable config.json"]
+        version = "" if "version" not in keys else f" by another version, {old.get('version')},"
         raise ValueError(
-            f"{folder} holds a {name} study with another configuration (different: "
+            f"{folder} holds a {name} study{version} with another configuration (different: "
             f"{', '.join(keys)}). Choose another run directory, or delete this one."
         )

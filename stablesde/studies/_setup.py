@@ -1,7 +1,8 @@
 """What the studies share: checked sizes, the configuration a run is bound to, replica batches."""
 
 import functools
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,42 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
+from stablesde.dynamics._system import check_run
 from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
 from stablesde.noise import StableNoise
 from stablesde.stable._sampling import float_dtype
-from stablesde.studies._runner import fingerprint, run_cells
+from stablesde.studies._fingerprint import fingerprint
+from stablesde.studies._runner import run_cells
 
 
-def sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
+def count(name: str, value: Any, least: int = 1) -> int:
+    """The integer `value`, of Python, NumPy or JAX; `ValueError` if it is none or below `least`."""
     try:
-        sizes = tuple(values)
+        number = None if np.asarray(value).dtype == bool else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise ValueError(f"{name} must be an integer and at least {least}, got {value!r}.")
+    return number
+
+
+def sizes(name: str, values: Any) -> tuple[int, ...]:
+    """Increasing positive integers from a sequence or an array of integers."""
+    try:
+        entries = tuple(values)
     except TypeError:
         raise ValueError(f"{name} must be a sequence of integers, got {values!r}.") from None
-    if not sizes or any(not isinstance(v, (int, np.integer)) or v < 1 for v in sizes):
-        raise ValueError(f"{name} must be positive integers, got {sizes!r}.")
-    if list(sizes) != sorted(set(sizes)):
-        raise ValueError(f"{name} must be increasing, got {sizes!r}.")
-    return tuple(int(v) for v in sizes)
+    try:
+        numbers = tuple(count(name, v) for v in entries)
+    except ValueError:
+        numbers = ()
+    if not numbers:
+        raise ValueError(f"{name} must be positive integers, got {values!r}.")
+    if list(numbers) != sorted(set(numbers)):
+        raise ValueError(f"{name} must be increasing, got {numbers!r}.")
+    return numbers
 
 
 def constants_of(model: MeanFieldModel) -> AssumptionConstants | None:
@@ -42,12 +62,26 @@ def no_bound_reason(constants: AssumptionConstants | None) -> tuple[str, ...]:
 def configuration(
     model: MeanFieldModel, noise: StableNoise, key: PRNGKeyArray, **settings: Any
 ) -> dict[str, Any]:
-    """What a run directory is bound to, and what a record reports."""
-    if settings["replicas"] < 2 or settings["batch"] < 1:
-        raise ValueError("replicas must be at least 2 (for an interval) and batch at least 1.")
+    """What a run directory is bound to, and what a record reports.
+
+    Everything is checked here, before a run directory is touched. **Raises:** `ValueError` as
+    `ssd.simulate`, and for `replicas` or `batch` that are too small.
+    """
+    settings["replicas"] = count("replicas", settings["replicas"])
+    if settings["replicas"] < 2:
+        raise ValueError("replicas must be at least 2 (for an interval), got 1.")
+    settings["batch"] = count("batch", settings["batch"])
     init = settings.pop("init")
+    largest = max(settings.get("widths", (settings["batch"],)))
+    run = {k: settings[k] for k in ("t1", "sigma")} | {"init": init}
+    steps = settings.get("fine_steps", settings["num_steps"])
+    check_run(model, noise, **run, num_steps=steps, num_particles=largest)
+    if "law_particles" in settings:
+        check_run(model, noise, **run, num_particles=settings["law_particles"])
+    settings |= {k: float(settings[k]) for k in ("t1", "sigma")}
     settings["dtype"] = str(float_dtype(settings["dtype"]))
     return {
+        "version": __version__,
         "model": type(model).__name__,
         "model_fingerprint": fingerprint(model),
         "noise": type(noise).__name__,

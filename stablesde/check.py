@@ -19,13 +19,13 @@ import numpy as np
 
 from stablesde import studies, training
 from stablesde._sizes import DEFAULT, FULL, QUICK, SIZES, Size
+from stablesde._storage import write_json
 from stablesde._version import __version__
 from stablesde.datasets import load
 from stablesde.model import MeanFieldModel, MeanReversion, NetworkModel
 from stablesde.noise import stable_noise
 from stablesde.studies import RateStudy, TailStudy
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
-from stablesde.studies._runner import write_json
 
 Study = RateStudy | TailStudy
 STUDIES = ("strong-error", "propagation-of-chaos", "tails", "compressibility", "training")

@@ -118,8 +118,8 @@ def prepare(
 
     **Raises:** `ValueError` if it holds a run of another size or seed and `overwrite` is off.
     """
+    from stablesde._storage import write_json
     from stablesde.check import STUDIES, remove_own
-    from stablesde.studies._runner import write_json
 
     path = folder / "run.json"
     old = None
@@ -174,9 +174,9 @@ def train(
 ) -> None:  # fmt: skip
     """Train a one-hidden-layer network with heavy-tailed SGD, prune it, compare with the paper."""
     from stablesde import training
+    from stablesde._storage import write_json
     from stablesde.check import training_table
     from stablesde.studies._format import finite_json
-    from stablesde.studies._runner import write_json
 
     if out is not None:
         check_writable(out)

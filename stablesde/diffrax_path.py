@@ -38,8 +38,11 @@ class StablePath(diffrax.AbstractPath):
       drawn in every step, so leave it at 1 if the solver uses the grid's own step.
     - `dtype`: float32 or float64 (JAX's default if None).
 
-    **Raises:** `ValueError` for counts below 1, or a `t1` that is not positive and finite. At run
-    time, an error for times off the grid or a solver step over too many steps of the grid.
+    Reverse-mode differentiable in `noise.alpha`, not in the times.
+
+    **Raises:** `ValueError` for counts below 1, a `t1` that is not positive and finite, or more
+    steps than the dtype of times can tell apart. At run time, an error for times off the grid or a
+    solver step over too many steps of the grid.
     """
 
     t0: float  # type: ignore[misc]
@@ -72,7 +75,12 @@ class StablePath(diffrax.AbstractPath):
                 raise ValueError(f"{name} must be a positive integer, got {count!r}.")
         check_number("t1", t1)
         self.dtype = float_dtype(dtype)
-        self.t0, self.t1 = 0.0, jnp.asarray(t1, self.dtype)
+        self.t0, self.t1 = 0.0, jnp.asarray(t1, float)
+        if 4 * jnp.finfo(self.t1.dtype).eps * num_steps > 0.25:
+            raise ValueError(
+                f"{self.t1.dtype} times cannot tell num_steps={num_steps} steps apart: enable JAX's "
+                "64-bit mode, or take fewer steps."
+            )
         self.noise, self.stream = noise, key_words(key)
         self.step = time_grid(t1, num_steps, None, self.dtype).step
         self.num_particles, self.num_steps = num_particles, num_steps
@@ -107,9 +115,10 @@ class StablePath(diffrax.AbstractPath):
         return self.noise.columns(words, particle_index(self.num_particles), scale, self.dtype).T
 
     def _grid_index(self, t: Any) -> Array:
-        position = jnp.asarray(t, self.dtype) / self.step
+        position = jnp.asarray(t, float) * self.num_steps / self.t1
         nearest = jnp.round(position)
-        off = jnp.abs(position - nearest) > 0.01
+        rounding = 4 * jnp.finfo(position.dtype).eps * self.num_steps
+        off = jnp.abs(position - nearest) > 1e-3 + rounding
         return eqx.error_if(
             nearest.astype(int),
             off | (nearest < 0) | (nearest > self.num_steps),

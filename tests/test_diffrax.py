@@ -101,6 +101,16 @@ def _column(y):
     return lineax.DiagonalLinearOperator(y)
 
 
+def test_long_grids(key):
+    """The grid is found again from float32 times, after many steps too."""
+    noise = ssd.OneFactorStable(1.5, 1)
+    path = StablePath(noise, key, num_particles=2, t1=0.7, num_steps=100_000)
+    read = eqx.filter_jit(path.evaluate)
+    for k in (0, 12_345, 99_999):
+        t0, t1 = (jnp.float32(0.7 * j / 100_000) for j in (k, k + 1))
+        np.testing.assert_array_equal(read(t0, t1), noise.increment(key, k, 0.7 / 100_000, 2))
+
+
 def test_bad_input(key):
     noise = ssd.OneFactorStable(1.5, 1)
     path = StablePath(noise, key, num_particles=2, t1=1.0, num_steps=4)
@@ -108,6 +118,8 @@ def test_bad_input(key):
         path.evaluate(0.0, 0.3)
     with pytest.raises(Exception, match="covers more than 1"):
         path.evaluate(0.0, 0.5)
+    with pytest.raises(ValueError, match="cannot tell"):
+        StablePath(noise, key, num_particles=2, t1=1.0, num_steps=10**6)
     with pytest.raises(ValueError, match="num_steps must be a positive integer"):
         StablePath(noise, key, num_particles=2, t1=1.0, num_steps=0)
     with pytest.raises(ValueError, match="t1 must be finite"):

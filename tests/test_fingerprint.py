@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import stablesde as ssd
-from stablesde.studies._fingerprint import fingerprint
+from stablesde._fingerprint import fingerprint
 
 GAIN = 2.0
 
@@ -100,7 +100,7 @@ def test_another_process_agrees():
     code = """
     import numpy as np
     import stablesde as ssd
-    from stablesde.studies._fingerprint import fingerprint
+    from stablesde._fingerprint import fingerprint
     names = {"a", "b", "c", "d"}
     unit = lambda theta, x: np.tanh(theta @ x) if x in {"p", "q", "r"} else names
     model = ssd.NetworkModel(unit, "logistic", np.eye(2), np.arange(2), dim=2)

@@ -4,6 +4,7 @@ from stablesde.dynamics._coupled import CoupledErrors, coupled_limit, coupled_st
 from stablesde.dynamics._flow import LawFlow, law_flow
 from stablesde.dynamics._fokker_planck import FokkerPlanck, fokker_planck
 from stablesde.dynamics._picard import PicardFlow, picard_flow
+from stablesde.dynamics._record import Recording, record
 from stablesde.dynamics._simulate import Trajectory, simulate, simulate_limit
 
 __all__ = [
@@ -11,12 +12,14 @@ __all__ = [
     "FokkerPlanck",
     "LawFlow",
     "PicardFlow",
+    "Recording",
     "Trajectory",
     "coupled_limit",
     "coupled_steps",
     "fokker_planck",
     "law_flow",
     "picard_flow",
+    "record",
     "simulate",
     "simulate_limit",
 ]

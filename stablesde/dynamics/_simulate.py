@@ -174,7 +174,7 @@ def _start(
     size = statistic_size(model)
     plan = layout(int(num_particles), size, noise.dim, itemsize, block_size, mesh)
     saved = 1 if save_every is None else grid.num_steps // save_every + 1
-    _check_memory(plan, saved, size, noise.dim, itemsize, scheme)
+    check_fits(plan, saved, size, noise.dim, itemsize, scheme)
     return _run(
         model,
         noise,
@@ -192,9 +192,7 @@ def _start(
     )
 
 
-def _check_memory(
-    plan: Layout, saved: int, size: int, dim: int, itemsize: int, scheme: str
-) -> None:
+def check_fits(plan: Layout, saved: int, size: int, dim: int, itemsize: int, scheme: str) -> None:
     states = plan.share * dim * itemsize
     # θ₀, L and D twice (old and new), and the result with its transposed copy.
     held = states * (5 + 2 * (scheme == "heun") + 4 * saved + 1) + saved * size * itemsize

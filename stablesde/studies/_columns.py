@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from stablesde import stable, theory
+from stablesde._storage import write_json
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import InitialLaw
@@ -20,7 +21,7 @@ from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.studies._format import finite_json, format_rows
 from stablesde.studies._records import Axis, RateStudy
-from stablesde.studies._runner import run_cells, write_json
+from stablesde.studies._runner import run_cells
 from stablesde.studies._setup import (
     configuration,
     constants_of,

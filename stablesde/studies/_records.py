@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from stablesde._storage import write_json
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
-from stablesde.studies._runner import write_json
 from stablesde.studies._statistics import (
     LEVEL,
     MIN_REPLICAS,

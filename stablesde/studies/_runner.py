@@ -1,9 +1,7 @@
 """Cells of a study: each is computed once, written atomically, and skipped on the next start."""
 
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,28 +9,9 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from stablesde._storage import claim, write_atomically
+
 Cell = tuple[str, Callable[[], dict[str, np.ndarray]]]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that it is either absent, old, or complete, whenever the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes finite JSON data atomically."""
-    write_atomically(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
 def run_cells(
@@ -46,7 +25,7 @@ def run_cells(
     """
     folder = None if run_dir is None else Path(run_dir) / name
     if folder is not None:
-        _claim(folder, name, config)
+        claim(folder, f"a {name} study", config)
     results = []
     bar = tqdm(cells, desc=name, unit="cell", file=sys.stderr, disable=None, leave=False)
     for label, compute in bar:
@@ -86,22 +65,3 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(
             f"{path} is damaged ({error}); delete this one file and resume, the other cells stay."
         ) from error
-
-
-def _claim(folder: Path, name: str, config: dict[str, Any]) -> None:
-    text = json.dumps(config, indent=1, sort_keys=True)
-    path = folder / "config.json"
-    if not path.exists():
-        write_atomically(path, text.encode())
-        return
-    if path.read_text() != text:
-        try:
-            old = json.loads(path.read_text())
-            keys = sorted(k for k in {*old, *config} if old.get(k) != json.loads(text).get(k))
-        except (ValueError, AttributeError):
-            keys = ["unreadable config.json"]
-        version = "" if "version" not in keys else f" by another version, {old.get('version')},"
-        raise ValueError(
-            f"{folder} holds a {name} study{version} with another configuration (different: "
-            f"{', '.join(keys)}). Choose another run directory, or delete this one."
-        )

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
 from stablesde.dynamics._system import check_run
 from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
 from stablesde.noise import StableNoise
 from stablesde.stable._sampling import float_dtype
-from stablesde.studies._fingerprint import fingerprint
 from stablesde.studies._runner import run_cells
 
 

@@ -1,0 +1,94 @@
+"""Runs on disk: the numbers of `simulate`, resumed where they were, of one configuration."""
+
+import jax
+import numpy as np
+import pytest
+
+import stablesde as ssd
+from stablesde.dynamics import Recording, _record, record
+
+
+@pytest.fixture
+def settings():
+    return dict(num_particles=30, t1=1.0, num_steps=24, save_every=3)
+
+
+@pytest.mark.parametrize("saves_per_file", [1, 2, 3, 4, 9, 100])
+def test_a_recording_is_the_simulation(saves_per_file, settings, network, key, tmp_path):
+    """9 saved times in files of every size that divides them or does not."""
+    noise = ssd.IsotropicStable(1.5, 2)
+    whole = ssd.simulate(network, noise, key, **settings)
+    run = record(
+        tmp_path, network, noise, key, saves_per_file=saves_per_file, block_size=7, **settings
+    )
+    assert run.complete
+    assert len(run.parts) == -(-9 // saves_per_file)
+    parts = list(run)
+    np.testing.assert_array_equal(run.times, whole.times)
+    np.testing.assert_array_equal(np.concatenate([p.levy for p in parts]), whole.levy)
+    np.testing.assert_array_equal(parts[0].initial, whole.initial)
+    joined = np.concatenate([p.displacement for p in parts])
+    np.testing.assert_allclose(joined, whole.displacement, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run.mean_statistic, whole.mean_statistic, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dies_at", range(8))
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    dies_at, settings, network, key, tmp_path, monkeypatch
+):
+    noise = ssd.OneFactorStable(1.5, 2)
+    arguments = (network, noise, key)
+    settings |= dict(saves_per_file=3)
+    expected = record(tmp_path / "whole", *arguments, **settings)
+    writes, write = [], _record.write_arrays
+
+    def dies(path, **arrays):
+        if len(writes) == dies_at:
+            raise KeyboardInterrupt
+        writes.append(path)
+        write(path, **arrays)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_record, "write_arrays", dies)
+        try:
+            record(tmp_path / "killed", *arguments, **settings)
+        except KeyboardInterrupt:
+            assert not Recording(tmp_path / "killed").complete or dies_at >= len(writes)
+    resumed = record(tmp_path / "killed", *arguments, **settings)
+    assert resumed.complete
+    for one, other in zip(expected.parts, resumed.parts, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_statistic_alone(settings, network, key, tmp_path):
+    noise = ssd.OneFactorStable(1.5, 2)
+    run = record(tmp_path, network, noise, key, particles=False, **settings)
+    whole = ssd.simulate(network, noise, key, **settings)
+    np.testing.assert_allclose(run.mean_statistic, whole.mean_statistic, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="only the mean statistic was recorded"):
+        next(iter(run))
+
+
+def test_another_configuration_is_refused(settings, network, key, tmp_path):
+    noise = ssd.OneFactorStable(1.5, 2)
+    record(tmp_path, network, noise, key, **settings)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    for change in (dict(sigma=2.0), dict(t1=2.0), dict(num_particles=31), dict(init=3.0)):
+        with pytest.raises(ValueError, match="another configuration"):
+            record(tmp_path, network, noise, key, **(settings | change))
+    with pytest.raises(ValueError, match="another configuration"):
+        record(tmp_path, network, noise, jax.random.key(1), **settings)
+    assert before == {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+
+def test_bad_input(settings, network, key, tmp_path):
+    noise = ssd.OneFactorStable(1.5, 2)
+    with pytest.raises(ValueError, match="must divide"):
+        record(tmp_path / "a", network, noise, key, **(settings | dict(save_every=5)))
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(ValueError, match="holds no recording"):
+        Recording(tmp_path / "a")
+    run = record(tmp_path / "b", network, noise, key, **settings)
+    (run.directory / "state.npz").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="is damaged"):
+        record(tmp_path / "b", network, noise, key, **settings)

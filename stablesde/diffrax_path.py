@@ -78,8 +78,8 @@ class StablePath(diffrax.AbstractPath):
         self.t0, self.t1 = 0.0, jnp.asarray(t1, float)
         if 4 * jnp.finfo(self.t1.dtype).eps * num_steps > 0.25:
             raise ValueError(
-                f"{self.t1.dtype} times cannot tell num_steps={num_steps} steps apart: enable JAX's "
-                "64-bit mode, or take fewer steps."
+                f"{self.t1.dtype} times cannot tell num_steps={num_steps} steps apart: enable "
+                "JAX's 64-bit mode, or take fewer steps."
             )
         self.noise, self.stream = noise, key_words(key)
         self.step = time_grid(t1, num_steps, None, self.dtype).step

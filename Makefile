@@ -39,6 +39,12 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.noise
 	$(BIN)/python -m benchmarks.sampler_law
 	$(BIN)/python -m benchmarks.fokker_planck
+	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.devices
+	$(BIN)/python -m benchmarks.schemes
+	$(BIN)/python -m benchmarks.against_diffrax
+	-$(BIN)/python -m benchmarks.against_torch  # needs the extra "bench"
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stablesde needs Python 3.11 or newer (set PYTHON=...)")'

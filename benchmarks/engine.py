@@ -16,7 +16,8 @@ import numpy as np
 import stablesde as ssd
 from benchmarks._problem import network
 from benchmarks._timing import markdown, side_by_side
-from stablesde.dynamics._layout import default_block
+from stablesde.dynamics._system import Driver, particle_index
+from stablesde.stable._bits import key_words
 
 KEY = jax.random.key(0)
 
@@ -35,13 +36,13 @@ def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
 def cost_laws() -> list[list[str]]:
     """Cost against each size, the others fixed."""
     cases = {
-        "n, 20 steps, M = 16": ([10_000, 100_000, 1_000_000], lambda v: run(v, 20)),
-        "steps, n = 20 000, M = 16": ([10, 100, 1000], lambda v: run(20_000, v)),
-        "M, n = 20 000, 10 steps": ([32, 320, 3200], lambda v: run(20_000, 10, m=v)),
+        "n, 20 steps, M = 16": ([20_000, 200_000, 2_000_000], lambda v: run(v, 20)),
+        "steps, n = 50 000, M = 16": ([20, 200, 2000], lambda v: run(50_000, v)),
+        "M, n = 10 000, 10 steps": ([100, 1000, 10_000], lambda v: run(10_000, 10, m=v)),
     }
     rows = [["cost against", "sizes", "median seconds", "fitted exponent"]]
     for name, (sizes, make) in cases.items():
-        times = side_by_side({str(v): make(v) for v in sizes}, repetitions=5)
+        times = side_by_side({str(v): make(v) for v in sizes}, repetitions=3)
         seconds = list(times.values())
         shown = " / ".join(f"{s:.3g}" for s in seconds)
         label = " / ".join(map(str, sizes))
@@ -52,24 +53,23 @@ def cost_laws() -> list[list[str]]:
 def parts(kind: str, p: int, n: int, steps: int) -> dict[str, Callable[[], jax.Array]]:
     """The step, the noise alone, and the mean statistic with the drift alone, in a loop each."""
     model, noise = network(16, p), ssd.stable_noise(kind, 1.5, p)
-    dt = 1.0 / steps
+    driver = Driver(noise, key_words(KEY), jnp.float32(1), jnp.dtype("float32"))
+    index = particle_index(n)
+    dt = jnp.float32(1.0 / steps)
     theta = jax.random.normal(KEY, (p, n))
-    block = min(n, default_block(16, p, 4))
-    blocks = jnp.moveaxis(theta[:, : n // block * block].reshape(p, -1, block), 1, 0)
 
     @jax.jit
     def noise_alone() -> jax.Array:
-        draw = lambda k, s: s + noise.increment(KEY, k, dt, n)  # noqa: E731
-        return jax.lax.fori_loop(0, steps, draw, jnp.zeros((n, p)))
+        draw = lambda k, s: s + driver.increment(k, dt, index)  # noqa: E731
+        return jax.lax.fori_loop(0, steps, draw, jnp.zeros((p, n)))
 
     @jax.jit
     def drift_alone() -> jax.Array:
         def step(_: int, th: jax.Array) -> jax.Array:
-            total = jax.lax.map(lambda b: model.statistic_columns(b) @ jnp.ones(b.shape[1]), th)
-            m = jnp.sum(total, 0) / n
-            return th + dt * jax.lax.map(lambda b: model.drift_columns(jnp.zeros(()), b, m), th)
+            m = model.statistic_columns(th) @ jnp.ones(n) / n
+            return th + dt * model.drift_columns(dt, th, m)
 
-        return jax.lax.fori_loop(0, steps, step, blocks)
+        return jax.lax.fori_loop(0, steps, step, theta)
 
     return {"step": run(n, steps, 16, p, kind), "noise": noise_alone, "drift": drift_alone}
 

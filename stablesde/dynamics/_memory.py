@@ -7,7 +7,7 @@ import jax
 
 # Bytes of temporary arrays of one block: on a processor they should stay in its caches, on an
 # accelerator a block must be large enough to fill it.
-_BLOCK_BYTES_CPU = 2**24
+_BLOCK_BYTES_CPU = 2**26
 _BLOCK_BYTES_ACCELERATOR = 2**29
 
 _CGROUP_LIMITS = (

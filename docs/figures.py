@@ -16,7 +16,7 @@ FIGURES = (
     "tails-tanh-network-1.8",
     "compressibility-tanh-network-1.75",
 )
-WORDS = {True: "yes", False: "no", None: "—"}
+WORDS = {True: "yes", False: "no", None: "inconclusive"}
 
 
 def table(record: dict) -> str:
@@ -30,8 +30,8 @@ def table(record: dict) -> str:
                 if e["theory"] is None:
                     continue
                 measured = f"{e['estimate']:.3f} [{e['lower']:.3f}, {e['upper']:.3f}]"
-                bound = WORDS[run["bound_holds"]]
-                attained = {True: "yes", False: "no", None: "inconclusive"}[e["attained"]]
+                bound = WORDS[run["bound_holds"]] if run["has_bound"] else "—"
+                attained = WORDS[e["attained"]]
                 rows.append(
                     f"| {name.replace('_', ' ')} | {run['label']} | {axis} | {e['theory']:.3f} | "
                     f"{measured} | {bound} | {attained} |"

@@ -182,7 +182,9 @@ def _rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
         drawn += panel.plot(x, guide, "k:", lw=1.4, label=f"theory's power {axis.theory:+.3f}")
     drawn += _draw_bounds(panel, study, x, centre, lines[-1])
     panel.set(xscale="log", yscale="log")
-    panel.set_ylabel(f"{_measure(study)},\n{study.rate_statistic} of {len(errors)} replicas")
+    kind = {"geometric": "geometric mean", "trimmed": "trimmed mean"}
+    statistic = kind.get(study.rate_statistic, study.rate_statistic)
+    panel.set_ylabel(f"{_measure(study)},\n{statistic} of {len(errors)} replicas")
     _legends_above(panel, measured if len(lines) > 1 else [], drawn)
 
 

@@ -3,9 +3,12 @@
 import dataclasses
 import json
 
+import jax
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import stablesde as ssd
 from stablesde import check
 from stablesde.cli import main
 
@@ -47,19 +50,140 @@ def test_check_writes_table_figures_and_record(tiny, tmp_path):
     }
     for group in record["studies"].values():
         assert set(group) >= {
-            "cells", "exponent", "bound_holds", "exponent_attained", "verdict", "runs"
+            "cells", "exponent", "bound_holds", "exponent_attained", "holds", "verdict",
+            "versions", "runs",
         }  # fmt: skip
+        assert group["versions"]["stablesde"] == record["version"]
         assert set(group["exponent"]) >= {"estimate", "lower", "upper", "theory"}
     assert set(record["training"]) >= {
         "dataset", "width", "noise", "alpha", "sigma", "seeds", "train_accuracy",
         "test_accuracy", "pruning_ratio", "train_accuracy_pruned", "test_accuracy_pruned",
     }  # fmt: skip
-    assert record["config"]["size"] == "quick"
+    assert record["config"] == {"size": "quick", "seed": 0}
+    assert record["studies"]["strong_error"]["exponent_attained"] is False
+    assert "tanh network, α = 1.5: " in record["studies"]["strong_error"]["verdict"]
     assert len(list((tmp_path / "figures").glob("*.png"))) == 5
     assert "linear drift" in done.output
     assert "pruning ratio" in done.output
-    holds = all(r["holds"] for g in record["studies"].values() for r in g["runs"])
+    assert "no such row" not in done.output
+    holds = all(r["holds"] is True for g in record["studies"].values() for r in g["runs"])
     assert done.exit_code == (0 if holds else 1)
+
+
+def outcome(group="tails", sharp="norm", **changes):
+    """A finished tail study with a given estimate."""
+    values = dict(
+        config={}, top=np.geomspace(100, 1, 10), num_columns=1000, alpha=1.5, tail_constant=1.0,
+        k=5, estimate=1.5, lower=1.4, upper=1.6,
+    )  # fmt: skip
+    job = check.Job(group, "a case", None, sharp)
+    return check.Outcome(job, ssd.TailStudy(**(values | changes)))
+
+
+UNDECIDED = dict(estimate=1.9, lower=1.5, upper=2.3)
+REFUTED = dict(estimate=2.5, lower=2.4, upper=2.6)
+
+
+@pytest.mark.parametrize(
+    ("cases", "holds", "attained"),
+    [
+        ([{}, {}], True, True),
+        ([{}, UNDECIDED], None, None),
+        ([UNDECIDED, {}], None, None),
+        ([{}, UNDECIDED, REFUTED], False, False),
+    ],
+)
+def test_the_record_joins_the_verdicts_of_all_runs(cases, holds, attained):
+    record = check.results(check.QUICK, 0, [outcome(**c) for c in cases], None)
+    group = record["studies"]["tails"]
+    assert group["bound_holds"] is holds
+    assert group["holds"] is holds
+    assert group["exponent_attained"] is attained
+    assert group["verdict"].count("a case: ") == len(cases)
+    assert len(group["runs"]) == len(cases)
+
+
+def rates(errors, bounds, sharp):
+    """A finished rate study of errors over four widths."""
+    study = ssd.RateStudy(
+        name="synthetic", config={}, axes=(ssd.studies.Axis("width", WIDTHS, -0.5),),
+        errors={"sup": errors}, rate_measure="sup", rate_statistic="median", rate_axis="width",
+        bounds=bounds,
+    )  # fmt: skip
+    return check.Outcome(check.Job("strong-error", "a case", None, sharp), study)
+
+
+WIDTHS = (10.0, 30.0, 100.0, 300.0)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "slope", "bound", "sharp", "holds"),
+    [
+        (50, -0.5, 9.0, "width", True),
+        (50, -0.5, 0.1, "width", False),
+        (50, -0.8, 9.0, None, True),
+        (50, -0.8, 9.0, "width", False),
+        (5, -0.5, 9.0, "width", None),
+        # Without a bound nothing is shown but the exponent: it must be attained.
+        (50, -0.5, None, "width", True),
+        (50, -0.8, None, "width", False),
+        (5, -0.5, None, "width", None),
+    ],
+)
+def test_what_holds(replicas, slope, bound, sharp, holds):
+    rng = np.random.default_rng(0)
+    power = np.asarray(WIDTHS) ** slope
+    errors = power * np.exp(0.05 * rng.normal(size=(replicas, 4)))
+    bounds = {} if bound is None else {"paper": bound * np.asarray(WIDTHS) ** -0.5}
+    finished = rates(errors, bounds, sharp)
+    assert finished.holds is holds
+    assert ("—" in check.table([finished])) == (bound is None)
+    assert ("inconclusive" in check.table([finished])) == (holds is None)
+
+
+def test_inconclusive_does_not_pass(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("stablesde.studies.TailStudy.bound_holds", None)
+    done = run("check", "tails", "--quick", "--out", tmp_path)
+    assert done.exit_code == 1
+    assert "INCONCLUSIVE  tails" in done.output
+    assert json.loads((tmp_path / "results.json").read_text())["studies"]["tails"]["holds"] is None
+
+
+def test_results_are_written_before_the_training(tiny, tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise MemoryError("of the test")
+
+    monkeypatch.setattr(check, "run_training", stop)
+    done = run("check", "tails", "training", "--quick", "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "out of memory" in done.output
+    record = json.loads((tmp_path / "results.json").read_text())
+    assert set(record["studies"]) == {"tails"}
+    assert record["training"] is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"config": {}}', "\xff"])
+def test_an_unreadable_record_is_moved_aside(tmp_path, text):
+    path = tmp_path / "results.json"
+    path.write_bytes(text.encode("latin-1"))
+    new = check.results(check.QUICK, 0, [outcome()], None)
+    for number in ("", "-2"):
+        assert check.keep_earlier(path, new) == new
+        assert (tmp_path / f"results.unreadable{number}.json").read_bytes()[:1]
+        assert not path.exists()
+        path.write_text("{")
+
+
+def test_only_a_record_of_the_same_size_and_seed_is_kept(tmp_path):
+    path = tmp_path / "results.json"
+    old = check.results(check.QUICK, 0, [outcome()], None)
+    old["version"] = "0.0.1"
+    path.write_text(json.dumps(old))
+    new = check.results(check.QUICK, 0, [outcome("compressibility")], None)
+    assert set(check.keep_earlier(path, new)["studies"]) == {"tails", "compressibility"}
+    other = check.results(check.QUICK, 1, [outcome("compressibility")], None)
+    assert check.keep_earlier(path, other) == other
+    assert path.exists()
 
 
 def test_one_study_resumes_to_the_same_bytes(tiny, tmp_path):
@@ -82,11 +206,32 @@ def test_a_single_study_updates_its_part_of_the_record(tiny, tmp_path):
 
 
 def test_nothing_of_the_users_is_deleted(tiny, tmp_path):
-    mine = tmp_path / "cells" / "tails-mine" / "data.txt"
-    mine.parent.mkdir(parents=True)
-    mine.write_text("precious")
-    run("check", "training", "--quick", "--out", tmp_path)
-    assert mine.read_text() == "precious"
+    run("check", "tails", "--quick", "--out", tmp_path)
+    cells = tmp_path / "cells" / "tails-tanh-network-1.5" / "tails"
+    own = [cells / "config.json", cells / "columns-00000.json"]
+    own += [tmp_path / "figures" / "tails-tanh-network-1.5.png"]
+    assert check.own_files(tmp_path) == sorted(own)
+    mine = [
+        tmp_path / "notes.txt", tmp_path / "cells" / "tails-mine" / "data.txt",
+        cells / "columns-copy.json", tmp_path / "figures" / "tails-mine.png",
+    ]  # fmt: skip
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("precious")
+    run("check", "training", "--quick", "--out", tmp_path, "--seed", 1, "--overwrite")
+    assert [path.read_text() for path in mine] == ["precious"] * 4
+    assert not any(path.exists() for path in own)
+
+
+def test_a_second_run_computes_anew_whatever_version_wrote_the_first(tiny, tmp_path):
+    arguments = ("check", "tails", "--quick", "--out", tmp_path)
+    run(*arguments)
+    path = next(tmp_path.rglob("cells/*/tails/config.json"))
+    path.write_text(path.read_text().replace('"version": "', '"version": "0.old-'))
+    refused = run(*arguments, "--resume")
+    assert refused.exit_code == 2
+    assert "by another version, 0.old-" in refused.output
+    assert run(*arguments).exit_code in (0, 1)
 
 
 def test_another_seed_does_not_overwrite(tiny, tmp_path):
@@ -115,6 +260,41 @@ def test_train(tmp_path):
     record = json.loads((tmp_path / "record.json").read_text())
     assert len(record["train_accuracy"]["values"]) == 2
     assert json.loads(run(*arguments, "--json").stdout) == record
+    assert "the paper has no such run" in done.output
+    assert all(len(line) == len(line.rstrip()) for line in done.output.splitlines())
+
+
+def test_train_prints_what_it_cannot_write(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("stablesde.studies._runner.write_json", full)
+    done = run(
+        "train", "--dataset", "teacher", "--width", 8, "--steps", 2, "--seeds", 1,
+        "--out", tmp_path / "record.json",
+    )  # fmt: skip
+    assert done.exit_code == 2
+    assert "test accuracy" in done.output
+    assert "no space left" in done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OverflowError("cannot convert"), "a number is too large: cannot convert"),
+        (MemoryError(), "out of memory, take smaller sizes"),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED\n  details"), "RESOURCE_EXHAUSTED details"),
+    ],
+)
+def test_a_run_that_does_not_fit_ends_in_one_line(monkeypatch, error, message):
+    def fail(*arguments, **settings):
+        raise error
+
+    monkeypatch.setattr("stablesde.training.train", fail)
+    done = run("train", "--dataset", "teacher")
+    assert done.exit_code == 2
+    assert message in done.output
+    assert len(done.output.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -131,6 +311,12 @@ def test_train(tmp_path):
         (("train", "--data", "/nonexistent"), "does not exist"),
         (("check", "chaos"), "chaos"),
         (("check", "--seed", "x"), "seed"),
+        (("check", "--seed", -1), "seed"),
+        (("check", "--seed", 2**32), "seed"),
+        (("train", "--seed", -1), "seed"),
+        (("train", "--seed", 2**32), "seed"),
+        (("check", "--quick", "--full"), "exclude each other"),
+        (("train", "--out", "/proc/nowhere/record.json"), "/proc/nowhere"),
         (("check", "--out", "/proc/nowhere", "tails"), "/proc/nowhere"),
     ],
 )

@@ -1,99 +1,16 @@
-"""Studies: slopes on known powers, verdicts as data, resumable cells, and the paper's claims."""
+"""Studies: records, resumable cells, checked input, and the paper's claims."""
 
 import json
 
+import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import pytest
 
 import stablesde as ssd
-from stablesde.studies import Axis
-from stablesde.studies._statistics import fit_slope, location
+from stablesde.studies._setup import sizes
 
 matplotlib.use("Agg")
-SIZES = np.array([10.0, 30, 100, 300, 1000])
-
-
-def synthetic(power, replicas=200, noise=0.3, seed=0):
-    rng = np.random.default_rng(seed)
-    return SIZES**power * np.exp(noise * rng.normal(size=(replicas, len(SIZES))))
-
-
-def study_of(errors, theory, bound=None, **axis):
-    bounds = {} if bound is None else {"paper": bound}
-    return ssd.RateStudy(
-        name="synthetic", config={"alpha": 1.5, "noise": "none", "dtype": "float64", "model": "m"},
-        axes=(Axis("width", tuple(SIZES), theory, **axis),), errors={"sup": errors},
-        rate_measure="sup", rate_statistic="median", rate_axis="width", bounds=bounds,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("statistic", ["mean", "median", "trimmed", "geometric"])
-@pytest.mark.parametrize("power", [-0.5, 0.0, 1.0])
-def test_slope_of_a_power(power, statistic):
-    slope = fit_slope(synthetic(power), SIZES, 0, statistic)
-    # The standard error is about 0.3/√200/3.6 ≈ 0.006 for the mean, 0.008 for the median.
-    assert abs(slope.estimate - power) < 0.045
-    assert slope.lower < slope.estimate < slope.upper
-    assert slope.straight
-    np.testing.assert_allclose(slope.local, power, atol=0.25)
-
-
-def test_a_bent_curve_is_not_straight():
-    bent = synthetic(0.0) * np.exp(0.1 * np.log(SIZES) ** 2)
-    slope = fit_slope(bent, SIZES, 0, "median")
-    assert not slope.straight
-    assert slope.curvature > 0.5
-
-
-def test_slope_pools_lines_of_a_grid():
-    grid = synthetic(-0.5)[:, :, None] * np.array([1.0, 5.0, 25.0])
-    assert abs(fit_slope(grid, SIZES, 0, "median").estimate + 0.5) < 0.045
-
-
-def test_slope_interval_covers():
-    """95 % intervals over 200 synthetic studies; fewer than 172 hits: probability below 1e-6."""
-    hits = sum(
-        fit_slope(synthetic(-0.5, replicas=60, noise=0.8, seed=s), SIZES, 0, "mean").contains(-0.5)
-        for s in range(200)
-    )
-    assert hits >= 172
-
-
-def test_heavy_tailed_errors_need_a_robust_location():
-    errors = np.abs(np.random.default_rng(3).standard_cauchy((400, 1)))
-    assert location(errors, "median")[0] == pytest.approx(1.0, rel=0.3)
-
-
-def test_verdicts():
-    true, wide = study_of(synthetic(-0.5), -0.5), study_of(synthetic(-0.5, 4, 2.0), -0.5)
-    assert true.attained() is True
-    assert study_of(synthetic(-0.3), -0.5).attained() is False
-    assert wide.attained() is None
-    assert true.bound_holds is None
-    assert study_of(synthetic(-0.5), -0.5, bound=10 * SIZES**-0.5).bound_holds is True
-    assert study_of(synthetic(-0.5), -0.5, bound=0.5 * SIZES**-0.5).bound_holds is False
-    # Below the bound everywhere, but at a worse rate than claimed.
-    assert study_of(synthetic(-0.2), -0.5, bound=100 * SIZES**-0.5).bound_holds is False
-    better = study_of(synthetic(1.0), 2 / 3, bound=100 * SIZES, direction=+1)
-    assert better.bound_holds is True
-    assert better.attained() is False
-    assert "bound holds" in better.verdict
-    assert "not attained" in better.verdict
-
-
-def test_slopes_refuse_what_they_cannot_do():
-    with pytest.raises(ValueError, match="at least 4 sizes"):
-        fit_slope(synthetic(1.0)[:, :3], SIZES[:3], 0, "mean")
-    with pytest.raises(ValueError, match="positive and finite"):
-        fit_slope(synthetic(1.0) * 0, SIZES, 0, "mean")
-    with pytest.raises(ValueError, match="statistic"):
-        fit_slope(synthetic(1.0), SIZES, 0, "mode")
-    with pytest.raises(ValueError, match="axis must be one of width"):
-        study_of(synthetic(1.0), 1.0).slope("step")
-    with pytest.raises(ValueError, match="measure must be one of sup"):
-        study_of(synthetic(1.0), 1.0).slope(measure="rms")
-
 
 SMALL = dict(widths=(4, 8, 16, 32), num_steps=8, t1=1.0, replicas=6, batch=2, law_particles=2000)
 
@@ -120,7 +37,7 @@ def test_a_resumed_study_is_the_same(network, key, tmp_path, monkeypatch):
     ssd.propagation_of_chaos(network, noise, key, run_dir=tmp_path / "b", **SMALL)
 
 
-def test_a_run_directory_refuses_another_configuration(network, key, tmp_path):
+def test_a_run_directory_refuses_another_configuration(network, key, tmp_path, monkeypatch):
     noise = ssd.OneFactorStable(1.5, 2)
     ssd.propagation_of_chaos(network, noise, key, run_dir=tmp_path, **SMALL)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*.json")}
@@ -137,8 +54,12 @@ def test_a_run_directory_refuses_another_configuration(network, key, tmp_path):
         )
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*.json")}
     cell = next(tmp_path.rglob("replicas-00000.json"))
-    cell.write_text('{"sup": [[')
-    with pytest.raises(ValueError, match=r"damaged.*delete this one file"):
+    for text in ('{"sup": [[', '{"sup": [[NaN]], "mean": [[1.0]]}'):
+        cell.write_text(text)
+        with pytest.raises(ValueError, match=r"damaged.*delete this one file"):
+            ssd.propagation_of_chaos(network, noise, key, run_dir=tmp_path, **SMALL)
+    monkeypatch.setattr("stablesde.studies._setup.__version__", "99.0")
+    with pytest.raises(ValueError, match=r"by another version, 0\..*different: version"):
         ssd.propagation_of_chaos(network, noise, key, run_dir=tmp_path, **SMALL)
 
 
@@ -186,34 +107,124 @@ def test_a_study_with_few_sizes_has_no_slope_but_a_record(network, key):
     assert study.bound_holds is True
     assert study.to_dict()["exponent"] is None
     assert "bound holds" in repr(study)
+    assert "not fitted: a slope needs at least 4 sizes" in repr(study)
     with pytest.raises(ValueError, match="at least 4 sizes"):
         study.slope()
+    with pytest.raises(ValueError, match="at least 4 sizes, this study has 2 widths"):
+        ssd.plotting.plot(study)
 
 
-def test_bad_input(network, key):
+class Superlinear(ssd.MeanFieldModel):
+    dim: int = 2
+
+    def statistic(self, theta):
+        return theta
+
+    def drift(self, theta, m):
+        return -(theta**3)
+
+
+def test_a_diverging_scheme_is_told_and_not_written(key, tmp_path):
+    noise = ssd.OneFactorStable(1.2, 2)
+    settings = dict(t1=1.0, num_steps=8, run_dir=tmp_path, law_particles=2000)
+    with pytest.raises(ValueError, match=r"not finite.*diverged.*lower the step"):
+        ssd.propagation_of_chaos(
+            Superlinear(), noise, key, widths=(4, 8, 16, 32), replicas=8, **settings
+        )
+    with pytest.raises(ValueError, match="not finite"):
+        ssd.tail_study(Superlinear(), noise, key, num_columns=1000, **settings)
+    assert not list(tmp_path.rglob("replicas-*.json")) + list(tmp_path.rglob("columns-*.json"))
+
+
+def test_an_inaccurate_law_flow_blocks_the_verdict(network, key):
     noise = ssd.OneFactorStable(1.5, 2)
-    with pytest.raises(ValueError, match="widths must be positive"):
-        ssd.propagation_of_chaos(network, noise, key, **SMALL | dict(widths=(0, 4)))
-    with pytest.raises(ValueError, match="increasing"):
-        ssd.propagation_of_chaos(network, noise, key, **SMALL | dict(widths=(8, 4)))
-    with pytest.raises(ValueError, match="replicas must be at least 2"):
-        ssd.propagation_of_chaos(network, noise, key, **SMALL | dict(replicas=1))
-    with pytest.raises(ValueError, match="sequence of integers"):
-        ssd.propagation_of_chaos(network, noise, key, **SMALL | dict(widths=4))
-    with pytest.raises(ValueError, match="and be smaller"):
-        ssd.strong_error(
-            network, noise, key, widths=(4, 8), num_steps=(16,), fine_steps=16, t1=1.0, replicas=2
-        )
-    with pytest.raises(ValueError, match="must divide fine_steps"):
-        ssd.strong_error(
-            network, noise, key, widths=(4, 8), num_steps=(3,), fine_steps=16, t1=1.0, replicas=2
-        )
-    with pytest.raises(ValueError, match="kappas"):
-        ssd.compressibility(
-            network, noise, key, widths=(10, 20), kappas=(0.0,), num_steps=2, t1=1.0
-        )
-    with pytest.raises(ValueError, match="num_columns"):
-        ssd.tail_study(network, noise, key, num_columns=10, num_steps=2, t1=1.0)
+    rough = SMALL | dict(replicas=8, law_particles=400)
+    study = ssd.propagation_of_chaos(network, noise, key, **rough)
+    assert (study.bound_holds, study.attained()) == (None, None)
+    assert "take law_particles ≥ 512" in study.verdict
+
+
+def test_gaussian_columns_are_not_compressible(network, key):
+    study = ssd.compressibility(
+        network, ssd.OneFactorStable(2.0, 2), key, widths=(50, 100, 200, 400),
+        kappas=np.array([0.1, 0.3]), num_steps=2, t1=1.0, replicas=16, law_particles=500,
+    )  # fmt: skip
+    assert study.axis("width").tolerance == 0
+    assert study.bound_holds is None
+    assert study.attained() is not True
+
+
+@pytest.mark.parametrize("widths", [np.array([4, 8]), jnp.array([4, 8]), range(4, 9, 4)])
+def test_sizes_may_be_arrays_of_integers(widths):
+    assert sizes("widths", widths) == (4, 8)
+
+
+@pytest.mark.parametrize(
+    "widths", [(True, 2), np.array([False, True]), (1.0, 2.0), "48", (), [[1, 2]], None, (0, 4)]
+)
+def test_sizes_must_be_integers(widths):
+    with pytest.raises(ValueError, match="widths must be"):
+        sizes("widths", widths)
+
+
+CHAOS_FAULTS = [
+    (dict(widths=(0, 4)), "widths must be positive"),
+    (dict(widths=(8, 4)), "increasing"),
+    (dict(widths=4), "sequence of integers"),
+    (dict(replicas=1), "replicas must be at least 2"),
+    (dict(replicas=True), "replicas must be an integer"),
+    (dict(batch=2.0), "batch must be an integer"),
+    (dict(batch=0), "batch must be an integer and at least 1"),
+    (dict(num_steps=0), "num_steps must be"),
+    (dict(law_particles=False), "law_particles must be"),
+    (dict(t1=-1.0), "t1 must be"),
+    (dict(sigma=float("nan")), "sigma must be"),
+    (dict(init=np.zeros(3)), "init has shape"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), CHAOS_FAULTS)
+def test_faults_are_found_before_the_run_directory_is_claimed(
+    network, key, tmp_path, changes, message
+):
+    noise = ssd.OneFactorStable(1.5, 2)
+    with pytest.raises(ValueError, match=message):
+        ssd.propagation_of_chaos(network, noise, key, run_dir=tmp_path, **SMALL | changes)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("study", "settings", "message"),
+    [
+        (ssd.strong_error, dict(widths=(4, 8), num_steps=(16,), fine_steps=16), "and be smaller"),
+        (ssd.strong_error, dict(widths=(4, 8), num_steps=(3,), fine_steps=16), "must divide"),
+        (ssd.strong_error, dict(widths=(4, 8), num_steps=(2,), fine_steps=True), "fine_steps"),
+        (ssd.compressibility, dict(widths=(10, 20), kappas=(0.0,), num_steps=2), "kappas"),
+        (ssd.compressibility, dict(widths=(10, 20), kappas=0.5, num_steps=2), "a sequence"),
+        (ssd.compressibility, dict(widths=(4, 20), kappas=(0.9,), num_steps=2), "keeps all 4"),
+        (ssd.tail_study, dict(num_columns=10, num_steps=2), "num_columns"),
+        (ssd.tail_study, dict(num_columns=True, num_steps=2), "num_columns"),
+        (ssd.tail_study, dict(num_columns=5000, num_steps=2, batch=0), "batch"),
+    ],
+)
+def test_bad_input(network, key, tmp_path, study, settings, message):
+    noise = ssd.OneFactorStable(1.5, 2)
+    with pytest.raises(ValueError, match=message):
+        study(network, noise, key, t1=1.0, run_dir=tmp_path, **settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_may_be_numpy_numbers(network, key, tmp_path):
+    settings = SMALL | dict(
+        widths=np.array([4, 8]), t1=np.float32(1.0), sigma=jnp.asarray(0.5), replicas=np.int64(2)
+    )
+    noise = ssd.OneFactorStable(1.5, 2)
+    study = ssd.propagation_of_chaos(network, noise, key, run_dir=tmp_path, **settings)
+    assert study.config["widths"] == [4, 8]
+    assert study.config["version"] == ssd.__version__
+
+
+def test_plot_draws_records_only():
     with pytest.raises(TypeError, match="plot draws"):
         ssd.plotting.plot("chaos")
 

@@ -80,7 +80,8 @@ class TailStudy:
         the interval reaches (probability about 10⁻⁴ if it is right), None (inconclusive) between,
         if the interval is wider than 0.5, or at α = 2, where the tail is no power.
         """
-        if not self.has_bound or self.upper - self.lower > WIDEST_INTERVAL:
+        narrow = self.upper - self.lower <= WIDEST_INTERVAL  # False for NaN, too
+        if not self.has_bound or not narrow:
             return None
         reach = (
             self.upper - self.estimate

@@ -268,7 +268,7 @@ def test_train_prints_what_it_cannot_write(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError("no space left")
 
-    monkeypatch.setattr("stablesde.studies._runner.write_json", full)
+    monkeypatch.setattr("stablesde._storage.write_json", full)
     done = run(
         "train", "--dataset", "teacher", "--width", 8, "--steps", 2, "--seeds", 1,
         "--out", tmp_path / "record.json",

@@ -127,12 +127,18 @@ class Superlinear(ssd.MeanFieldModel):
 def test_a_diverging_scheme_is_told_and_not_written(key, tmp_path):
     noise = ssd.OneFactorStable(1.2, 2)
     settings = dict(t1=1.0, num_steps=8, run_dir=tmp_path, law_particles=2000)
-    with pytest.raises(ValueError, match=r"not finite.*diverged.*lower the step"):
+    with pytest.raises(ValueError, match=r"not finite.*diverge"):
         ssd.propagation_of_chaos(
             Superlinear(), noise, key, widths=(4, 8, 16, 32), replicas=8, **settings
         )
     with pytest.raises(ValueError, match="not finite"):
         ssd.tail_study(Superlinear(), noise, key, num_columns=1000, **settings)
+    # No law flow here that would notice first: the cell itself is refused.
+    with pytest.raises(ValueError, match=r"not finite.*diverged.*bound the drift"):
+        ssd.strong_error(
+            Superlinear(), noise, key, widths=(200, 2000), num_steps=(4, 8), fine_steps=64, t1=1.0,
+            replicas=8, run_dir=tmp_path,
+        )  # fmt: skip
     assert not list(tmp_path.rglob("replicas-*.json")) + list(tmp_path.rglob("columns-*.json"))
 
 

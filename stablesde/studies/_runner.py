@@ -50,8 +50,9 @@ def _check_finite(
     if not all(np.all(np.isfinite(v)) for v in result.values()):
         raise ValueError(
             f"{name}, {label}: the errors are not finite; nothing was written. Either the scheme "
-            "diverged (a drift that grows faster than linearly: lower the step t1 / num_steps, or "
-            f"bound the drift), or {config.get('dtype', 'the dtype')} overflowed (a small alpha)."
+            "diverged (with a drift that grows faster than linearly one large jump suffices: bound "
+            "the drift; with a linear one lower the step t1 / num_steps), or "
+            f"{config.get('dtype', 'the dtype')} overflowed (a small alpha)."
         )
 
 

@@ -64,7 +64,7 @@ class EllipticalStable(StableNoise):
         mixed = _combine(self.root.astype(dtype), gaussian)
         # The law is symmetric: a sign for the whole vector changes nothing but the last operation.
         radius = jnp.minimum(scale * safe_exp(log_a / 2), jnp.finfo(dtype).max)
-        return flip_sign(_finite(radius * mixed), words[1])
+        return flip_sign(_clip(radius * mixed), words[1])
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
         u = frequencies(u, self.dim)
@@ -130,9 +130,12 @@ class SpectralStable(StableNoise):
     ) -> Float[Array, "dim n"]:
         words = slots(stream, index, 0, len(self.weights))
         sizes = self.weights.astype(dtype) ** (1 / jnp.asarray(self.alpha, dtype))
-        z = symmetric_from_words(words, self.alpha, dtype, (scale * sizes)[:, None])
+        # No product in the sum may overflow: ∞ - ∞ would be NaN.
+        directions = self.directions.astype(dtype)
+        limit = jnp.finfo(dtype).max / jnp.maximum(jnp.max(jnp.abs(directions)), 1)
+        z = symmetric_from_words(words, self.alpha, dtype, (scale * sizes)[:, None], limit)
         whole = mix(words[0][:1] ^ words[1][:1])
-        return flip_sign(_finite(_combine(self.directions.astype(dtype).T, z)), whole)
+        return flip_sign(_clip(_combine(directions.T, z)), whole)
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
         u = frequencies(u, self.dim)
@@ -158,6 +161,7 @@ def _combine(matrix: Float[Array, "d k"], z: Float[Array, "k n"]) -> Float[Array
     return jnp.stack(rows)
 
 
-def _finite(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """x, where it passed the largest number of its dtype (∞, and NaN from ∞ - ∞) that number."""
-    return jnp.nan_to_num(x, nan=float(jnp.finfo(x.dtype).max))
+def _clip(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """x, ±∞ replaced by the largest numbers of the dtype."""
+    largest = jnp.finfo(x.dtype).max
+    return jnp.clip(x, -largest, largest)

@@ -62,12 +62,16 @@ def symmetric_from_words(
     alpha: AlphaLike,
     dtype: jnp.dtype,
     scale: float | Float[Array, "..."] = 1.0,
+    largest: Float[Array, ""] | None = None,
 ) -> Float[Array, "..."]:
-    """`scale` (≥ 0) times symmetric α-stable numbers, E exp(iωZ) = exp(-|ω|^α); always finite."""
+    """`scale` (≥ 0) times symmetric α-stable numbers, E exp(iωZ) = exp(-|ω|^α).
+
+    None is beyond `largest` in size (default: the largest number of the dtype), so all are finite.
+    """
     u, v, e = angle_and_exponential(words, dtype)
     scale = jnp.asarray(scale, dtype)
-    size = jnp.minimum(scale * _modulus(u, v, e, alpha), jnp.finfo(dtype).max)
-    return el.flip_sign(size, words[1])
+    limit = jnp.finfo(dtype).max if largest is None else largest
+    return el.flip_sign(jnp.minimum(scale * _modulus(u, v, e, alpha), limit), words[1])
 
 
 def _modulus(u: Array, v: Array, e: Array, alpha: AlphaLike) -> Float[Array, "..."]:

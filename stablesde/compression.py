@@ -43,7 +43,7 @@ def _slack(dtype: np.dtype) -> float:
     return 4 * float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.floating) else 0.0
 
 
-def _kept_rows(n: int, kappa: Float[Array, "*k"]) -> Int[Array, "*k"]:
+def _kept_rows(n: int, kappa: float | Float[Array, "*k"]) -> Int[Array, "*k"]:
     """`kept_rows` for one or more κ, traced or not."""
     if not isinstance(kappa, jax.core.Tracer):
         values = np.asarray(kappa)

@@ -152,7 +152,7 @@ def _norm_scale(noise: StableNoise) -> float:
         return math.sqrt(noise.dim)
 
     def excess(log_u: float) -> float:
-        value = noise.characteristic_function(np.array([math.exp(log_u)]))
+        value = noise.characteristic_function(jnp.array([math.exp(log_u)]))
         return float(np.real(value)) - math.exp(-1)
 
     # φ(1/s) = 1/e. No such u within float32's squares: X is 0.

@@ -174,8 +174,8 @@ def _runs(
             failures[seed] = error
     if failures and not runs:
         raise next(iter(failures.values()))
-    for error in failures.values():
-        warnings.warn(f"{error} The other seeds are kept.", stacklevel=3)
+    for failure in failures.values():
+        warnings.warn(f"{failure} The other seeds are kept.", stacklevel=3)
     return runs, tuple(failures)
 
 

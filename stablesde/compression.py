@@ -5,10 +5,12 @@ n hidden units). Notation of Wan, Zaidi and Şimşekli (2023), section 2: Θ^(κ
 of largest norm and sets the others to zero.
 """
 
+import fractions
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 
 def prune(theta: Float[Array, "n p"], kappa: float) -> Float[Array, "n p"]:
@@ -19,16 +21,37 @@ def prune(theta: Float[Array, "n p"], kappa: float) -> Float[Array, "n p"]:
     """
     theta = _checked(theta)
     kept = kept_rows(theta.shape[0], kappa)
-    order = jnp.argsort(-_squared_norms(theta))
+    order = jnp.argsort(-_row_sizes(theta))
     keep = jnp.zeros(theta.shape[0], bool).at[order[:kept]].set(True)
     return jnp.where(keep[:, None], theta, 0)
 
 
 def kept_rows(n: int, kappa: float) -> int:
-    """⌈κn⌉, up to rounding of the product. Raises `ValueError` unless 0 < κ ≤ 1."""
+    """⌈κn⌉, where κn within rounding of an integer is that integer: 3 for κ = 0.3 and n = 10.
+
+    Rounding: a few units in the last place of κ's own precision, so float32 0.3 keeps 3 of 10, too.
+    Raises `ValueError` unless 0 < κ ≤ 1.
+    """
     if not 0 < kappa <= 1:
         raise ValueError(f"kappa, the kept fraction, must lie in (0, 1], got {kappa!r}.")
-    return int(np.ceil(kappa * n - 1e-9 * n))
+    exact = fractions.Fraction(float(kappa)) * n
+    return -int(-exact * (1 - fractions.Fraction(_slack(np.asarray(kappa).dtype))) // 1)
+
+
+def _slack(dtype: np.dtype) -> float:
+    """How far κn may be off by rounding, relative to it."""
+    return 4 * float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.floating) else 0.0
+
+
+def _kept_rows(n: int, kappa: float | Float[Array, "*k"]) -> Int[Array, "*k"]:
+    """`kept_rows` for one or more κ, traced or not."""
+    if not isinstance(kappa, jax.core.Tracer):
+        values = np.asarray(kappa)
+        counts = [kept_rows(n, k) for k in values.ravel()]
+        return jnp.asarray(np.array(counts, int).reshape(values.shape))
+    dtype = kappa.dtype if jnp.issubdtype(kappa.dtype, jnp.floating) else jnp.result_type(float)
+    product = kappa.astype(dtype) * n
+    return jnp.clip(jnp.ceil(product * (1 - _slack(dtype))).astype(int), 0, n)
 
 
 def compression_error(
@@ -36,8 +59,8 @@ def compression_error(
 ) -> Float[Array, "*k"]:
     """Relative error `‖Θ^(κn) - Θ‖_F / ‖Θ‖_F` of keeping the ⌈κn⌉ rows of largest norm.
 
-    Norms are divided by the largest before they are squared, so entries up to the largest float
-    do not overflow.
+    Nothing is squared before it is scaled: rows of any size, from the smallest normal number of the
+    dtype to its largest, rank by their norms, and neither sum over- or underflows.
 
     **Arguments:** `theta` (n, p); `kappa`, one or more kept fractions in (0, 1], all answered from
     one sort. **Returns:** an array of the shape of `kappa`, 0 where theta is 0.
@@ -45,15 +68,18 @@ def compression_error(
     """
     theta = _checked(theta)
     n = theta.shape[0]
-    if not isinstance(kappa, jax.core.Tracer):
-        for k in np.ravel(np.asarray(kappa)):
-            kept_rows(n, float(k))
-    kappa = jnp.asarray(kappa, theta.dtype)
-    squares = jnp.sort(_squared_norms(theta))
-    # Sums of squares of the 0, 1, …, n smallest rows.
-    below = jnp.concatenate([jnp.zeros(1, squares.dtype), jnp.cumsum(squares)])
-    kept = jnp.ceil(kappa * n - 1e-6 * n).astype(int)
-    return jnp.sqrt(below[n - kept] / jnp.where(below[-1] > 0, below[-1], 1))
+    sizes = jnp.sort(_row_sizes(theta))
+
+    def error(kept: Int[Array, ""]) -> Float[Array, ""]:
+        # Each sum in units of its own largest term.
+        top = sizes[jnp.maximum(n - kept - 1, 0)]
+        discarded = jnp.where(jnp.arange(n) < n - kept, _ratio(sizes, top), 0)
+        whole = _ratio(sizes, sizes[-1])
+        share = jnp.sum(discarded**2) / jnp.where(sizes[-1] > 0, jnp.sum(whole**2), 1)
+        return _ratio(top, sizes[-1]) * jnp.sqrt(share)
+
+    kept = _kept_rows(n, kappa)
+    return jax.vmap(error)(kept.ravel()).reshape(kept.shape)
 
 
 def pruning_ratio(
@@ -78,24 +104,35 @@ def prunable(
     theta = _checked(theta)
     if not 0 <= error < 1:
         raise ValueError(f"error must lie in [0, 1), got {error!r}.")
-    squares = _squared_norms(theta)
-    order = jnp.argsort(squares)
+    sizes = _row_sizes(theta)
+    order = jnp.argsort(sizes)
+    squares = _ratio(sizes[order], jnp.max(sizes)) ** 2
     total = jnp.sum(squares)
-    share = jnp.cumsum(squares[order]) / jnp.where(total > 0, total, 1)
+    share = jnp.cumsum(squares) / jnp.where(total > 0, total, 1)
     removed = share <= (error if squared else error**2)
+    if error == 0:  # a square that underflows is not a row of zeros
+        removed = sizes[order] == 0
     return jnp.zeros(theta.shape[0], bool).at[order].set(removed)
 
 
-def _squared_norms(theta: Float[Array, "n p"]) -> Float[Array, " n"]:
-    """Squared row norms, in units of the square of the largest entry."""
-    largest = jnp.max(jnp.abs(theta))
-    scaled = theta / jnp.where(largest > 0, largest, 1)
-    return jnp.sum(scaled * scaled, -1)
+def _row_sizes(theta: Float[Array, "n p"]) -> Float[Array, " n"]:
+    """Root mean squares of the rows: their norms but for a common factor, and never overflowing."""
+    largest = jnp.max(jnp.abs(theta), -1)
+    mean_square = jnp.mean(_ratio(theta, largest[:, None]) ** 2, -1)
+    # The derivative of the root is infinite at 0, also where it is multiplied by 0.
+    return largest * jnp.sqrt(jnp.where(largest > 0, mean_square, 1))
+
+
+def _ratio(x: Float[Array, "..."], unit: Float[Array, "..."]) -> Float[Array, "..."]:
+    """x / unit, 0 where the unit is 0."""
+    # XLA multiplies by 1 / unit, which it flushes to 0 next to the largest number.
+    shrink = jnp.where(unit > 1, 0.25, 1.0).astype(x.dtype)
+    return jnp.where(unit > 0, x * shrink / jnp.where(unit > 0, unit * shrink, 1), 0)
 
 
 def _checked(theta: Float[Array, "n p"]) -> Float[Array, "n p"]:
-    if np.ndim(theta) != 2 or np.shape(theta)[0] == 0:
-        raise ValueError(f"theta must have shape (n, p) with n ≥ 1, got {np.shape(theta)}.")
+    if np.ndim(theta) != 2 or 0 in np.shape(theta):
+        raise ValueError(f"theta must have shape (n, p) with n, p ≥ 1, got {np.shape(theta)}.")
     theta = jnp.asarray(theta)
     if not jnp.issubdtype(theta.dtype, jnp.floating):
         theta = theta.astype(float)

@@ -15,13 +15,20 @@ from scipy import integrate, optimize
 
 from stablesde import stable
 from stablesde.model import AssumptionConstants
-from stablesde.noise import OneFactorStable, StableNoise, stable_noise
+from stablesde.noise import (
+    IndependentStable,
+    IsotropicStable,
+    OneFactorStable,
+    StableNoise,
+    stable_noise,
+)
 from stablesde.stable._domain import check_alpha
 
 # Norms of this many stable vectors stand for their law below the far tail, where the exact
 # asymptotics take over.
 _SAMPLE_SIZE = 2**21
 _SAMPLE_SEED = 20230613
+_LOG_MAX = math.log(np.finfo(float).max)
 
 
 @dataclass(frozen=True)
@@ -102,9 +109,9 @@ def compression_exponent(alpha: float) -> float:
 def maximum_moment(noise: StableNoise | float, n: int) -> float:
     """`E max_{i ≤ n} ‖X_i‖` of independent stable vectors (a float: of scalars with that α).
 
-    Exact where the norm is a scalar's modulus (Type I, or dimension one). Otherwise the law of ‖X‖
-    is taken from 2²¹ draws up to its 99.95 % quantile and from the exact tail `C t^-α` beyond:
-    accurate to about 2 % (Monte Carlo, and the tail's second order).
+    Exact where the norm is a scalar's modulus (Type I, or any noise of dimension one). Otherwise
+    the law of ‖X‖ is taken from 2²¹ draws up to its 99.95 % quantile and from the exact tail
+    `C t^-α` beyond: accurate to about 2 % (Monte Carlo, and the tail's second order).
     Infinite for α ≤ 1. Raises `ValueError` for n < 1.
 
     Compare Lemma B.1 of the paper, `E max |Z_i| ≤ (8 C_α + 1) n^{1/α}`, whose exponent is right
@@ -118,8 +125,10 @@ def maximum_moment(noise: StableNoise | float, n: int) -> float:
     if alpha <= 1:
         return math.inf
     if isinstance(noise, OneFactorStable) or noise.dim == 1:
-        return math.sqrt(noise.dim) * float(stable.expected_maximum(alpha, n))
+        return _norm_scale(noise) * float(stable.expected_maximum(alpha, n))
     norms = _norm_sample(noise)
+    if norms[-1] == 0:
+        return 0.0
     if alpha == 2:
         return _body_of_maximum(norms, n)
     cut = int(len(norms) * (1 - 5e-4))
@@ -135,6 +144,22 @@ def maximum_moment(noise: StableNoise | float, n: int) -> float:
     middle = integrate.quad(tail, start, flat, limit=200)[0]
     rest = n * tail_constant * math.exp((1 - alpha) * flat) / (alpha - 1)
     return _body_of_maximum(norms[: cut + 1], n, total=len(norms)) + middle + rest
+
+
+def _norm_scale(noise: StableNoise) -> float:
+    """s in ‖X‖ = s |Z|, Z standard, for a noise whose norm is a scalar's modulus."""
+    if isinstance(noise, (OneFactorStable, IndependentStable, IsotropicStable)):
+        return math.sqrt(noise.dim)
+
+    def excess(log_u: float) -> float:
+        value = noise.characteristic_function(jnp.array([math.exp(log_u)]))
+        return float(np.real(value)) - math.exp(-1)
+
+    # φ(1/s) = 1/e. No such u within float32's squares: X is 0.
+    low, high = -40.0, 40.0
+    if excess(high) > 0:
+        return 0.0
+    return math.exp(-optimize.brentq(excess, low, high, xtol=1e-12))
 
 
 def _body_of_maximum(norms: np.ndarray, n: int, total: int | None = None) -> float:
@@ -181,7 +206,8 @@ def required_width(
     **Arguments:** `alpha` in (0, 2); kept fraction `kappa` in (0, 1); relative error `epsilon` in
     (0, 1); `delta` in (0, 1), default ε as in Theorem 3.1; `kind` and `dim` of the columns.
 
-    **Returns:** n as a float (near α = 2 it passes 10^100). **Raises:** `ValueError` out of range.
+    **Returns:** n as a float, at least 1; near α = 2 it passes 10^100, and is `inf` where it passes
+    the largest float. **Raises:** `ValueError` out of range.
     """
     delta = epsilon if delta is None else delta
     for name, value, top in (("kappa", kappa, 1), ("epsilon", epsilon, 1), ("delta", delta, 1)):
@@ -191,13 +217,22 @@ def required_width(
     if alpha == 2:
         raise ValueError("alpha must be below 2: Gaussian columns are not compressible.")
     noise = stable_noise(kind, alpha, dim)
-    norms = _norm_sample(noise)
-    kept_out = norms[: int(len(norms) * (1 - kappa))]
-    discarded = float(np.sum(kept_out**2)) / len(norms)
-    scale = (noise.norm_tail_constant() * math.gamma(1 - alpha / 2)) ** (2 / alpha)
-    log_ratio = math.log(discarded / scale) - 2 * math.log(epsilon)
-    log_n = (log_ratio - math.log(positive_stable_quantile(delta, alpha / 2))) / (2 / alpha - 1)
-    return max(1.0, math.exp(min(log_n, 700.0)))
+    log_scale = math.log(noise.norm_tail_constant()) + math.lgamma(1 - alpha / 2)
+    log_n = math.log(_discarded(_norm_sample(noise), kappa)) - 2 / alpha * log_scale
+    log_n -= 2 * math.log(epsilon) + math.log(positive_stable_quantile(delta, alpha / 2))
+    log_n /= 2 / alpha - 1
+    return math.exp(max(log_n, 0.0)) if log_n < _LOG_MAX else math.inf
+
+
+def _discarded(norms: np.ndarray, kappa: float) -> float:
+    """E[‖X‖²; ‖X‖ below its (1-κ) quantile] of the sorted sample `norms`; positive.
+
+    The last norm counts in part, so that a fraction 1-κ finer than the sample is not taken for 0.
+    """
+    count = (1 - kappa) * len(norms)
+    whole = int(count)
+    total = float(np.sum(norms[:whole] ** 2)) + (count - whole) * float(norms[whole]) ** 2
+    return max(total / len(norms), float(np.finfo(float).tiny))
 
 
 def positive_stable_quantile(probability: float, alpha: float) -> float:
@@ -205,16 +240,19 @@ def positive_stable_quantile(probability: float, alpha: float) -> float:
 
     By root finding on `P(A ≤ x) = (1/π) ∫_0^π exp(-x^{-α/(1-α)} K(u)) du`,
     `K(u) = sin(αu)^{α/(1-α)} sin((1-α)u) / sin(u)^{1/(1-α)}` (Kanter 1975; Zolotarev 1986, §2.2).
-    """
+    In double precision, where `stable.positive_cdf` follows JAX's (float32 by default). Above the
+    largest float `inf`, below the smallest one that.
 
-    def log_k(u: float) -> float:
-        return (alpha * math.log(math.sin(alpha * u)) - math.log(math.sin(u))) / (
-            1 - alpha
-        ) + math.log(math.sin((1 - alpha) * u))
+    **Raises:** `ValueError` unless `probability` and `alpha` lie in (0, 1).
+    """
+    for name, value in (("probability", probability), ("alpha", alpha)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must lie in (0, 1), got {value!r}.")
+    power = alpha / (1 - alpha)
 
     def cdf(log_x: float) -> float:
         def integrand(u: float) -> float:
-            return math.exp(-math.exp(min(log_k(u) - alpha / (1 - alpha) * log_x, 700.0)))
+            return math.exp(-math.exp(min(_log_kanter(u, alpha) - power * log_x, 700.0)))
 
         return integrate.quad(integrand, 0, math.pi, limit=200)[0] / math.pi
 
@@ -223,4 +261,19 @@ def positive_stable_quantile(probability: float, alpha: float) -> float:
         low *= 2
     while cdf(high) < probability:
         high *= 2
-    return math.exp(optimize.brentq(lambda y: cdf(y) - probability, low, high, xtol=1e-10))
+    log_x = optimize.brentq(lambda y: cdf(y) - probability, low, high, xtol=1e-13)
+    return math.exp(max(log_x, -_LOG_MAX)) if log_x < _LOG_MAX else math.inf
+
+
+def _log_kanter(u: float, alpha: float) -> float:
+    """log K(u).
+
+    With b = 1-α, K = sin(bu) / sin(αu) · (sin(αu) / sin u)^(1/b), and the ratio in the power,
+    cos bu - cot u sin bu, is near 1 for small b: its logarithm must not lose what is divided by b.
+    """
+    b = 1 - alpha
+    # sin(αu) from the nearer zero, π for u near π.
+    sin_a = math.sin(alpha * u) if u < 2 else math.sin((math.pi - u) + b * u)
+    deficit = 2 * math.sin(b * u / 2) ** 2 + math.sin(b * u) / math.tan(u)
+    ratio = math.log1p(-deficit) if abs(deficit) < 0.5 else math.log(sin_a / math.sin(u))
+    return math.log(math.sin(b * u)) - math.log(sin_a) + ratio / b

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import stablesde as ssd
+from stablesde.compression import _kept_rows, kept_rows
 
 THETA = np.random.default_rng(0).standard_t(1.3, size=(37, 4))
 
@@ -57,6 +58,56 @@ def test_huge_entries_do_not_overflow():
         ssd.compression_error(theta, 0.3), ssd.compression_error(THETA, 0.3), rtol=1e-5
     )
     assert float(ssd.pruning_ratio(theta)) == pytest.approx(float(ssd.pruning_ratio(THETA)))
+
+
+def test_rows_of_every_size_rank_by_their_norms():
+    """Sizes 1e-36 to 1e38 in float32, whose squares under- or overflow."""
+    sizes = np.array([1e-30, 3e-30, 1e-36, 1.0, 3e38, 2e38, 1e30])
+    theta = sizes[:, None] * np.array([[0.6, -0.8, 1.0]])
+    single = jnp.asarray(theta, jnp.float32)
+    order = np.argsort(sizes)
+    for kept in range(1, 7):
+        rows = np.flatnonzero(np.asarray(ssd.prune(single, kept / 7)).any(1))
+        assert set(rows) == set(order[-kept:])
+        exact = np.sqrt(np.sum((sizes[order[:-kept]] / 3e38) ** 2) / np.sum((sizes / 3e38) ** 2))
+        # Below 1e-38 the error itself is no normal float32.
+        np.testing.assert_allclose(
+            ssd.compression_error(single, kept / 7), exact, rtol=1e-5, atol=1.2e-38
+        )
+    tiny = jnp.asarray(THETA * 1e-30, jnp.float32)
+    np.testing.assert_allclose(
+        ssd.compression_error(tiny, 0.3), ssd.compression_error(THETA, 0.3), rtol=1e-5
+    )
+    # Not a single row is zero, so none can go without any error.
+    assert float(ssd.pruning_ratio(single, 0.0)) == 0
+    np.testing.assert_array_equal(ssd.prunable(single, 1e-9), sizes < 1e35)
+
+
+def test_gradients_are_finite_beside_rows_of_zeros():
+    theta = jnp.asarray(THETA, jnp.float32).at[:3].set(0)
+    assert np.isfinite(jax.grad(lambda t: ssd.compression_error(t, 0.3))(theta)).all()
+
+
+@pytest.mark.parametrize("n", [1, 3, 10, 37, 100, 1999, 10**6])
+def test_one_rule_for_the_number_of_kept_rows(n):
+    """⌈jn/100⌉ in integers: κ = j/100 in double and single precision, and traced."""
+    exact = [-(-j * n // 100) for j in range(1, 101)]
+    kappas = np.arange(1, 101) / 100
+    assert [kept_rows(n, float(k)) for k in kappas] == exact
+    single = jnp.asarray(kappas, jnp.float32)
+    assert _kept_rows(n, single).tolist() == exact
+    assert jax.jit(lambda k: _kept_rows(n, k))(single).tolist() == exact
+
+
+@pytest.mark.parametrize("kappa", [0.1, 0.3, 0.7])
+def test_error_and_pruned_matrix_agree(kappa):
+    """κn is an integer but for rounding: both keep exactly κn of the ten rows."""
+    theta = jnp.asarray(THETA[:10], jnp.float32)
+    kept = ssd.prune(theta, kappa)
+    assert np.asarray(kept).any(1).sum() == round(10 * kappa)
+    error = np.linalg.norm(theta - kept) / np.linalg.norm(theta)
+    np.testing.assert_allclose(ssd.compression_error(theta, kappa), error, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(ssd.compression_error)(theta, kappa), error, rtol=1e-5)
 
 
 def test_zero_theta():

@@ -77,3 +77,38 @@ def test_bad_input():
         Dataset("mine", x * np.nan, y, x, y, 2)
     with pytest.raises(ValueError, match="dim"):
         teacher(dim=0)
+
+
+X, Y = np.ones((4, 3)), np.array([0, 1, 1, 0])
+GOOD = dict(name="mine", x_train=X, y_train=Y, x_test=X[:2], y_test=Y[:2], num_classes=2)
+
+
+def test_a_record_keeps_float32_and_int32():
+    data = Dataset(**GOOD | dict(x_test=X[:2].tolist(), y_test=[1, 0]))
+    assert data.x_train.dtype == data.x_test.dtype == np.float32
+    assert data.y_train.dtype == data.y_test.dtype == np.int32
+    assert data.x_test.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(x_test=np.ones((2, 5))), "inputs of x_test have length 5, those of x_train 3"),
+        (dict(x_test=np.ones((2, 3, 1))), r"x_test must have shape \(N, d\)"),
+        (dict(x_train=np.ones(4)), r"flatten inputs with x.reshape\(len\(x\), -1\)"),
+        (dict(x_test=np.ones((0, 3)), y_test=Y[:0]), "N, d ≥ 1"),
+        (dict(x_test=np.array([[1, 2, np.inf], [0, 0, 0]])), "x_test holds NaN or infinite"),
+        (dict(x_train=1e300 * X), "x_train holds NaN or infinite"),
+        (dict(x_train=[["a", "b"]]), "array of numbers"),
+        (dict(y_train=Y.astype(float)), r"integer labels.*y.astype\(int\)"),
+        (dict(y_train=Y.astype(bool)), "integer labels"),
+        (dict(y_test=Y[:2, None]), "integer labels"),
+        (dict(y_test=np.array([-1, 0])), "labels in y_test must lie in 0, …, 1"),
+        (dict(y_train=Y + 1), "labels in y_train .* got 1 to 2"),
+        (dict(num_classes=0), "num_classes must be a positive integer"),
+        (dict(num_classes=2.0), "num_classes must be a positive integer"),
+    ],
+)
+def test_records_that_cannot_be_trained_on(change, message):
+    with pytest.raises(ValueError, match=message):
+        Dataset(**GOOD | change)

@@ -130,3 +130,10 @@ def test_gradients_at_huge_parameters_vanish():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         ssd.NetworkModel(*arguments)
+
+
+def test_mean_reversion_has_a_whole_dimension():
+    assert type(ssd.MeanReversion(np.int64(2)).dim) is int
+    for bad in (True, 2.0, 0, None):
+        with pytest.raises(ValueError, match="dim must be a positive integer"):
+            ssd.MeanReversion(bad)

@@ -138,6 +138,28 @@ def test_types_are_instances_of_the_general_case(alpha):
         assert one.norm_tail_constant() == pytest.approx(other.norm_tail_constant(), rel=1e-6)
 
 
+@pytest.mark.parametrize("alpha", [0.05, 0.4, 1.5, 2.0])
+def test_vectors_never_overflow(alpha, key, dtype):
+    """Steps so long, weights so large that every coordinate passes the largest number."""
+    huge = float(jnp.finfo(dtype).max) ** 0.99
+    noises = [ssd.stable_noise(kind, alpha, 3) for kind in KINDS]
+    noises += [
+        ssd.EllipticalStable(alpha, 1e30 * SIGMA),
+        ssd.EllipticalStable(alpha, np.diag([1.0, 1.0, 0.0])),
+        # Opposite directions, of different lengths: ∞ - ∞ if a product overflowed.
+        ssd.SpectralStable(alpha, [[1.0, 1e20, 3], [-1.0, -1e20, 1e-20]], [2.0, 3.0]),
+    ]
+    for noise in noises:
+        for draw in (
+            noise.sample(key, (5000,)),
+            noise.increment(key, 0, huge**alpha if alpha < 1 else huge, 5000),
+            noise.columns((jnp.uint32(1), jnp.uint32(2)), jnp.arange(5000, dtype=jnp.uint32),
+                          jnp.asarray(0, dtype), dtype),
+        ):  # fmt: skip
+            assert np.isfinite(draw).all(), noise
+    assert np.all(np.asarray(draw) == 0)
+
+
 def test_noise_is_the_same_on_eight_devices():
     """In a fresh process with eight host devices: bit-identical increments."""
     code = """
@@ -164,6 +186,46 @@ np.testing.assert_allclose(one.final, eight.final, rtol=1e-5, atol=1e-5)
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("dt", [0, 0.0, -0.1, float("nan"), float("inf"), [0.1, 0.2]])
+def test_bad_steps(dt, key):
+    with pytest.raises(ValueError, match="dt, the length of a step"):
+        ssd.IsotropicStable(1.5, 2).increment(key, 0, np.asarray(dt), 10)
+
+
+def test_frequencies_have_the_dimension_of_the_noise():
+    noises = [ssd.stable_noise(kind, 1.5, 3) for kind in KINDS] + general(1.5)
+    for noise in noises:
+        for bad in (1.0, np.ones(2), np.ones((3, 2)), np.ones((4, 1))):
+            with pytest.raises(ValueError, match=r"u must have shape \(..., 3\)"):
+                noise.characteristic_function(bad)
+        value = noise.characteristic_function([0.1, 0.2, 0.3])
+        assert value.shape == ()
+        assert noise.characteristic_function(np.ones((4, 3))).shape == (4,)
+
+
+def test_one_index_and_a_whole_dimension(key):
+    for bad in (jnp.array([1.2, 1.5]), [1.5], np.ones((1, 1))):
+        for build in (
+            lambda a: ssd.OneFactorStable(a, 2),
+            lambda a: ssd.stable_noise("III", a, 2),
+            lambda a: ssd.EllipticalStable(a, SIGMA),
+            lambda a: ssd.SpectralStable(a, DIRECTIONS, WEIGHTS),
+        ):
+            with pytest.raises(ValueError, match="alpha must be one number, got shape"):
+                build(bad)
+    for bad in (True, np.bool_(True), 2.0, "2", None, 0, -1):
+        with pytest.raises(ValueError, match="dim must be a positive integer"):
+            ssd.stable_noise("II", 1.5, bad)
+    whole = ssd.stable_noise("II", 1.5, np.int64(2))
+    assert type(whole.dim) is int
+    np.testing.assert_array_equal(
+        whole.sample(key, (3,)), ssd.IndependentStable(1.5, 2).sample(key, (3,))
+    )
+    # An array of one number, and a traced one, are one index; a mapped one is one at a time.
+    draw = jax.vmap(lambda a: ssd.IsotropicStable(a, 2).sample(key, (3,)))(jnp.array([1.2, 1.5]))
+    assert draw.shape == (2, 3, 2)
 
 
 def test_bad_arguments():

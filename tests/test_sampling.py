@@ -230,6 +230,57 @@ def test_traced_parameters_out_of_range_raise(key):
             jax.block_until_ready(jax.jit(lambda a, b: ssd.stable.sample(key, a, b, (3,)))(*bad))
 
 
+@pytest.mark.parametrize("alpha", [0.05, 0.3, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("beta", [0.0, 0.7])
+def test_scale_and_location_do_not_overflow(alpha, beta, key, dtype):
+    """Every draw passes the largest number here, or nearly so: it is put back, sign and all."""
+    largest = float(jnp.finfo(dtype).max)
+    huge = dict(scale=0.9 * largest, loc=0.9 * largest)
+    draw = ssd.stable.sample(key, alpha, beta, (20_000,), parametrization="S0", **huge)
+    assert np.isfinite(draw).all()
+    assert np.max(draw) == jnp.finfo(dtype).max
+    centred = ssd.stable.sample(key, alpha, beta, (20_000,), parametrization="S0", scale=largest)
+    assert np.isfinite(centred).all()
+    unit = ssd.stable.sample(key, alpha, beta, (20_000,), parametrization="S0")
+    np.testing.assert_array_equal(np.sign(centred), np.sign(unit))
+    one = np.abs(unit) > 1.01
+    np.testing.assert_array_equal(np.abs(centred[one]), jnp.finfo(dtype).max)
+
+
+def test_the_shape_holds_every_parameter(key):
+    alphas = jnp.array([0.8, 1.0, 1.7])
+    for name, call in [
+        ("alpha", lambda **k: ssd.stable.sample(key, alphas, **k)),
+        ("beta", lambda **k: ssd.stable.sample(key, 1.5, np.zeros(3), **k)),
+        ("loc", lambda **k: ssd.stable.sample(key, 1.5, loc=np.zeros(3), **k)),
+        ("scale", lambda **k: ssd.stable.sample(key, 1.5, scale=[1.0, 2.0, 3.0], **k)),
+        ("scale", lambda **k: ssd.stable.sample_positive(key, 0.5, scale=np.ones(3), **k)),
+    ]:
+        for shape in ((), (2,), (3, 2), (3, 1)):
+            with pytest.raises(ValueError, match=rf"{name} has shape \(3,\).*such as shape"):
+                call(shape=shape)
+        assert call(shape=(2, 3)).shape == (2, 3)
+        with pytest.raises(ValueError, match=f"{name} has shape"):
+            jax.jit(call, static_argnames="shape")(shape=(2,))
+
+
+def test_shapes(key):
+    expected = ssd.stable.sample(key, 1.5, shape=(5,))
+    for shape in (5, np.int64(5), [5], np.array([5])):
+        np.testing.assert_array_equal(ssd.stable.sample(key, 1.5, shape=shape), expected)
+    assert ssd.stable.sample_positive(key, 0.5, 4).shape == (4,)
+    assert ssd.IsotropicStable(1.5, 2).sample(key, 4).shape == (4, 2)
+    assert ssd.stable.sample(key, 1.5, shape=(0, 3)).shape == (0, 3)
+    for bad in (2.5, (2, 2.5), (-1,), -1, "ab", None):
+        for call in (
+            lambda bad=bad: ssd.stable.sample(key, 1.5, shape=bad),
+            lambda bad=bad: ssd.stable.sample_positive(key, 0.5, bad),
+            lambda bad=bad: ssd.IsotropicStable(1.5, 2).sample(key, bad),
+        ):
+            with pytest.raises(ValueError, match="shape must be a tuple of integers"):
+                call()
+
+
 def test_bad_arguments(key):
     with pytest.raises(ValueError, match="beta"):
         ssd.stable.sample(key, 1.5, 1.5)

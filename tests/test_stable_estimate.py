@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stablesde.stable import sample, tail_index
+from stablesde.stable import TailIndex, sample, tail_index
 from stablesde.stable._density import logpdf
 from stablesde.stable._ecf import goodness_of_fit
 from stablesde.stable._estimate import METHODS, default_hill_k
@@ -188,4 +188,73 @@ def test_vmap_and_bad_arguments(key):
         tail_index(x, level=95.0)
     with pytest.raises(ValueError, match="at least 20"):
         goodness_of_fit(x[0, :10])
-    assert jnp.isnan(tail_index(x.at[0, 0].set(jnp.nan), "mle").estimate)
+
+
+def test_traced_data_are_not_inspected(key):
+    x = sample(key, 1.5, shape=(400,)).at[0].set(jnp.nan)
+    assert jnp.isnan(jax.jit(lambda x: tail_index(x, "mle").estimate)(x))
+    assert jnp.isnan(jax.jit(lambda x: fit_symmetric(x).alpha)(x))
+    assert jnp.isnan(jax.jit(lambda x: goodness_of_fit(x).p_value)(x))
+
+
+ESTIMATORS = {
+    **{m: lambda x, m=m: tail_index(x, m) for m in METHODS},
+    "fit": fit_symmetric,
+    "test": goodness_of_fit,
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_data_that_cannot_work(name, key):
+    estimate = ESTIMATORS[name]
+    x = sample(key, 1.5, shape=(400,))
+    for data, message in [
+        ([], "at least 20 observations, got 0"),
+        (x[:19], "at least 20 observations, got 19"),
+        ([2.5] * 50, "differ; all are 2.5"),
+        (x.at[3].set(jnp.nan).at[7].set(-jnp.inf), "2 of the 400 observations are not finite"),
+        (["a"] * 30, "list of numbers"),
+        ([[1.0, 2.0], [3.0]], "list of numbers"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            estimate(data)
+
+
+def test_ties_that_cannot_work():
+    mostly_zero = np.concatenate([np.zeros(100), np.linspace(1, 2, 20)])
+    for name in ("quantile", "ecf", "mle", "fit", "test"):
+        with pytest.raises(ValueError, match="different quartiles, but both are 0"):
+            ESTIMATORS[name](mostly_zero)
+    with pytest.raises(ValueError, match="other than 0"):
+        tail_index(mostly_zero, "log-moment")
+    with pytest.raises(ValueError, match="choose another k"):
+        tail_index(mostly_zero, k=30)
+    with pytest.raises(ValueError, match="from 1 to 1"):
+        tail_index(np.tile([1.0, -1.0], 50))
+
+
+def test_lists_and_integers_are_data(key):
+    x = np.round(100 * np.asarray(sample(key, 1.5, shape=(400,))))
+    for name, estimate in ESTIMATORS.items():
+        if name == "log-moment":
+            continue
+        for same in (x.astype(int).tolist(), tuple(x.tolist()), x.astype(int)):
+            leaves = jax.tree.leaves(estimate(same)), jax.tree.leaves(estimate(x))
+            for a, b in zip(*leaves, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-3)
+
+
+def test_results_print_their_numbers(key):
+    index = TailIndex(jnp.asarray(1.50321), jnp.asarray(1.471), jnp.asarray(1.53567), 0.95, "hill")
+    assert repr(index) == "TailIndex(1.503 [1.471, 1.536], 95 %)"
+    x = sample(key, 1.5, shape=(400,))
+    fit = fit_symmetric(x)
+    error = float(fit.covariance[0, 0]) ** 0.5
+    assert repr(fit).startswith(f"StableFit(alpha {float(fit.alpha):.4g} ± {error:.2g}, scale ")
+    result = goodness_of_fit(x, 1.5)
+    assert f"p = {float(result.p_value):.3g}, χ²(8) = " in repr(result)
+    seen = []
+    jax.jit(lambda x: seen.append(repr((tail_index(x), fit_symmetric(x), goodness_of_fit(x)))))(x)
+    assert "traced" in seen[0]
+    batch = jax.vmap(tail_index)(x.reshape(2, 200))
+    assert repr(batch) == "TailIndex(array(2,) [array(2,), array(2,)], 95 %)"

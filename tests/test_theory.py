@@ -49,6 +49,38 @@ def test_maximum_moment_of_vectors(key):
     assert theory.maximum_moment(ssd.OneFactorStable(1.0, 2), 10) == math.inf
 
 
+@pytest.mark.parametrize("n", [1, 1000])
+@pytest.mark.parametrize("alpha", [1.5, 2.0])
+def test_maximum_moment_on_the_line_has_the_scale_of_the_noise(alpha, n):
+    """X = s Z: Σ = s² (elliptical), s^α = Σ w_k |s_k|^α (spectral)."""
+    unit = theory.maximum_moment(alpha, n)
+    elliptical = ssd.EllipticalStable(alpha, [[9.0]])
+    assert theory.maximum_moment(elliptical, n) == pytest.approx(3 * unit, rel=1e-5)
+    spectral = ssd.SpectralStable(alpha, [[2.0], [-1.0]], [0.5, 3.0])
+    scale = (0.5 * 2**alpha + 3) ** (1 / alpha)
+    assert theory.maximum_moment(spectral, n) == pytest.approx(scale * unit, rel=1e-5)
+    for zero in (np.zeros((1, 1)), np.zeros((2, 2))):
+        assert theory.maximum_moment(ssd.EllipticalStable(alpha, zero), n) == 0
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.75, 0.99, 0.9999])
+@pytest.mark.parametrize("p", [1e-6, 0.01, 0.5, 0.99])
+def test_positive_stable_quantile_inverts_the_distribution_function(alpha, p):
+    x = theory.positive_stable_quantile(p, alpha)
+    with jax.enable_x64(True):
+        assert float(ssd.stable.positive_cdf(x, alpha)) == pytest.approx(p, rel=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["I", "III"])
+def test_required_width_at_its_ends(kind):
+    """No compression at α → 2; all is kept, without error, at κ → 1, beyond the sample's grain."""
+    for alpha in (1.99, 1.9999, 2 - 4e-16):
+        assert theory.required_width(alpha, 0.1, 0.1, kind=kind, dim=2) == math.inf
+    for kappa in (1 - 1e-7, 1 - 1e-15):
+        assert theory.required_width(1.5, kappa, 0.1, kind=kind, dim=2) == 1
+    assert 1 <= theory.required_width(0.01, 0.1, 0.1, kind=kind, dim=2) < 100
+
+
 @pytest.mark.parametrize("p", [0.01, 0.1, 0.5, 0.9])
 def test_positive_stable_quantile_is_levys(p):
     """α = 1/2 is the Lévy law: P(A ≤ x) = erfc(1 / (2√x))."""
@@ -103,6 +135,8 @@ def test_no_bound_without_the_assumption(network):
         (lambda: theory.required_width(2.5, 0.1, 0.1), "alpha"),
         (lambda: theory.maximum_moment(1.5, 0), "at least 1"),
         (lambda: theory.compression_exponent(0.0), "alpha"),
+        (lambda: theory.positive_stable_quantile(1.0, 0.5), "probability"),
+        (lambda: theory.positive_stable_quantile(0.5, 1.0), "alpha"),
     ],
 )
 def test_bad_input(call, message):

@@ -11,6 +11,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+from stablesde.noise._base import as_dim
+
 
 class MeanFieldModel(eqx.Module):
     """A drift `b(θ, m)` with `m` the mean over particles of `statistic(θ)`.
@@ -64,17 +66,17 @@ class MeanReversion(MeanFieldModel):
     """Linear mean-field drift `b(θ, m) = -rate (θ - coupling m)`, m the mean of θ.
 
     An Ornstein–Uhlenbeck system with an unbounded drift: Assumption 1 of the paper fails, and the
-    strong error attains the width exponent 1/α of Theorem 4.1 (see `ssd.strong_error`).
+    strong error attains the width exponent 1/α of Theorem 4.1 (see `ssd.strong_error`). The
+    statistic is unbounded, too: for 1 < α < 2 its mean, and with it the system, approaches the
+    limit like n^(1/α - 1), more slowly than the n^(-1/2) of Theorem 4.2.
     Raises `ValueError` unless `dim` ≥ 1 and `rate`, `coupling` are finite numbers.
     """
 
-    dim: int
+    dim: int = eqx.field(converter=as_dim)
     rate: float | Float[Array, ""] = 1.0
     coupling: float | Float[Array, ""] = 0.5
 
     def __check_init__(self) -> None:
-        if not isinstance(self.dim, int) or self.dim < 1:
-            raise ValueError(f"dim must be a positive integer, got {self.dim!r}.")
         for name in ("rate", "coupling"):
             value = getattr(self, name)
             if isinstance(value, (int, float)) and not math.isfinite(value):

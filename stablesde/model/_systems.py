@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stablesde.model._base import MeanFieldModel
+from stablesde.noise._base import as_dim
 
 
 class FunctionModel(MeanFieldModel):
@@ -28,13 +29,11 @@ class FunctionModel(MeanFieldModel):
     **Raises:** `ValueError` for a `dim` below 1 or functions that can't be called.
     """
 
-    dim: int = eqx.field(static=True)
+    dim: int = eqx.field(static=True, converter=as_dim)
     drift_function: Callable[[Array, Array, Array], Array]
     statistic_function: Callable[[Array], Array] | None = None
 
     def __check_init__(self) -> None:
-        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 1:
-            raise ValueError(f"dim must be a positive integer, got {self.dim!r}.")
         if not callable(self.drift_function):
             raise ValueError("drift_function must be a function of (t, theta, m).")
         if self.statistic_function is not None and not callable(self.statistic_function):

@@ -66,3 +66,50 @@ def check_scale(scale: ArrayLike) -> None:
     """Raises `ValueError` if a concrete scale is not positive; a traced one is not inspected."""
     if is_concrete(scale) and not np.all(np.asarray(scale) > 0):
         raise ValueError(f"scale must be positive, got {scale}")
+
+
+def observations(x: ArrayLike, least: int, purpose: str) -> Float[Array, " n"]:
+    """A sample as one axis of floats.
+
+    Raises `ValueError` for fewer than `least` numbers; for concrete ones also if they are not
+    finite, or all the same. Traced ones are not inspected.
+    """
+    try:
+        (data,) = as_floats(x)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"x must be an array or list of numbers, got {type(x).__name__}"
+        ) from error
+    data = data.ravel()
+    if data.size < least:
+        raise ValueError(f"{purpose} needs at least {least} observations, got {data.size}")
+    if is_concrete(data):
+        values = np.asarray(data)
+        bad = int(np.sum(~np.isfinite(values)))
+        if bad:
+            raise ValueError(
+                f"{bad} of the {data.size} observations are not finite in {data.dtype}: take them "
+                "out first"
+            )
+        if np.all(values == values[0]):
+            raise ValueError(f"{purpose} needs observations that differ; all are {values[0]:g}")
+    return data
+
+
+def require_spread(data: Float[Array, " n"], purpose: str) -> None:
+    """Raises `ValueError` if concrete data have no distance between their quartiles."""
+    if is_concrete(data):
+        low, high = np.quantile(np.asarray(data), [0.25, 0.75])
+        if not high > low:
+            raise ValueError(
+                f"{purpose} needs different quartiles, but both are {low:g}: half of the "
+                "observations are equal, which no stable law gives; look for rounded or filled-in "
+                "values"
+            )
+
+
+def number_text(value: ArrayLike, digits: int = 4) -> str:
+    """A scalar for a repr; the shape of an array, and of what is traced."""
+    if isinstance(value, (int, float, np.ndarray, jax.Array)) and is_concrete(value):
+        return f"{float(value):.{digits}g}" if np.ndim(value) == 0 else f"array{np.shape(value)}"
+    return f"traced{np.shape(value)}" if isinstance(value, jax.core.Tracer) else repr(value)

@@ -12,6 +12,7 @@ from stablesde.stable._bits import Words, key_words, threefry2x32
 from stablesde.stable._domain import check_alpha
 from stablesde.stable._sampling import (
     AlphaLike,
+    as_shape,
     counters,
     flat_index,
     float_dtype,
@@ -27,7 +28,7 @@ def sample(
     key: PRNGKeyArray,
     alpha: AlphaLike,
     beta: ArrayLike = 0.0,
-    shape: tuple[int, ...] = (),
+    shape: int | tuple[int, ...] = (),
     dtype: jnp.dtype | None = None,
     *,
     loc: ArrayLike = 0.0,
@@ -50,15 +51,17 @@ def sample(
     - `key`: a JAX PRNG key.
     - `alpha` in (0, 2], `beta` in [-1, 1], `loc`, `scale` > 0: numbers or arrays that broadcast to
       `shape`; may be traced. Samples are differentiable in all four at a fixed key.
-    - `shape`, `dtype` of the result; float32 or float64, JAX's default if None.
+    - `shape` of the result, every number in it drawn independently; n stands for (n,). `dtype`:
+      float32 or float64, JAX's default if None.
     - `parametrization`: "S1" or "S0"; the same thing for β = 0.
 
-    **Returns:** an array of shape `shape`. Always finite: where the exact value would pass the
-    largest number of the dtype (in float32 at probability 1e-9 for α ≲ 0.23), about that number is
-    returned.
+    **Returns:** an array of shape `shape`. Always finite: where the exact value, with `scale` and
+    `loc`, would pass the largest number of the dtype (at unit scale in float32, at probability 1e-9
+    for α ≲ 0.23), about that number is returned.
 
-    **Raises:** `ValueError` if concrete parameters are out of range, for another parametrization,
-    or if `shape` holds 2^32 numbers or more. Traced ones out of range raise at run time.
+    **Raises:** `ValueError` if concrete parameters are out of range or do not broadcast to `shape`,
+    for another parametrization, or if `shape` holds 2^32 numbers or more. Traced ones out of range
+    raise at run time.
 
     Tails in float32: the angle is drawn on a grid of relative width 2^-24 down to distance 2^-56
     from its ends, so the tail is right far beyond exceedance probability 1e-9.
@@ -72,17 +75,18 @@ def sample(
     if parametrization not in ("S0", "S1"):
         raise ValueError(f"parametrization must be 'S0' or 'S1', got {parametrization!r}.")
     dtype = float_dtype(dtype)
+    shape = _full_shape(shape, alpha=alpha, beta=beta, loc=loc, scale=scale)
     if not isinstance(beta, jax.core.Tracer) and not np.any(np.asarray(beta)):
         plain = isinstance(scale, (int, float)) and scale == 1
         z = _symmetric(key, alpha, 1.0 if plain else scale, shape, dtype)
-        return z if isinstance(loc, (int, float)) and loc == 0 else jnp.asarray(loc, dtype) + z
+        return z if isinstance(loc, (int, float)) and loc == 0 else _shifted(loc, z)
     return _skewed(key, alpha, beta, loc, scale, shape, parametrization == "S0", dtype)
 
 
 def sample_positive(
     key: PRNGKeyArray,
     alpha: AlphaLike,
-    shape: tuple[int, ...] = (),
+    shape: int | tuple[int, ...] = (),
     dtype: jnp.dtype | None = None,
     *,
     scale: ArrayLike = 1.0,
@@ -98,6 +102,7 @@ def sample_positive(
     """
     alpha = _in_range("alpha", alpha, 0.0, 1.0, open_below=True)
     scale = _in_range("scale", scale, 0.0, np.inf, open_below=True)
+    shape = _full_shape(shape, alpha=alpha, scale=scale)
     return _positive(key, alpha, scale, shape, float_dtype(dtype))
 
 
@@ -123,6 +128,24 @@ def _in_range(  # type: ignore[no-untyped-def]
     return value
 
 
+def _full_shape(shape: int | tuple[int, ...], **parameters: ArrayLike) -> tuple[int, ...]:
+    """`shape` as a tuple. Raises unless every parameter broadcasts to it: a longer one would not
+    find random words of its own, and its numbers would be copies of each other."""
+    sizes = as_shape(shape)
+    for name, value in parameters.items():
+        own = np.shape(value)
+        try:
+            fits = np.broadcast_shapes(own, sizes) == sizes
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"{name} has shape {own}, which does not broadcast to shape={sizes}: give "
+                f"the whole shape of the draw, such as shape={own}."
+            )
+    return sizes
+
+
 def _words(key: PRNGKeyArray, shape: tuple[int, ...]) -> Words:
     return threefry2x32(key_words(key), counters(flat_index(shape)))
 
@@ -132,6 +155,17 @@ def _words(key: PRNGKeyArray, shape: tuple[int, ...]) -> Words:
 @eqx.filter_jit
 def _symmetric(key, alpha, scale, shape, dtype):  # type: ignore[no-untyped-def]
     return symmetric_from_words(_words(key, shape), alpha, dtype, scale)
+
+
+@eqx.filter_jit
+def _shifted(loc, z):  # type: ignore[no-untyped-def]
+    return _clip(jnp.asarray(loc, z.dtype) + z)
+
+
+def _clip(x: Array) -> Array:
+    """x, ±∞ replaced by the largest numbers of the dtype."""
+    largest = jnp.finfo(x.dtype).max
+    return jnp.clip(x, -largest, largest)
 
 
 @eqx.filter_jit
@@ -152,4 +186,4 @@ def _skewed(key, alpha, beta, loc, scale, shape, continuous, dtype):  # type: ig
         away = jnp.where(at_one, 1.5, alpha)
         direct = skewed_from_words(_words(key, shape), away, beta, False, dtype)
         z = jnp.where(at_one, z + (2 / np.pi) * beta * jnp.log(scale), direct)
-    return loc + scale * z
+    return _clip(loc + scale * z)

@@ -13,7 +13,13 @@ import numpy as np
 from jax.scipy.special import gammaincc
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde.stable._domain import as_floats, check_alpha, check_scale
+from stablesde.stable._domain import (
+    check_alpha,
+    check_scale,
+    number_text,
+    observations,
+    require_spread,
+)
 
 # Frequencies in units of 1/scale: for 0.5 ≤ α < 2 generalised least squares on these 8 loses at
 # most a few per cent against 20 or more, and its weights stay well conditioned in float32.
@@ -98,6 +104,11 @@ class EcfTest(eqx.Module):
     scale: Float[Array, ""]
     dof: int = eqx.field(static=True)
 
+    def __repr__(self) -> str:
+        p, chi2 = number_text(self.p_value, 3), number_text(self.statistic)
+        law = (f"{name} {number_text(getattr(self, name))}" for name in ("alpha", "scale", "loc"))
+        return f"EcfTest(p = {p}, χ²({self.dof}) = {chi2}; {', '.join(law)})"
+
 
 _TEST_FREQUENCIES = np.geomspace(0.2, 2.0, 5)
 
@@ -147,12 +158,11 @@ def goodness_of_fit(
 
     **Returns:** an `EcfTest`; small `p_value` speaks against the law.
 
-    **Raises:** `ValueError` for `alpha` outside (0, 2], `scale` ≤ 0, or fewer than 20 observations.
+    **Raises:** `ValueError` for `alpha` outside (0, 2], `scale` ≤ 0, fewer than 20 observations, or
+    concrete ones that are not finite or have equal quartiles.
     """
-    (data,) = as_floats(x)
-    data = data.ravel()
-    if data.size < 20:
-        raise ValueError(f"the test needs at least 20 observations, got {data.size}")
+    data = observations(x, 20, "the test")
+    require_spread(data, "the test")
     if alpha is not None:
         check_alpha(alpha)
     if scale is not None:

@@ -11,10 +11,11 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 from scipy.special import gammaincinv, ndtri
 
-from stablesde.stable._domain import as_floats
+from stablesde.stable._domain import is_concrete, number_text, observations, require_spread
 from stablesde.stable._ecf import ecf_fit
 from stablesde.stable._likelihood import fit_symmetric
 from stablesde.stable._mcculloch import mcculloch
@@ -39,6 +40,10 @@ class TailIndex(eqx.Module):
     level: float = eqx.field(static=True, default=0.95)
     method: str = eqx.field(static=True, default="")
     num_used: int = eqx.field(static=True, default=0)
+
+    def __repr__(self) -> str:
+        estimate, lower, upper = map(number_text, (self.estimate, self.lower, self.upper))
+        return f"TailIndex({estimate} [{lower}, {upper}], {100 * self.level:.6g} %)"
 
     def contains(self, alpha: ArrayLike) -> Array:
         """Whether `alpha` lies in the interval."""
@@ -138,26 +143,52 @@ def tail_index(
     - `level`: confidence level.
     - `k`: for `"hill"`, how many upper order statistics (default `default_hill_k(x.size)`).
 
-    **Returns:** a `TailIndex`. Works under `jit` and `vmap`; non-finite data give NaN.
+    **Returns:** a `TailIndex`. Works under `jit` and `vmap`, where data are not inspected:
+    non-finite ones give NaN.
 
     **Raises:** `ValueError` for an unknown method, `k` outside [2, n), `k` given for another
-    method than Hill's, fewer than 20 observations, or a `level` outside (0, 1).
+    method than Hill's, fewer than 20 observations, a `level` outside (0, 1), or concrete data that
+    are not finite or have too many equal values for the method.
     """
-    (data,) = as_floats(x)
-    data = data.ravel()
     if not 0 < level < 1:
         raise ValueError(f"level must lie in (0, 1), got {level}")
-    if data.size < 20:
-        raise ValueError(f"a tail index needs at least 20 observations, got {data.size}")
+    data = observations(x, 20, "a tail index")
     if method == "hill":
         k = default_hill_k(data.size) if k is None else k
         if not 2 <= k < data.size:
             raise ValueError(f"k must lie in [2, {data.size}), the sample size, got {k}")
+        _check_top(data, k)
         return _hill(data, level, k)
     if k is not None:
         raise ValueError(f"k belongs to method='hill', not to {method!r}")
     if method not in _LAW_METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    _check_body(data, method)
     z = jnp.asarray(normal_quantile(level), data.dtype)
     lower, estimate, upper = _LAW_METHODS[method](data, z)
     return TailIndex(estimate, lower, upper, level, method, data.size)
+
+
+def _check_top(data: Float[Array, " n"], k: int) -> None:
+    """Raises `ValueError` unless the k + 1 largest concrete moduli are positive and differ."""
+    if not is_concrete(data):
+        return
+    sizes = np.abs(np.asarray(data))
+    top = np.partition(sizes, data.size - k - 1)[data.size - k - 1 :]
+    if not 0 < top.min() < top.max():
+        raise ValueError(
+            f"Hill's estimator needs positive, different moduli among the k + 1 = {k + 1} largest, "
+            f"which run from {top.min():g} to {top.max():g}: choose another k, or leave out values "
+            "that are cut off or filled in"
+        )
+
+
+def _check_body(data: Float[Array, " n"], method: str) -> None:
+    """Raises `ValueError` for concrete data without logarithms, or without a spread."""
+    if method != "log-moment":
+        require_spread(data, f"method={method!r}")
+    elif is_concrete(data) and not np.all(np.asarray(data)):
+        raise ValueError(
+            "method='log-moment' needs observations other than 0: leave them out, or choose "
+            "another method"
+        )

@@ -1,12 +1,15 @@
 """Maximum likelihood for the symmetric α-stable law: index, scale and location."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from stablesde.stable._density import log_density
-from stablesde.stable._domain import as_floats
+from stablesde.stable._domain import is_concrete, number_text, observations, require_spread
 from stablesde.stable._ecf import ecf_fit
 
 _LARGEST = 2 - 1e-5  # at 2 the score in α has no variance
@@ -15,13 +18,29 @@ _STEPS = 8
 
 
 class StableFit(eqx.Module):
-    """A fitted symmetric law. `covariance` is that of (alpha, log scale, loc), asymptotically."""
+    """A fitted symmetric law. `covariance` is that of (alpha, log scale, loc), asymptotically.
+
+    Printed with its standard errors: `StableFit(alpha 1.509 ± 0.022, …)`.
+    """
 
     alpha: Float[Array, ""]
     scale: Float[Array, ""]
     loc: Float[Array, ""]
     covariance: Float[Array, "3 3"]
     log_likelihood: Float[Array, ""]
+
+    def __repr__(self) -> str:
+        errors = [math.nan] * 3
+        if is_concrete(self.covariance) and np.shape(self.covariance) == (3, 3):
+            variances = np.diag(np.asarray(self.covariance)).tolist()
+            errors = [math.sqrt(v) if v >= 0 else math.nan for v in variances]
+            errors[1] *= float(self.scale)
+        names = ("alpha", "scale", "loc")
+        law = (
+            f"{name} {number_text(getattr(self, name))}" + f" ± {e:.2g}" * math.isfinite(e)
+            for name, e in zip(names, errors, strict=True)
+        )
+        return f"StableFit({', '.join(law)})"
 
 
 def _log_likelihoods(theta: Float[Array, " 3"], x: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -53,12 +72,11 @@ def fit_symmetric(x: ArrayLike) -> StableFit:
 
     **Returns:** a `StableFit`. Works under `jit` and `vmap`.
 
-    **Raises:** `ValueError` for fewer than 20 observations.
+    **Raises:** `ValueError` for fewer than 20 observations, or concrete ones that are not finite or
+    have equal quartiles.
     """
-    (data,) = as_floats(x)
-    data = data.ravel()
-    if data.size < 20:
-        raise ValueError(f"a fit needs at least 20 observations, got {data.size}")
+    data = observations(x, 20, "a fit")
+    require_spread(data, "a fit")
     return _fit(data)
 
 

@@ -12,6 +12,8 @@ Chambers, Mallows and Stuck, JASA 71 (1976), for the symmetric law, and Kanter, 
 One Threefry call (64 bits) gives one number.
 """
 
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +52,8 @@ def angle_and_exponential(words: Words, dtype):  # type: ignore[no-untyped-def]
     return u, v, el.exponential(b, 30, mix(a), dtype)
 
 
-def _safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """exp(x), at most about the largest number of the dtype."""
     return jnp.exp(jnp.minimum(x, np.log(float(jnp.finfo(x.dtype).max)) - 1e-3))
 
 
@@ -59,11 +62,16 @@ def symmetric_from_words(
     alpha: AlphaLike,
     dtype: jnp.dtype,
     scale: float | Float[Array, "..."] = 1.0,
+    largest: Float[Array, ""] | None = None,
 ) -> Float[Array, "..."]:
-    """`scale` (≥ 0) times symmetric α-stable numbers, E exp(iωZ) = exp(-|ω|^α)."""
+    """`scale` (≥ 0) times symmetric α-stable numbers, E exp(iωZ) = exp(-|ω|^α).
+
+    None is beyond `largest` in size (default: the largest number of the dtype), so all are finite.
+    """
     u, v, e = angle_and_exponential(words, dtype)
     scale = jnp.asarray(scale, dtype)
-    return el.flip_sign(scale * _modulus(u, v, e, alpha), words[1])
+    limit = jnp.finfo(dtype).max if largest is None else largest
+    return el.flip_sign(jnp.minimum(scale * _modulus(u, v, e, alpha), limit), words[1])
 
 
 def _modulus(u: Array, v: Array, e: Array, alpha: AlphaLike) -> Float[Array, "..."]:
@@ -81,7 +89,7 @@ def _modulus(u: Array, v: Array, e: Array, alpha: AlphaLike) -> Float[Array, "..
         jnp.where(alpha > 1, (2 - alpha) + (alpha - 1) * v, alpha + (1 - alpha) * v)
     )
     log_scale = (1 - alpha) * el.log(cos_rest / e) - el.log(cos_u)
-    return sin_alpha_u * _safe_exp(log_scale / alpha)
+    return sin_alpha_u * safe_exp(log_scale / alpha)
 
 
 def log_positive_from_words(
@@ -107,6 +115,23 @@ def log_positive_from_words(
 def counters(index: UInt32[Array, "..."], slot: int = 0) -> Words:
     """Threefry counters of the numbers `index` (particles) in slot `slot` of each."""
     return index, jnp.full_like(index, np.uint32(slot))
+
+
+def as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
+    """`shape` as a tuple of Python integers; a number n stands for (n,), as in `jax.random`.
+
+    Raises `ValueError` for anything else, and for negative lengths.
+    """
+    try:
+        lengths = (shape,) if np.ndim(shape) == 0 else tuple(shape)  # type: ignore[arg-type]
+        sizes = tuple(operator.index(n) for n in lengths)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        sizes = (-1,)
+    if any(n < 0 for n in sizes):
+        raise ValueError(
+            f"shape must be a tuple of integers ≥ 0, such as (1000, 2), got {shape!r}."
+        )
+    return sizes
 
 
 def flat_index(shape: tuple[int, ...]) -> UInt32[Array, "..."]:

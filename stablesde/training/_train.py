@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ MEASURED = (
 _CHUNK = 100
 
 
+class _DivergedError(ValueError):
+    """A training run whose weights are no longer finite."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """A quantity over seeds: mean, standard deviation (n - 1; None for one seed), all values."""
@@ -62,7 +67,8 @@ class TrainResult:
 
     `pruning_ratio`: hidden units removed while their share of the squared norm stays ≤ 0.1;
     `…_pruned`: accuracies of the network without them. `steps_taken` differs from `steps` where
-    training stopped at a target accuracy.
+    training stopped at a target accuracy. `seeds` are those measured, in the order of all values;
+    `diverged_seeds` those left out because their weights did not stay finite.
     """
 
     dataset: str
@@ -80,6 +86,7 @@ class TrainResult:
     pruning_ratio: Measured
     train_accuracy_pruned: Measured
     test_accuracy_pruned: Measured
+    diverged_seeds: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON data."""
@@ -123,7 +130,10 @@ def train(
       `stablesde.training.preset`) if None.
     - `seeds`: how many seeds, from `seed` on; or the seeds.
 
-    **Returns:** a `TrainResult`. **Raises:** `ValueError` for settings out of range,
+    **Returns:** a `TrainResult`. Seeds whose training diverges are named in a warning and in
+    `diverged_seeds`, and left out of the rest.
+
+    **Raises:** `ValueError` for settings out of range, or if every seed diverges;
     `FileNotFoundError` where the data cannot be had.
     """
     if isinstance(dataset, str) and dataset not in NAMES:
@@ -134,10 +144,7 @@ def train(
     settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
     chosen_seeds = _seeds(seeds, seed)
     data = load(dataset, root) if isinstance(dataset, str) else dataset
-    runs = [
-        _run(data, width, noise, alpha, settings, s)
-        for s in tqdm(chosen_seeds, "seeds", file=sys.stderr, disable=None, leave=False)
-    ]
+    runs, diverged = _runs(data, width, noise, alpha, settings, chosen_seeds)
     measured = {name: Measured(tuple(r[name] for r in runs)) for name in MEASURED}
     return TrainResult(
         dataset=data.name,
@@ -148,10 +155,28 @@ def train(
         learning_rate=settings.learning_rate,
         steps=settings.steps,
         steps_taken=tuple(int(r["steps_taken"]) for r in runs),
-        seeds=chosen_seeds,
+        seeds=tuple(s for s in chosen_seeds if s not in diverged),
         dtype=str(jnp.zeros(0).dtype),
+        diverged_seeds=diverged,
         **measured,
     )
+
+
+def _runs(
+    data: Dataset, width: int, noise: str, alpha: float, settings: Preset, seeds: tuple[int, ...]
+) -> tuple[list[dict[str, float]], tuple[int, ...]]:
+    """What the seeds measure, without those that diverged, and which these are."""
+    runs, failures = [], {}
+    for seed in tqdm(seeds, "seeds", file=sys.stderr, disable=None, leave=False):
+        try:
+            runs.append(_run(data, width, noise, alpha, settings, seed))
+        except _DivergedError as error:
+            failures[seed] = error
+    if failures and not runs:
+        raise next(iter(failures.values()))
+    for failure in failures.values():
+        warnings.warn(f"{failure} The other seeds are kept.", stacklevel=3)
+    return runs, tuple(failures)
 
 
 def _check(width: int, noise: str, alpha: float) -> None:
@@ -186,11 +211,9 @@ def fit(
 
     **Returns:** the network and the number of steps it took.
 
-    **Raises:** `ValueError` for settings or labels out of range, or if training diverges.
+    **Raises:** `ValueError` for settings out of range, or if training diverges.
     """
     _check(width, noise, alpha)
-    if not 0 <= int(data.y_train.min()) <= int(data.y_train.max()) < data.num_classes:
-        raise ValueError(f"{data.name}: labels must lie in 0, …, {data.num_classes - 1}.")
     start, noise_key, batch_key = jax.random.split(jax.random.key(seed), 3)
     network = initialise(start, data.dim, width, data.num_classes)
     x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
@@ -211,7 +234,7 @@ def fit(
             )  # fmt: skip
             done += count
             if not all(bool(jnp.all(jnp.isfinite(w))) for w in network):
-                raise ValueError(
+                raise _DivergedError(
                     f"training diverged (seed {seed}, within {done} steps): lower "
                     f"learning_rate={settings.learning_rate} or sigma={settings.sigma}."
                 )
@@ -267,6 +290,8 @@ def format_table(result: TrainResult) -> str:
         digits = 2 if name == "pruning_ratio" else 4
         theirs = _format(printed.get("mean"), printed.get("std"), digits)
         lines.append(f"{label:24}{_format(ours.mean, ours.std, digits):>18}  {theirs:>18}")
+    if result.diverged_seeds:
+        lines.append(f"left out, diverged: seed {', '.join(map(str, result.diverged_seeds))}")
     return "\n".join(lines)
 
 

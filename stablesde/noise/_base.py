@@ -1,0 +1,182 @@
+"""What every stable noise shares: streams of random words, samples, increments, checks."""
+
+import abc
+import math
+import operator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Complex, Float, PRNGKeyArray, UInt32
+
+from stablesde.stable._bits import Words, fold, key_words, threefry2x32
+from stablesde.stable._domain import check_alpha, is_concrete
+from stablesde.stable._sampling import as_shape, flat_index, float_dtype
+
+# Which part of a simulation a stream of random words feeds. Streams under different tags are
+# independent, so that a limit is never estimated from the particles it is compared with.
+STREAM_NOISE = 1
+STREAM_INITIAL = 2
+STREAM_SAMPLE = 3
+
+
+class StableNoise(eqx.Module):
+    """A symmetric α-stable vector X ∈ R^dim, and the Lévy process L with L_1 ~ X."""
+
+    alpha: eqx.AbstractVar[float | Float[Array, ""]]
+    dim: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def columns(
+        self,
+        stream: Words,
+        index: UInt32[Array, " n"],
+        scale: float | Float[Array, ""],
+        dtype: jnp.dtype,
+    ) -> Float[Array, "dim n"]:
+        """`scale` (≥ 0) times copies of X, one for each particle in `index`, as columns (dim, n).
+
+        Particles stand on the last axis: it is long, and XLA vectorises only the last one.
+        """
+
+    @abc.abstractmethod
+    def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
+        """E exp(i⟨u, X⟩), complex with zero imaginary part (every type is symmetric).
+
+        Raises `ValueError` unless the last axis of `u` has length `dim`.
+        """
+
+    @abc.abstractmethod
+    def norm_tail_constant(self) -> float:
+        """C in P(‖X‖ > t) ~ C t^-α (Euclidean norm); 0 at α = 2. Needs a concrete α."""
+
+    def sample(
+        self, key: PRNGKeyArray, shape: int | tuple[int, ...] = (), dtype: jnp.dtype | None = None
+    ) -> Float[Array, "*shape dim"]:
+        """Independent copies of X.
+
+        **Arguments:** `key`, a JAX PRNG key; `shape` of the batch; `dtype` float32 or float64
+        (JAX's default if None).
+
+        **Returns:** an array of shape `(*shape, dim)`, always finite. A larger draw starts with the
+        same rows.
+
+        **Raises:** `ValueError` for a shape or dtype that is none.
+        """
+        shape = as_shape(shape)
+        index = flat_index(shape).reshape(-1)
+        stream = fold(key_words(key), 0, STREAM_SAMPLE)
+        return _columns(self, stream, index, 1.0, float_dtype(dtype)).T.reshape(*shape, self.dim)
+
+    def increment(
+        self,
+        key: PRNGKeyArray,
+        step: int | Array,
+        dt: float | Array,
+        num_particles: int,
+        *,
+        first_particle: int | Array = 0,
+        dtype: jnp.dtype | None = None,
+    ) -> Float[Array, "num_particles dim"]:
+        """The increment L_{(step+1) dt} - L_{step dt} ~ dt^(1/α) X of each particle's process.
+
+        A pure function of (key, particle, step): asking for more particles, or for a later block
+        of them through `first_particle`, changes nothing in the others.
+
+        **Arguments:**
+
+        - `key`: a JAX PRNG key; the simulation functions draw these very increments under it.
+        - `step`: index of the step, may be traced.
+        - `dt`: length of the step (time).
+        - `num_particles`: how many rows; `first_particle`: index of the first.
+        - `dtype`: float32 or float64, JAX's default if None.
+
+        **Returns:** an array of shape `(num_particles, dim)`, always finite.
+
+        **Raises:** `ValueError` for a concrete `dt` that is not a positive, finite number.
+        """
+        _check_dt(dt)
+        index = particle_index(num_particles, first_particle)
+        stream = fold(key_words(key), step, STREAM_NOISE)
+        scale = self.increment_scale(dt, float_dtype(dtype))
+        return _columns(self, stream, index, scale, float_dtype(dtype)).T
+
+    def increment_scale(self, dt: float | Array, dtype: jnp.dtype) -> Float[Array, ""]:
+        """dt^(1/α), the scale of an increment over time dt."""
+        return jnp.asarray(dt, dtype) ** (1 / jnp.asarray(self.alpha, dtype))
+
+
+@eqx.filter_jit
+def _columns(
+    noise: StableNoise,
+    stream: Words,
+    index: UInt32[Array, " n"],
+    scale: float | Array,
+    dtype: jnp.dtype,
+) -> Float[Array, "dim n"]:
+    # Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.
+    return noise.columns(stream, index, scale, dtype)
+
+
+def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt32[Array, " n"]:
+    """Counter indices of consecutive particles."""
+    return jax.lax.iota(jnp.uint32, num_particles) + jnp.asarray(first_particle, jnp.uint32)
+
+
+def slots(stream: Words, index: UInt32[Array, " n"], first: int, count: int) -> Words:
+    """Random words (count, n): the particles' slots first, …, first + count - 1."""
+    shape = (count, index.shape[0])
+    slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0) + jnp.uint32(first)
+    return threefry2x32(stream, (jnp.broadcast_to(index, shape), slot))
+
+
+def check_noise(alpha: float | Array) -> None:
+    """Raises `ValueError` unless α is one number, and if it is concrete, in (0, 2]."""
+    if np.ndim(alpha) != 0:
+        raise ValueError(
+            f"alpha must be one number, got shape {np.shape(alpha)}: for several, build one noise "
+            "for each, or use jax.vmap."
+        )
+    check_alpha(alpha)
+
+
+def as_dim(dim: int) -> int:
+    """`dim` as a Python integer. Raises `ValueError` unless it is an integer ≥ 1 (no bool)."""
+    try:
+        whole = 0 if isinstance(dim, (bool, np.bool_)) else operator.index(dim)
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise ValueError(f"dim must be a positive integer, got {dim!r}.")
+    return whole
+
+
+def _check_dt(dt: float | Array) -> None:
+    if is_concrete(dt) and not (np.ndim(dt) == 0 and 0 < float(dt) < math.inf):
+        raise ValueError(
+            f"dt, the length of a step, must be a positive, finite number, got {dt!r}."
+        )
+
+
+def frequencies(u: ArrayLike, dim: int) -> Float[Array, "*shape dim"]:
+    """`u` as an array. Raises `ValueError` unless its last axis has length `dim`."""
+    if np.ndim(u) == 0 or np.shape(u)[-1] != dim:
+        raise ValueError(
+            f"u must have shape (..., {dim}), the noise's dim last; got {np.shape(u)}."
+        )
+    return jnp.asarray(u)
+
+
+def as_complex(x: Array) -> Array:
+    """x + 0i."""
+    return jax.lax.complex(x, jnp.zeros_like(x))
+
+
+def scalar_tail_constant(alpha: float) -> float:
+    """c_α = 2 Γ(α) sin(πα/2) / π, so that P(|Z| > t) ~ c_α t^-α; 0 at α = 2 (theory: Gaussian).
+
+    In double precision, where `stable.tail_constant` follows JAX's (float32 by default).
+    """
+    # sin(πα/2) from the nearer zero: no cancellation next to α = 2.
+    return 2 * math.gamma(alpha) * math.sin(math.pi / 2 * min(alpha, 2 - alpha)) / math.pi

@@ -1,4 +1,4 @@
-"""One step of a particle system over blocks of particles, under every scheme.
+"""One step of a particle system, under every scheme.
 
 With h the step, L the noise and b the drift, all schemes update `θ = θ₀ + σL + D` through D:
 
@@ -9,7 +9,7 @@ With h the step, L the noise and b the drift, all schemes update `θ = θ₀ + �
   the drift while the rest stands still (exponential Euler; Hochbruck and Ostermann 2010, §2.1).
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -17,21 +17,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stablesde.dynamics._grid import TimeGrid
-from stablesde.dynamics._layout import Layout
-from stablesde.dynamics._system import Driver, InitialLaw, statistic_size, velocity
+from stablesde.dynamics._layout import Layout, by_blocks, weighted_sum
+from stablesde.dynamics._system import Driver, InitialLaw, velocity
 from stablesde.model import MeanFieldModel
 
 
 class State(eqx.Module):
-    """θ₀, σL and D of the particles of one device, in blocks."""
+    """θ₀, σL and D of the particles of one device."""
 
-    initial: Float[Array, "B dim b"]
-    levy: Float[Array, "B dim b"]
-    displacement: Float[Array, "B dim b"]
+    initial: Float[Array, "dim n"]
+    levy: Float[Array, "dim n"]
+    displacement: Float[Array, "dim n"]
 
     @property
-    def parts(self) -> tuple[Array, Array, Array]:
-        return self.initial, self.levy, self.displacement
+    def theta(self) -> Float[Array, "dim n"]:
+        return self.initial + self.levy + self.displacement
 
 
 class Engine(eqx.Module):
@@ -46,21 +46,18 @@ class Engine(eqx.Module):
 
     def start(self, init: InitialLaw) -> State:
         """The state at t = 0."""
-        initial = self._each_block(
-            lambda first: self.driver.initial(init, self.layout.particles(first)[0]),
-            self.layout.starts(),
-        )
+        initial = self.driver.initial(init, self.layout.particles())
         zero = jnp.zeros_like(initial)
         return _computed(State(initial, zero, zero))
 
     def mean(self, state: State) -> Float[Array, " M"]:
         """The mean statistic of the particles of `state`."""
-        return self._mean(lambda a, b, c: a + b + c, *state.parts)
+        return self._mean(self.model.statistic_columns, state.theta)
 
     def variance(self, state: State, m: Float[Array, " M"]) -> Float[Array, " M"]:
         """The variance over particles of the statistic, whose mean is `m`."""
-        square = lambda values: (values - m[:, None]) ** 2  # noqa: E731
-        return self._mean(lambda a, b, c: a + b + c, *state.parts, transform=square)
+        square = lambda th: (self.model.statistic_columns(th) - m[:, None]) ** 2  # noqa: E731
+        return self._mean(square, state.theta)
 
     def statistic_at(self, state: State, k: Array) -> Float[Array, " M"]:
         """The m that drives the drift at step k."""
@@ -74,73 +71,34 @@ class Engine(eqx.Module):
     def step_given(self, state: State, k: Array, m: Float[Array, " M"]) -> State:
         """The state after step k, in which `m` drives the drift."""
         t, h = self.grid.at(k)
-        weight = h * linear_weight(self.model, self.scheme, h)
-
-        def advance(first, initial, levy, displacement):  # type: ignore[no-untyped-def]
-            jump = self.driver.increment(k, h, self.layout.particles(first)[0])
-            speed = velocity(self.model, t, initial + levy + displacement, m)
-            if self.scheme == "heun":
-                return levy + jump, speed
-            return levy + jump, displacement + weight * speed
-
-        starts = self.layout.starts()
-        levy, second = self._each_block(advance, starts, *state.parts)
+        speed = self._speed(t, state.theta, m)
+        # Noise is drawn for all particles at once: its temporaries are no larger than the state,
+        # and inside a loop over blocks XLA would draw it on one core.
+        levy = state.levy + self.driver.increment(k, h, self.layout.particles())
         if self.scheme == "heun":
-            second = self._corrected(state, levy, second, k)
-        return _computed(State(state.initial, levy, second))
+            displacement = self._corrected(state, levy, speed, k)
+        else:
+            weight = h * linear_weight(self.model, self.scheme, h)
+            displacement = state.displacement + weight * speed
+        return _computed(State(state.initial, levy, displacement))
 
     def _corrected(self, state: State, levy: Array, speed: Array, k: Array) -> Array:
         """D at the end of Heun's step: `speed` is the drift at its start, `levy` at its end."""
         t, h = self.grid.at(k)
-        predicted = lambda a, b, c, v: a + b + c + h * v  # noqa: E731
-        parts = (state.initial, levy, state.displacement, speed)
+        theta = state.initial + levy + (state.displacement + h * speed)
         if self.flow is None:
-            m = self._mean(predicted, *parts)
+            m = self._mean(self.model.statistic_columns, theta)
         else:
             m = self.flow[k + 1].astype(self.driver.dtype)
+        return state.displacement + h / 2 * (speed + self._speed(t + h, theta, m))
 
-        def correct(initial, levy, displacement, speed):  # type: ignore[no-untyped-def]
-            theta = predicted(initial, levy, displacement, speed)
-            return displacement + h / 2 * (speed + velocity(self.model, t + h, theta, m))
+    def _speed(self, t: Array, theta: Array, m: Array) -> Float[Array, "dim n"]:
+        return by_blocks(lambda th: velocity(self.model, t, th, m), self.layout.block, theta)
 
-        return self._each_block(correct, *parts)
-
-    def _mean(self, theta_of: Any, *parts: Array, transform: Any = None) -> Float[Array, " M"]:
-        """Mean over all particles of φ(θ), θ = theta_of(*blocks of parts)."""
-        size = statistic_size(self.model)
-
-        def block_sum(first, *blocks):  # type: ignore[no-untyped-def]
-            values = self.model.statistic_columns(theta_of(*blocks)).astype(self.driver.dtype)
-            values = values if transform is None else transform(values)
-            weight = jnp.ones(self.layout.block, values.dtype)
-            if self.layout.padded:
-                weight = self.layout.particles(first)[1].astype(values.dtype)
-                values = jnp.where(weight > 0, values, 0)
-            # A matrix-vector product adds in several lanes: faster, and far smaller rounding
-            # errors, than a reduction over a long last axis.
-            return jnp.matmul(values, weight, precision=jax.lax.Precision.HIGHEST)
-
-        arrays = (self.layout.starts(), *parts)
-        if self.layout.num_blocks == 1:
-            total = block_sum(*(a[0] for a in arrays))
-        else:
-            total, _ = jax.lax.scan(
-                lambda s, blocks: (s + block_sum(*blocks), None),
-                jnp.zeros(size, self.driver.dtype),
-                arrays,
-            )
+    def _mean(self, statistic: Callable[[Array], Array], theta: Array) -> Float[Array, " M"]:
+        weight = self.layout.weights(theta.dtype)
+        total = weighted_sum(statistic, self.layout.block, theta, weight, self.layout.padded)
         return self.layout.sum(total) / self.layout.population
-
-    def _each_block(self, function: Any, *arrays: Array) -> Any:
-        if self.layout.num_blocks == 1:
-            return jax.tree.map(lambda a: a[None], function(*(a[0] for a in arrays)))
-        return jax.lax.map(lambda blocks: function(*blocks), arrays)
-
-    def public(self, blocks: Float[Array, "*S B dim b"]) -> Float[Array, "*S n dim"]:
-        """The particles of this device's share, as rows."""
-        rows = jnp.moveaxis(blocks, -2, -1)
-        rows = rows.reshape(*blocks.shape[:-3], -1, blocks.shape[-2])
-        return rows[..., : self.layout.share, :]
 
 
 def _computed(state: State) -> State:

@@ -185,22 +185,16 @@ def flow_layout(
     antithetic: bool,
     richardson: bool,
 ) -> Layout:
-    """A layout without empty slots, for at least `batch` particles."""
+    """A layout without empty slots, for at least `batch` particles in pairs and halves."""
     size, dim = statistic_size(model), noise.dim
     plan = layout(batch, size, dim, dtype.itemsize, block_size, mesh)
-    blocks = plan.num_blocks
-    if richardson and blocks % 2:  # its halves consist of whole blocks
-        blocks += 1
-    block = -(-batch // (blocks * plan.num_devices))
-    if antithetic:  # pairs stay in a block
-        block += block % 2
-    plan = plan._replace(
-        block=block, num_blocks=blocks, num_particles=block * blocks * plan.num_devices
-    )
+    multiple = (2 if antithetic else 1) * (2 if richardson else 1)
+    share = -(-plan.share // multiple) * multiple
+    plan = plan._replace(num_particles=share * plan.num_devices)
     state = plan.share * dim * dtype.itemsize
     flows = (grid.num_steps + 1) * size * dtype.itemsize
     require_memory(
-        7 * state + 4 * BATCHES * flows + block * scratch_bytes(size, dim, dtype.itemsize),
+        7 * state + 4 * BATCHES * flows + plan.block * scratch_bytes(size, dim, dtype.itemsize),
         f"{plan.num_particles} particles a batch, dim={dim}, {grid.num_steps} steps with M={size} "
         f"statistics each",
         "Lower num_particles or num_steps, raise batches, or lower block_size.",
@@ -217,16 +211,18 @@ def _flow(  # type: ignore[no-untyped-def]
     def local(model, noise, words, grid, sigma, init):  # type: ignore[no-untyped-def]
         def batch(b):  # type: ignore[no-untyped-def]
             stream = fold(words, b, STREAM_LAW)
-            driver = Driver(noise, stream, sigma.astype(dtype), dtype, antithetic, stratified)
-            whole, spread = statistics(
-                Engine(model, driver, grid, None, plan, scheme), init, batches == 1
-            )
+
+            def system(plan, with_spread=False):  # type: ignore[no-untyped-def]
+                pairs = antithetic * (2 // plan.parts if richardson else 1)
+                driver = Driver(noise, stream, sigma.astype(dtype), dtype, pairs, stratified)
+                return statistics(
+                    Engine(model, driver, grid, None, plan, scheme), init, with_spread
+                )
+
+            whole, spread = system(plan, batches == 1)
             if not richardson:
                 return whole, spread
-            halves = [
-                statistics(Engine(model, driver, grid, None, part, scheme), init, False)[0]
-                for part in plan.split(2)
-            ]
+            halves = [system(part)[0] for part in plan.split(2)]
             return 2 * whole - (halves[0] + halves[1]) / 2, spread
 
         return jax.lax.map(batch, jnp.arange(batches))

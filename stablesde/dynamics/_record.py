@@ -17,7 +17,7 @@ from stablesde._version import __version__
 from stablesde.dynamics._engine import Engine, State
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._layout import layout
-from stablesde.dynamics._simulate import Trajectory, check_fits
+from stablesde.dynamics._simulate import Trajectory, check_fits, rows
 from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
@@ -161,7 +161,7 @@ def _write_parts(
     at = _read_state(folder)
     if at is None:
         state, step = _start(engine, init), 0
-        write_arrays(folder / "initial.npz", initial=np.asarray(engine.public(state.initial)))
+        write_arrays(folder / "initial.npz", initial=np.asarray(rows(state.initial)))
         _write_state(folder, state, step)
     else:
         state = State(*(jnp.asarray(at[k]) for k in ("initial", "levy", "displacement")))
@@ -199,7 +199,7 @@ def _advance(  # type: ignore[no-untyped-def]
 
     def stretch(state, k):  # type: ignore[no-untyped-def]
         m = engine.statistic_at(state, k)
-        saved = engine.public(state.levy), engine.public(state.displacement), m
+        saved = rows(state.levy), rows(state.displacement), m
         state = engine.step_given(state, k, m)
         after, _ = jax.lax.scan(
             lambda s, j: (engine.step(s, j)[0], None), state, k + jnp.arange(1, every)
@@ -211,7 +211,7 @@ def _advance(  # type: ignore[no-untyped-def]
 
 @eqx.filter_jit
 def _with_end(engine: Engine, state: State, saved: Any) -> Any:
-    end = engine.public(state.levy), engine.public(state.displacement), engine.mean(state)
+    end = rows(state.levy), rows(state.displacement), engine.mean(state)
     return tuple(jnp.concatenate([s, e[None]]) for s, e in zip(saved, end, strict=True))
 
 

@@ -257,11 +257,16 @@ def _sweep(engine: Engine, init: InitialLaw, every: int, save_start: bool) -> tu
         ends = [jnp.concatenate([s, e]) for s, e in zip(saved, ends, strict=True)]
     levy, displacement, statistic = ends
     return (
-        engine.public(state.initial),
-        engine.public(levy),
-        engine.public(displacement),
+        rows(state.initial),
+        rows(levy),
+        rows(displacement),
         statistic,
     )
+
+
+def rows(columns: Float[Array, "*S dim n"]) -> Float[Array, "*S n dim"]:
+    """Particles as rows."""
+    return jnp.moveaxis(columns, -2, -1)
 
 
 __all__ = ["Trajectory", "simulate", "simulate_limit"]

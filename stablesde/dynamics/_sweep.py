@@ -6,7 +6,6 @@ first particles of the largest system, which make up the smaller ones, are sprea
 
 import functools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -16,6 +15,7 @@ from jaxtyping import Array, Float
 
 from stablesde.dynamics._engine import linear_weight
 from stablesde.dynamics._grid import TimeGrid
+from stablesde.dynamics._layout import by_blocks, weighted_sum
 from stablesde.dynamics._system import Driver, InitialLaw, velocity
 from stablesde.model import MeanFieldModel
 
@@ -157,37 +157,11 @@ class Sweep(eqx.Module):
             m = self.flow[k].astype(self.driver.dtype)
         else:
             weight = self.prefixes.weight(member.width, theta.dtype)
-            m = self.prefixes.sum(self._statistic_sum(theta, weight)) / member.width
-        return _by_blocks(lambda th: velocity(self.model, t, th, m), self.block, theta)
-
-    def _statistic_sum(self, theta: Array, weight: Array) -> Float[Array, " M"]:
-        def block_sum(theta: Array, weight: Array) -> Array:
-            values = self.model.statistic_columns(theta).astype(theta.dtype)
-            if self.prefixes.devices > 1:  # what does not count may be anything, even infinite
-                values = jnp.where(weight > 0, values, 0)
-            return jnp.matmul(values, weight, precision=jax.lax.Precision.HIGHEST)
-
-        sums = _by_blocks(
-            lambda th, w: block_sum(th, w[0])[:, None], self.block, theta, weight[None]
-        )
-        return jnp.sum(sums, 1)
-
-
-def _by_blocks(function: Callable[..., Array], block: int, *arrays: Array) -> Array:
-    """`function` on consecutive blocks of the last axis, the results joined along it."""
-    n = arrays[0].shape[-1]
-    full = n // block
-    if n <= block:
-        return function(*arrays)
-
-    def split(a: Array) -> Array:
-        return jnp.moveaxis(a[:, : full * block].reshape(a.shape[0], full, block), 1, 0)
-
-    mapped = jax.lax.map(lambda parts: function(*parts), tuple(split(a) for a in arrays))
-    joined = jnp.moveaxis(mapped, 0, 1).reshape(mapped.shape[1], -1)
-    if full * block == n:
-        return joined
-    return jnp.concatenate([joined, function(*(a[:, full * block :] for a in arrays))], -1)
+            total = weighted_sum(
+                self.model.statistic_columns, self.block, theta, weight, self.prefixes.devices > 1
+            )
+            m = self.prefixes.sum(total) / member.width
+        return by_blocks(lambda th: velocity(self.model, t, th, m), self.block, theta)
 
 
 __all__ = ["Member", "Prefixes", "Sweep"]

@@ -36,16 +36,17 @@ SCHEMES = ("euler", "heun", "exponential")
 class Driver(eqx.Module):
     """θ₀ and the increments of σL as functions of (key, particle, step): one noise for all.
 
-    `antithetic` gives the second half of every block the negated noise of the first, and negated
-    initial values where their law is symmetric; `stratified` takes normal initial values from a
-    shifted lattice. Both are for estimates of the law flow.
+    With `antithetic` = c > 0, the particles asked for are cut into c groups, of which the second
+    half gets the negated noise of the first, and negated initial values where their law is
+    symmetric; `stratified` takes normal initial values from a shifted lattice. Both are for
+    estimates of the law flow.
     """
 
     noise: StableNoise
     stream: Words
     sigma: Float[Array, ""]
     dtype: Any = eqx.field(static=True)
-    antithetic: bool = eqx.field(static=True, default=False)
+    antithetic: int = eqx.field(static=True, default=0)
     stratified: bool = eqx.field(static=True, default=False)
 
     def increment(
@@ -54,10 +55,7 @@ class Driver(eqx.Module):
         """σ (L_{t + dt} - L_t) of the particles `index`, t the start of the step."""
         words = fold(self.stream, step, STREAM_NOISE)
         scale = self.sigma * self.noise.increment_scale(dt, self.dtype)
-        if self.antithetic:
-            half = self.noise.columns(words, index[: index.shape[0] // 2], scale, self.dtype)
-            return jnp.concatenate([half, -half], -1)
-        return self.noise.columns(words, index, scale, self.dtype)
+        return self._paired(lambda i: self.noise.columns(words, i, scale, self.dtype), index)
 
     def initial(self, init: InitialLaw, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
         """Initial values of the particles `index`, see `simulate` for the forms of `init`."""
@@ -69,12 +67,18 @@ class Driver(eqx.Module):
             return jax.vmap(init, out_axes=1)(keys).astype(self.dtype)
         if init is None or jnp.ndim(init) == 0:
             scale = jnp.asarray(1.0 if init is None else init, self.dtype)
-            if self.antithetic:
-                half = self._normal(scale, index[: index.shape[0] // 2])
-                return jnp.concatenate([half, -half], -1)
-            return self._normal(scale, index)
+            return self._paired(lambda i: self._normal(scale, i), index)
         values = jnp.asarray(init, self.dtype)
         return jnp.broadcast_to(values[:, None], shape) if values.ndim == 1 else values[index].T
+
+    def _paired(
+        self, draw: Callable[[Array], Array], index: UInt32[Array, " n"]
+    ) -> Float[Array, "dim n"]:
+        if not self.antithetic:
+            return draw(index)
+        groups = index.reshape(self.antithetic, 2, -1)[:, 0]
+        first = draw(groups.reshape(-1)).reshape(-1, self.antithetic, 1, groups.shape[1])
+        return jnp.concatenate([first, -first], 2).reshape(-1, index.shape[0])
 
     def _normal(self, scale: Array, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
         shape = (self.noise.dim, index.shape[0])

@@ -9,7 +9,8 @@ import pytest
 import stablesde as ssd
 from stablesde.studies import Axis
 from stablesde.studies._format import three_valued_and
-from stablesde.studies._statistics import fit_slope, location
+from stablesde.studies._slopes import fit_slope
+from stablesde.studies._statistics import location
 
 SIZES = np.array([10.0, 30, 100, 300, 1000])
 

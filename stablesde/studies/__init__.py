@@ -3,7 +3,7 @@
 from stablesde.studies._columns import TailStudy, compressibility, tail_study
 from stablesde.studies._rates import propagation_of_chaos, strong_error
 from stablesde.studies._records import Axis, RateStudy
-from stablesde.studies._statistics import Slope
+from stablesde.studies._slopes import Slope
 
 __all__ = [
     "Axis",

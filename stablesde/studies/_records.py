@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from stablesde._storage import write_json
+from stablesde.studies._budget import ErrorSource
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
+from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope
 from stablesde.studies._statistics import (
     LEVEL,
     MIN_REPLICAS,
     STATISTICS,
-    Slope,
-    bootstrap,
-    fit_slope,
-    interval,
+    TailDiagnosis,
+    estimate_interval,
     location,
+    tail_diagnosis,
 )
 
 
@@ -47,6 +48,9 @@ class RateStudy:
     - `rate_axis`: the axis whose exponent is the headline.
     - `claims_rate`: the claim is a rate without a constant, so "bound holds" judges the rate alone.
     - `blocked`: a reason that forbids any verdict (a law flow that is not accurate enough).
+    - `sources`: the systematic sources of error; see `budget`.
+    - `level`, `interval`: of all intervals and verdicts, "percentile" or "bca". For several
+      exponents that are to hold together, `dataclasses.replace(study, level=simultaneous_level(…))`.
     """
 
     name: str
@@ -62,6 +66,9 @@ class RateStudy:
     blocked: str = ""
     claim: str = ""
     notes: tuple[str, ...] = ()
+    sources: tuple[ErrorSource, ...] = ()
+    level: float = LEVEL
+    interval: str = "percentile"
 
     def axis(self, name: str) -> Axis:
         """The axis of that name; `ValueError` if the study has none."""
@@ -77,12 +84,14 @@ class RateStudy:
         *,
         measure: str | None = None,
         statistic: str | None = None,
-        level: float = LEVEL,
+        level: float | None = None,
+        interval: str | None = None,
     ) -> Slope:
         """The power of the error along one axis, pooled over the other, with its interval.
 
         **Arguments:** `axis` by name (default: the headline one); `measure`, a key of `errors`;
-        `statistic`, "mean", "median", "trimmed" or "geometric"; `level` of the bootstrap interval.
+        `statistic`, "mean", "median", "trimmed" or "geometric"; `level` and `interval` of the
+        bootstrap (default: the record's).
 
         **Raises:** `ValueError` for unknown names or fewer than 4 sizes on the axis.
         """
@@ -95,8 +104,52 @@ class RateStudy:
             np.asarray(chosen.values),
             self.axes.index(chosen),
             statistic or self.rate_statistic,
-            level,
+            self.level if level is None else level,
+            interval or self.interval,
+            vanishing=chosen.direction > 0,
         )
+
+    def location_interval(
+        self, measure: str | None = None, statistic: str | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Location over replicas at each grid point, and the two ends of its interval."""
+        errors = self.errors[measure or self.rate_measure]
+        return estimate_interval(
+            errors, statistic or self.rate_statistic, lambda v: v, self.level, self.interval
+        )
+
+    def tail_diagnosis(self, measure: str | None = None) -> list[TailDiagnosis]:
+        """Of each grid point in row-major order: does the mean over replicas have a variance?"""
+        errors = self.errors[measure or self.rate_measure]
+        return [tail_diagnosis(column) for column in errors.reshape(len(errors), -1).T]
+
+    def budget(self, axis: str | None = None) -> dict[str, float]:
+        """What each source of error may do to a slope: its half-width, and systematic shifts.
+
+        "Monte Carlo" is the half-width of the slope's interval. Each systematic source (see
+        `sources`) is what correcting for it would add to the slope.
+        """
+        chosen = self.axis(axis or self.rate_axis)
+        slope = self.slope(chosen.name)
+        shifts = {"Monte Carlo": slope.half_width}
+        for source in self.sources:
+            corrected = self.errors[self.rate_measure] * source.factor
+            moved = fit_slope(
+                location(corrected, self.rate_statistic)[None],
+                np.asarray(chosen.values),
+                self.axes.index(chosen),
+                "mean",
+            )
+            shifts[source.name] = moved.estimate - slope.estimate
+        return shifts
+
+    def over_budget(self, axis: str) -> str:
+        """Which systematic shifts of the slope exceed half its tolerance together; or ""."""
+        shifts = self.budget(axis)
+        shifts.pop("Monte Carlo")
+        if sum(map(abs, shifts.values())) <= self.axis(axis).tolerance / 2:
+            return ""
+        return ", ".join(f"{name} may move it by {shift:+.3f}" for name, shift in shifts.items())
 
     def fitted(self, axis: str) -> tuple[Slope | None, str]:
         """The slope along an axis, or None and the reason why it cannot be fitted."""
@@ -130,14 +183,14 @@ class RateStudy:
             return three_valued_and(rates) if rates else None
         if "paper" not in self.bounds or not np.all(np.isfinite(self.bounds["paper"])):
             return None
-        low, high = interval(bootstrap(self.errors[self.bounded_measure], "mean"))
+        _, low, high = self.location_interval(self.bounded_measure, "mean")
         if False in rates or np.any(low > self.bounds["paper"]):
             return False
         return True if np.all(high <= self.bounds["paper"]) else None
 
     def has_rate(self, axis: Axis) -> bool:
         """Whether theory claims a power along the axis, and it has the sizes a slope needs."""
-        return axis.theory is not None and len(axis.values) >= 4
+        return axis.theory is not None and len(axis.values) >= MIN_SIZES
 
     def rate_holds(self, axis: str) -> bool | None:
         """Whether the slope is at least as good as theory's, within the tolerance.
@@ -166,13 +219,13 @@ class RateStudy:
         True if the line is straight and the interval contains the exponent and is no wider than
         four times the tolerance. False if the interval lies outside by more than the tolerance and
         the line is straight, or every local slope lies on that side too. None (inconclusive)
-        otherwise.
+        otherwise, or if systematic errors may move the slope by more than half the tolerance.
         """
         chosen = self.axis(axis or self.rate_axis)
         if self.inconclusive or not self.has_rate(chosen) or chosen.theory is None:
             return None
         slope, _ = self.fitted(chosen.name)
-        if slope is None:
+        if slope is None or self.over_budget(chosen.name):
             return None
         above, below = slope.lower - chosen.theory, chosen.theory - slope.upper
         if max(above, below) <= 0:
@@ -203,7 +256,9 @@ class RateStudy:
         sharp = {True: "attained", False: "not attained", None: "inconclusive"}
         bent = "" if slope.straight else ", not straight"
         word = sharp[self.attained(axis.name)]
-        return f"{axis.name} exponent {axis.theory:+.3f} {word} (measured {slope}{bent})"
+        over = self.over_budget(axis.name)
+        why = f"; error budget exceeded: {over}" if over else ""
+        return f"{axis.name} exponent {axis.theory:+.3f} {word} (measured {slope}{bent}{why})"
 
     @property
     def has_bound(self) -> bool:
@@ -222,14 +277,16 @@ class RateStudy:
         """A row for each grid point and measure: locations, interval, bounds, the replicas."""
         rows: list[dict[str, Any]] = []
         for measure, errors in self.errors.items():
-            low, high = interval(bootstrap(errors, self.rate_statistic))
+            _, low, high = self.location_interval(measure)
+            tails = self.tail_diagnosis(measure)
             summaries = {s: location(errors, s) for s in STATISTICS}
-            for point in np.ndindex(errors.shape[1:]):
+            for number, point in enumerate(np.ndindex(errors.shape[1:])):
                 row: dict[str, Any] = {"measure": measure}
                 row |= {a.name: a.values[i] for a, i in zip(self.axes, point, strict=True)}
                 row |= {s: float(v[point]) for s, v in summaries.items()}
                 row |= {"lower": float(low[point]), "upper": float(high[point])}
-                row |= {"interval_of": self.rate_statistic, "level": LEVEL}
+                row |= {"interval_of": self.rate_statistic, "level": self.level}
+                row |= {"tail": dataclasses.asdict(tails[number])}
                 if measure == self.bounded_measure:
                     row |= {f"{k}_bound": float(v[point]) for k, v in self.bounds.items()}
                 row["replicas"] = [float(v) for v in errors[(slice(None), *point)]]
@@ -247,6 +304,7 @@ class RateStudy:
             slopes[axis.name] = dataclasses.asdict(slope) | {
                 "theory": axis.theory,
                 "attained": self.attained(axis.name),
+                "budget": self.budget(axis.name),
             }
         return {
             "name": self.name,
@@ -262,6 +320,11 @@ class RateStudy:
             "inconclusive": self.inconclusive,
             "verdict": self.verdict,
             "notes": list(self.notes),
+            "sources": [
+                {"name": s.name, "relative": s.relative, "note": s.note} for s in self.sources
+            ],
+            "level": self.level,
+            "interval": self.interval,
         }
 
     def to_json(self, path: str | Path) -> None:
@@ -271,7 +334,7 @@ class RateStudy:
     def table(self) -> str:
         """A text table of the summaries."""
         names = [a.name for a in self.axes]
-        head = [*names, self.rate_statistic, "95 % interval"]
+        head = [*names, self.rate_statistic, f"{100 * self.level:.4g} % interval"]
         head += [f"{k} bound" for k in self.bounds]
         rows = []
         for cell in self.cells():

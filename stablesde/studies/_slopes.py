@@ -1,0 +1,126 @@
+"""Powers fitted on log–log axes: pooled, local, and extrapolated to infinite size."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stablesde.studies._statistics import LEVEL, estimate_interval
+
+MIN_SIZES = 4
+
+_STRAIGHT = 0.1
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A power fitted on log–log axes, with its bootstrap interval.
+
+    - `estimate`, `lower`, `upper`, `level`; `interval`: its kind, "percentile" or "bca".
+    - `curvature`: change of the local slope from one end of the range to the other, from a
+      quadratic fit; `straight`: its interval contains 0, or it is below 0.1 in size.
+    - `local`: slopes between neighbouring sizes, with `local_lower` and `local_upper`.
+    - `asymptotic`, `asymptotic_lower`, `asymptotic_upper`: the local slopes extrapolated to infinite
+      size (to step 0). How they approach their limit is not known, so it is done twice, with a
+      correction of order `1/(1 + log n)` and of order `n^-1/2` (of order `η^1/2` and `η` for steps): the
+      estimate is their mean, the interval covers both intervals.
+    """
+
+    estimate: float
+    lower: float
+    upper: float
+    level: float
+    curvature: float
+    straight: bool
+    local: tuple[float, ...]
+    local_lower: tuple[float, ...]
+    local_upper: tuple[float, ...]
+    asymptotic: float
+    asymptotic_lower: float
+    asymptotic_upper: float
+    interval: str = "percentile"
+
+    def contains(self, value: float) -> bool:
+        """Whether the interval contains `value`."""
+        return self.lower <= value <= self.upper
+
+    @property
+    def half_width(self) -> float:
+        """Half the length of the interval."""
+        return (self.upper - self.lower) / 2
+
+    def __str__(self) -> str:
+        return f"{self.estimate:+.3f} [{self.lower:+.3f}, {self.upper:+.3f}]"
+
+
+def fit_slope(
+    errors: np.ndarray,
+    sizes: np.ndarray,
+    axis: int,
+    statistic: str,
+    level: float = LEVEL,
+    method: str = "percentile",
+    vanishing: bool = False,
+) -> Slope:
+    """Slope of log location(errors) against log sizes along grid axis `axis`.
+
+    `errors` is (R, *grid), replicas first. The other grid axes are pooled: one slope, an intercept
+    for each of their points. `vanishing` says that the limit is size 0, as of steps, not infinity.
+    Raises `ValueError` for fewer than 4 sizes or errors that are not positive and finite.
+    """
+    if len(sizes) < MIN_SIZES:
+        raise ValueError(
+            f"a slope needs at least {MIN_SIZES} sizes, got {len(sizes)}: "
+            f"{[float(v) for v in sizes]}."
+        )
+    if not np.all(np.isfinite(errors)) or np.any(errors <= 0):
+        raise ValueError("errors must be positive and finite to fit a slope on a log scale.")
+    weights = _functionals(np.asarray(sizes, float), vanishing)
+
+    def estimate(values: np.ndarray) -> np.ndarray:
+        lines = np.moveaxis(np.log(values), axis - len(errors.shape[1:]), -1)
+        pooled = lines.reshape(len(lines), -1, len(sizes)).mean(1)
+        return pooled @ weights.T
+
+    centre, low, high = estimate_interval(errors, statistic, estimate, level, method)
+    curvature, (far, near) = float(centre[1]), (slice(4, None), slice(2, 4))
+    straight = bool(low[1] <= 0 <= high[1] or abs(curvature) < _STRAIGHT)
+    return Slope(
+        float(centre[0]),
+        float(low[0]),
+        float(high[0]),
+        level,
+        curvature,
+        straight,
+        tuple(map(float, centre[far])),
+        tuple(map(float, low[far])),
+        tuple(map(float, high[far])),
+        float(centre[near].mean()),
+        float(low[near].min()),
+        float(high[near].max()),
+        method,
+    )
+
+
+def _functionals(sizes: np.ndarray, vanishing: bool) -> np.ndarray:
+    """Rows w with w·log(errors) a number: slope, curvature, two limits, then the local slopes."""
+    x = np.log(sizes)
+    slope = _coefficients(np.stack([np.ones_like(x), x]))[1]
+    bend = _coefficients(np.stack([np.ones_like(x), x, x**2]))[2] * 2 * (x.max() - x.min())
+    limits = [
+        _coefficients(np.stack([np.ones_like(x), x, term]))[1]
+        for term in _corrections(sizes, vanishing)
+    ]
+    local = np.diff(np.eye(len(x)), axis=0) / np.diff(x)[:, None]
+    return np.stack([slope, bend, *limits, *local])
+
+
+def _corrections(sizes: np.ndarray, vanishing: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Terms of log error whose local slope vanishes for large sizes, or for small steps."""
+    if vanishing:
+        return sizes**0.5, sizes
+    return np.log1p(np.log(np.maximum(sizes, 1.0))), sizes**-0.5
+
+
+def _coefficients(terms: np.ndarray) -> np.ndarray:
+    """W with W @ y the least-squares coefficients of y on the rows of `terms`."""
+    return np.linalg.pinv(terms.T)

@@ -2,9 +2,9 @@
 
 `python -m benchmarks.slope_coverage [--studies 200] [--write FILE]`
 
-A study has R replicas of the errors n^-1/2 |Z| at 8 sizes, Z stable. The sizes of a replica share a
-factor, as coupled systems share noise: error = n^-1/2 |Z_0|^(1/2) |Z_n|^(1/2). The 95 % intervals of
-all studies are counted for how many contain -1/2.
+A study has R replicas of the errors n^-1/2 |Z| at 8 sizes, Z stable. The sizes of a replica share
+a factor, as coupled systems share noise: error = n^-1/2 |Z_0|^(1/2) |Z_n|^(1/2). The 95 % intervals
+of all studies are counted for how many contain -1/2.
 """
 
 import argparse

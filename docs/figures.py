@@ -10,11 +10,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FIGURES = (
-    "propagation-of-chaos-tanh-network-1.5",
-    "strong-error-tanh-network-1.5",
-    "strong-error-linear-drift-1.5",
-    "tails-tanh-network-1.8",
-    "compressibility-tanh-network-1.75",
+    "propagation-of-chaos-tanh-network-Type-I-1.5",
+    "strong-error-tanh-network-Type-I-1.5",
+    "strong-error-linear-drift-Type-I-1.5",
+    "tails-tanh-network-Type-I-1.8",
+    "compressibility-tanh-network-Type-I-1.75",
 )
 WORDS = {True: "yes", False: "no", None: "inconclusive"}
 

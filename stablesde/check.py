@@ -5,6 +5,8 @@ What passes: a study holds if its bound holds and, where theory says that the ex
 no bound has a number, if that exponent is attained. What the data do not decide does not pass.
 """
 
+import contextlib
+import dataclasses
 import functools
 import json
 import platform
@@ -16,46 +18,45 @@ from typing import Any
 
 import jax
 import numpy as np
+from scipy import special
 
-from stablesde import studies, training
+from stablesde import training
+from stablesde._jobs import Job, Study, file_name, jobs
 from stablesde._sizes import DEFAULT, FULL, QUICK, SIZES, Size
 from stablesde._storage import write_json
 from stablesde._version import __version__
-from stablesde.datasets import load
-from stablesde.model import MeanFieldModel, MeanReversion, NetworkModel
-from stablesde.noise import stable_noise
 from stablesde.studies import RateStudy, TailStudy
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
+from stablesde.studies._statistics import LEVEL, simultaneous_level
 
-Study = RateStudy | TailStudy
-STUDIES = ("strong-error", "propagation-of-chaos", "tails", "compressibility", "training")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One study of the main job. `sharp`: the axis whose exponent theory says is attained."""
-
-    group: str
-    label: str
-    run: Callable[..., Study]
-    sharp: str | None
+CLAIMS = ("strong-error", "propagation-of-chaos", "tails", "compressibility")
+STUDIES = (*CLAIMS, "sharpness", "training")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished job."""
+    """A finished job. `level`: of the intervals that its verdicts use; see `joint_level`."""
 
     job: Job
     study: Study
+    level: float = LEVEL
+
+    @functools.cached_property
+    def joint(self) -> Study:
+        """The study with the intervals that hold together with those of all others."""
+        return at_level(self.study, self.level)
 
     @property
     def holds(self) -> bool | None:
         """Whether the study supports the theory: None (inconclusive) if the data do not decide.
 
         The bound must hold, for which its whole interval must be on the right side, and a sharp
-        exponent must not be refuted; without a bound, the sharp exponent must be attained.
+        exponent must not be refuted; without a bound, the sharp exponent must be attained. True
+        for a study that explores what no theorem claims.
         """
-        bound, exponent = self.study.bound_holds, self._exponent
+        if not self.job.judged:
+            return True
+        bound, exponent = self.joint.bound_holds, self._exponent
         if not self.study.has_bound:
             return exponent
         return three_valued_and([bound, exponent is not False])
@@ -63,81 +64,37 @@ class Outcome:
     @property
     def _exponent(self) -> bool | None:
         """Whether the sharp exponent is attained; True if none is claimed to be."""
-        if isinstance(self.study, TailStudy):
-            return self.study.exponent_attained
-        return True if self.job.sharp is None else self.study.attained(self.job.sharp)
+        if isinstance(self.joint, TailStudy):
+            return self.joint.exponent_attained
+        return True if self.job.sharp is None else self.joint.attained(self.job.sharp)
 
 
-def theory_model() -> NetworkModel:
-    """The network of the studies: tanh units, logistic loss, 16 points of the teacher data set."""
-    data = load("teacher")
-    return NetworkModel("tanh", "logistic", data.x_train[:16], data.y_train[:16])
+def at_level(study: Study, level: float) -> Study:
+    """The record with intervals of another level."""
+    if isinstance(study, RateStudy):
+        return dataclasses.replace(study, level=level)
+    # Hill's estimate is asymptotically normal.
+    wider = special.ndtri((1 + level) / 2) / special.ndtri((1 + LEVEL) / 2)
+    return dataclasses.replace(
+        study,
+        lower=study.estimate - wider * (study.estimate - study.lower),
+        upper=study.estimate + wider * (study.upper - study.estimate),
+    )
 
 
-def jobs(size: Size, seed: int, only: Sequence[str] = STUDIES) -> list[Job]:
-    """The studies of the main job in order, without the training run."""
-    key = jax.random.key(seed)
-    network = theory_model()
-    chosen: list[Job] = []
-
-    def add(
-        study: Any, model: MeanFieldModel, alpha: float, sharp: str | None, **rest: Any
-    ) -> None:
-        group = _GROUPS[study]
-        if group not in only:
-            return
-        tag = "linear drift" if isinstance(model, MeanReversion) else "tanh network"
-        noise = stable_noise("I", alpha, model.dim)
-        run = functools.partial(study, model, noise, key, t1=1.0, **rest)
-        chosen.append(Job(group, f"{tag}, α = {alpha:g}", run, sharp))
-
-    for alpha in size.alphas["strong-error"]:
-        add(
-            studies.strong_error, network, alpha, None, widths=(10, 32, 100, 316, 1000),
-            num_steps=size.strong_steps, fine_steps=size.fine_steps,
-            replicas=size.strong_replicas,
-        )  # fmt: skip
-    add(
-        studies.strong_error, MeanReversion(2), 1.5, "width", widths=size.linear_widths,
-        num_steps=(4, 8, 16, 32), fine_steps=512, replicas=size.linear_replicas, batch=64,
-    )  # fmt: skip
-    add(
-        studies.propagation_of_chaos, network, 1.5, "width", widths=size.chaos_widths,
-        num_steps=32, replicas=size.chaos_replicas,
-    )  # fmt: skip
-    for alpha in size.alphas["tails"]:
-        add(studies.tail_study, network, alpha, "norm", num_columns=size.tail_columns, num_steps=16)
-    for alpha in size.alphas["compressibility"]:
-        add(
-            studies.compressibility, network, alpha, "width", widths=size.compression_widths,
-            kappas=(0.1, 0.3), num_steps=16, replicas=size.compression_replicas,
-        )  # fmt: skip
-    return chosen
-
-
-_GROUPS: dict[Any, str] = {
-    studies.strong_error: "strong-error",
-    studies.propagation_of_chaos: "propagation-of-chaos",
-    studies.tail_study: "tails",
-    studies.compressibility: "compressibility",
-}
-
-
-def file_name(job: Job) -> str:
-    """A name for the files of a job."""
-    return f"{job.group}-{job.label}".replace(", α = ", "-").replace(" ", "-")
+def joint_level(chosen: Sequence[Job], studied: Sequence[Study]) -> float:
+    """The level of each interval for which all verdicts of a run hold together at 95 %."""
+    exponents = [
+        1 if isinstance(study, TailStudy) else sum(map(study.has_rate, study.axes))
+        for job, study in zip(chosen, studied, strict=True)
+        if job.judged
+    ]
+    return simultaneous_level(LEVEL, max(1, sum(exponents)))
 
 
 def run_training(size: Size, seed: int) -> training.TrainResult:
     """The training run of the main job: scikit-learn's digits, Type I noise, α = 1.75."""
-    return training.train(
-        "digits",
-        width=size.training_width,
-        noise="I",
-        alpha=1.75,
-        seeds=size.training_seeds,
-        seed=seed,
-    )
+    return training.train("digits", noise="I", alpha=1.75, seed=seed, **size.training)
 
 
 def own_files(out: Path, groups: Sequence[str] = STUDIES) -> list[Path]:
@@ -187,6 +144,7 @@ def results(
     for outcome in outcomes:
         record = outcome.study.to_dict()
         record |= {"label": outcome.job.label, "holds": outcome.holds}
+        record |= {"judged": outcome.job.judged, "joint_level": outcome.level}
         groups.setdefault(outcome.job.group.replace("-", "_"), []).append(record)
     return finite_json(
         {
@@ -245,32 +203,43 @@ _ATTAINED = {True: "yes", False: "no", None: "inconclusive"}
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """The table the command prints: a row for each exponent."""
+    """The table the command prints: a row for each exponent.
+
+    Intervals are of 95 % each; the verdicts use wider ones that hold together at 95 %.
+    """
     rows = [["study", "case", "exponent of", "theory", "measured", "95 % interval", "bound holds",
              "exponent attained"]]  # fmt: skip
     for outcome in outcomes:
-        study = outcome.study
-        head = [outcome.job.group, outcome.job.label]
-        bound = _ATTAINED[study.bound_holds] if study.has_bound else "—"
-        if isinstance(study, TailStudy):
-            rows.append(
-                [*head, "tail index", f"{study.alpha:g}", f"{study.estimate:.3f}",
-                 f"[{study.lower:.3f}, {study.upper:.3f}]", bound,
-                 _ATTAINED[study.exponent_attained]]
-            )  # fmt: skip
-            continue
-        for axis in study.axes:
-            if axis.theory is None:
-                continue
-            slope, _ = study.fitted(axis.name)
+        study, joint = outcome.study, outcome.joint
+        bound = _ATTAINED[joint.bound_holds] if study.has_bound else "—"
+        for name, theory, estimate, attained in _exponents(study, joint):
             measured = ["not fitted", "—"]
-            if slope is not None:
-                measured = [f"{slope.estimate:+.3f}", f"[{slope.lower:+.3f}, {slope.upper:+.3f}]"]
+            if estimate is not None:
+                value, low, high = estimate
+                sign = "" if name == "tail index" else "+"
+                measured = [f"{value:{sign}.3f}", f"[{low:{sign}.3f}, {high:{sign}.3f}]"]
             rows.append(
-                [*head, axis.name, f"{axis.theory:+.3f}", *measured, bound,
-                 _ATTAINED[study.attained(axis.name)]]
+                [outcome.job.group, outcome.job.label, name, theory, *measured, bound,
+                 _ATTAINED[attained]]
             )  # fmt: skip
-    return format_rows(rows)
+    level = max((o.level for o in outcomes), default=LEVEL)
+    below = f"\n\nVerdicts: intervals of {100 * level:.4g} % each, which hold together at 95 %."
+    return format_rows(rows) + (below if level > LEVEL else "")
+
+
+def _exponents(study: Study, joint: Study) -> list[tuple[str, str, Any, bool | None]]:
+    """Name, theory's value, (estimate, lower, upper) or None, and the verdict, of each exponent."""
+    if isinstance(study, TailStudy):
+        estimate = (study.estimate, study.lower, study.upper)
+        return [("tail index", f"{study.alpha:g}", estimate, joint.exponent_attained)]
+    assert isinstance(joint, RateStudy)
+    rows: list[tuple[str, str, Any, bool | None]] = []
+    for axis in study.axes:
+        if axis.theory is not None:
+            slope, _ = study.fitted(axis.name)
+            ends = None if slope is None else (slope.estimate, slope.lower, slope.upper)
+            rows.append((axis.name, f"{axis.theory:+.3f}", ends, joint.attained(axis.name)))
+    return rows
 
 
 def training_table(result: training.TrainResult) -> str:
@@ -299,12 +268,17 @@ def run(
         write_json(path, record)
         return record
 
-    outcomes: list[Outcome] = []
-    for job in jobs(size, seed, only):
+    chosen, studied = jobs(size, seed, only), []
+    if not chosen and "training" not in only:
+        raise ValueError(f"the size {size.name!r} has no studies {', '.join(only)}: use --full.")
+    for job in chosen:
         echo(f"{job.group}: {job.label}")
-        study = job.run(run_dir=out / "cells" / file_name(job))
+        with jax.enable_x64(True) if job.float64 else contextlib.nullcontext():
+            study = job.run(run_dir=out / "cells" / file_name(job))
         plotting.plot(study, out / "figures" / f"{file_name(job)}.png")
-        outcomes.append(Outcome(job, study))
+        studied.append(study)
+    level = joint_level(chosen, studied)
+    outcomes = [Outcome(j, s, level) for j, s in zip(chosen, studied, strict=True)]
     if outcomes:
         record = save(None)
         echo("\n" + table(outcomes))

@@ -11,7 +11,14 @@ import click
 
 from stablesde._version import __version__
 
-STUDY_NAMES = ("strong-error", "propagation-of-chaos", "tails", "compressibility", "training")
+STUDY_NAMES = (
+    "strong-error",
+    "propagation-of-chaos",
+    "tails",
+    "compressibility",
+    "sharpness",
+    "training",
+)
 
 
 SEED = click.IntRange(0, 2**32 - 1)  # jax.random.key keeps 32 bits

@@ -16,19 +16,18 @@ from stablesde.cli import main
 @pytest.fixture
 def tiny(monkeypatch):
     """The main job at a size of seconds."""
+    smaller = {
+        "strong-error": dict(replicas=8, num_steps=(2, 4, 8, 16), fine_steps=512),
+        "linear-drift": dict(
+            replicas=32, widths=(4, 8, 16, 32), num_steps=(2, 4, 8, 16), fine_steps=128
+        ),
+        "propagation-of-chaos": dict(replicas=32, widths=(8, 16, 32, 64)),
+        "tails": dict(num_columns=100_000),
+        "compressibility": dict(replicas=8, widths=(100, 200, 400, 800)),
+    }
+    settings = {name: check.QUICK.settings[name] | rest for name, rest in smaller.items()}
     size = dataclasses.replace(
-        check.QUICK,
-        strong_replicas=8,
-        strong_steps=(2, 4, 8, 16),
-        fine_steps=128,
-        linear_replicas=32,
-        linear_widths=(4, 8, 16, 32),
-        chaos_replicas=32,
-        chaos_widths=(8, 16, 32, 64),
-        tail_columns=100_000,
-        compression_replicas=8,
-        compression_widths=(100, 200, 400, 800),
-        training_width=64,
+        check.QUICK, settings=settings, training=check.QUICK.training | {"width": 64}
     )
     monkeypatch.setitem(check.SIZES, "quick", size)
     return size
@@ -61,7 +60,7 @@ def test_check_writes_table_figures_and_record(tiny, tmp_path):
     }  # fmt: skip
     assert record["config"] == {"size": "quick", "seed": 0}
     assert record["studies"]["strong_error"]["exponent_attained"] is False
-    assert "tanh network, α = 1.5: " in record["studies"]["strong_error"]["verdict"]
+    assert "tanh network, Type I, α = 1.5: " in record["studies"]["strong_error"]["verdict"]
     assert len(list((tmp_path / "figures").glob("*.png"))) == 5
     assert "linear drift" in done.output
     assert "pruning ratio" in done.output
@@ -207,9 +206,9 @@ def test_a_single_study_updates_its_part_of_the_record(tiny, tmp_path):
 
 def test_nothing_of_the_users_is_deleted(tiny, tmp_path):
     run("check", "tails", "--quick", "--out", tmp_path)
-    cells = tmp_path / "cells" / "tails-tanh-network-1.5" / "tails"
+    cells = tmp_path / "cells" / "tails-tanh-network-Type-I-1.5" / "tails"
     own = [cells / "config.json", cells / "columns-00000.json"]
-    own += [tmp_path / "figures" / "tails-tanh-network-1.5.png"]
+    own += [tmp_path / "figures" / "tails-tanh-network-Type-I-1.5.png"]
     assert check.own_files(tmp_path) == sorted(own)
     mine = [
         tmp_path / "notes.txt", tmp_path / "cells" / "tails-mine" / "data.txt",

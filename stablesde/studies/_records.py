@@ -49,8 +49,8 @@ class RateStudy:
     - `claims_rate`: the claim is a rate without a constant, so "bound holds" judges the rate alone.
     - `blocked`: a reason that forbids any verdict (a law flow that is not accurate enough).
     - `sources`: the systematic sources of error; see `budget`.
-    - `level`, `interval`: of all intervals and verdicts, "percentile" or "bca". For several
-      exponents that are to hold together, `dataclasses.replace(study, level=simultaneous_level(…))`.
+    - `level`, `interval`: of all intervals and verdicts, "percentile" or "bca". To judge
+      several exponents together, `dataclasses.replace(study, level=simultaneous_level(…))`.
     """
 
     name: str
@@ -69,6 +69,7 @@ class RateStudy:
     sources: tuple[ErrorSource, ...] = ()
     level: float = LEVEL
     interval: str = "percentile"
+    _slopes: dict[Any, Slope] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def axis(self, name: str) -> Axis:
         """The axis of that name; `ValueError` if the study has none."""
@@ -99,15 +100,19 @@ class RateStudy:
         measure = measure or self.rate_measure
         if measure not in self.errors:
             raise ValueError(f"measure must be one of {', '.join(self.errors)}, got {measure!r}.")
-        return fit_slope(
-            self.errors[measure],
-            np.asarray(chosen.values),
-            self.axes.index(chosen),
+        settings = (
+            chosen,
+            measure,
             statistic or self.rate_statistic,
             self.level if level is None else level,
             interval or self.interval,
-            vanishing=chosen.direction > 0,
         )
+        if settings not in self._slopes:
+            self._slopes[settings] = fit_slope(
+                self.errors[measure], np.asarray(chosen.values), self.axes.index(chosen),
+                *settings[2:], vanishing=chosen.direction > 0,
+            )  # fmt: skip
+        return self._slopes[settings]
 
     def location_interval(
         self, measure: str | None = None, statistic: str | None = None

@@ -19,10 +19,10 @@ class Slope:
     - `curvature`: change of the local slope from one end of the range to the other, from a
       quadratic fit; `straight`: its interval contains 0, or it is below 0.1 in size.
     - `local`: slopes between neighbouring sizes, with `local_lower` and `local_upper`.
-    - `asymptotic`, `asymptotic_lower`, `asymptotic_upper`: the local slopes extrapolated to infinite
-      size (to step 0). How they approach their limit is not known, so it is done twice, with a
-      correction of order `1/(1 + log n)` and of order `n^-1/2` (of order `η^1/2` and `η` for steps): the
-      estimate is their mean, the interval covers both intervals.
+    - `asymptotic`, `asymptotic_lower`, `asymptotic_upper`: the local slopes extrapolated to
+      infinite size (to step 0). How they approach their limit is not known, so it is done twice,
+      with a correction of order `1/(1 + log n)` and of order `n^-1/2` (for steps of order `η^1/2`
+      and `η`): the estimate is their mean, the interval covers both intervals.
     """
 
     estimate: float

@@ -10,6 +10,7 @@ are offered (Efron and Tibshirani 1993, §13.3 and §14.3):
 - "bca": bias-corrected and accelerated, for skewed estimates.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,12 +26,12 @@ STATISTICS = ("mean", "median", "trimmed", "geometric")
 INTERVALS = ("percentile", "bca")
 _SEED = 7
 # So many resamples lie beyond either end of an interval that its end is not one of the extremes.
-_BEYOND = 50
+_BEYOND = 20
 
 
 def location(errors: np.ndarray, statistic: str) -> np.ndarray:
     """Mean, median, 10 %-trimmed mean (a tenth off each end) or geometric mean over axis 0."""
-    whole = np.ones((1, errors.shape[0]), np.int64)
+    whole = np.ones((1, errors.shape[0]))
     return resampled(errors, statistic, whole)[0]
 
 
@@ -62,11 +63,13 @@ def _middle(column: np.ndarray, counts: np.ndarray, cut: int, total: int) -> np.
     return np.maximum(kept, 0) @ column[order] / (total - 2 * cut)
 
 
+@functools.lru_cache(maxsize=2)
 def bootstrap_counts(replicas: int, level: float = LEVEL) -> np.ndarray:
     """How often each resample holds each replica, (B, R): the same for every study of R."""
     number = max(2000, math.ceil(2 * _BEYOND / (1 - level)))
     rng = np.random.default_rng(_SEED)
-    return rng.multinomial(replicas, np.full(replicas, 1 / replicas), number)
+    counts = rng.multinomial(replicas, np.full(replicas, 1 / replicas), number)
+    return counts.astype(float)  # for products with errors
 
 
 def bootstrap(errors: np.ndarray, statistic: str, level: float = LEVEL) -> np.ndarray:
@@ -126,7 +129,7 @@ def estimate_interval(
     samples = estimate(bootstrap(errors, statistic, level))
     if method == "percentile":
         return (centre, *interval(samples, level, replicas))
-    left_out = estimate(resampled(errors, statistic, 1 - np.eye(replicas, dtype=np.int64)))
+    left_out = estimate(resampled(errors, statistic, 1 - np.eye(replicas)))
     return (centre, *bca_interval(samples, centre, left_out, level))
 
 

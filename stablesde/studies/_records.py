@@ -318,6 +318,7 @@ class RateStudy:
             "cells": self.cells(),
             "exponent": slopes.get(self.rate_axis),
             "exponents": slopes,
+            "other_measures": self._other_exponents(set(slopes)),
             "not_fitted": reasons,
             "has_bound": self.has_bound,
             "bound_holds": self.bound_holds,
@@ -331,6 +332,17 @@ class RateStudy:
             "level": self.level,
             "interval": self.interval,
         }
+
+    def _other_exponents(self, axes: set[str]) -> dict[str, dict[str, Any]]:
+        """The slopes of the measures that are not the headline, on the axes where that has one."""
+        found: dict[str, dict[str, Any]] = {}
+        for measure, errors in self.errors.items():
+            if measure != self.rate_measure and np.all(errors > 0):
+                found[measure] = {
+                    axis: dataclasses.asdict(self.slope(axis, measure=measure))
+                    for axis in sorted(axes)
+                }
+        return found
 
     def to_json(self, path: str | Path) -> None:
         """Writes `to_dict()` to a file, atomically."""

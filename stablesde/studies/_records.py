@@ -148,12 +148,16 @@ class RateStudy:
             shifts[source.name] = moved.estimate - slope.estimate
         return shifts
 
+    def systematic(self, axis: str | None = None) -> float:
+        """The systematic shifts of a slope, added up in size."""
+        return sum(abs(s) for name, s in self.budget(axis).items() if name != "Monte Carlo")
+
     def over_budget(self, axis: str) -> str:
         """Which systematic shifts of the slope exceed half its tolerance together; or ""."""
+        if self.systematic(axis) <= self.axis(axis).tolerance / 2:
+            return ""
         shifts = self.budget(axis)
         shifts.pop("Monte Carlo")
-        if sum(map(abs, shifts.values())) <= self.axis(axis).tolerance / 2:
-            return ""
         return ", ".join(f"{name} may move it by {shift:+.3f}" for name, shift in shifts.items())
 
     def fitted(self, axis: str) -> tuple[Slope | None, str]:
@@ -221,10 +225,11 @@ class RateStudy:
     def attained(self, axis: str | None = None) -> bool | None:
         """Whether theory's exponent is the measured one: is it sharp?
 
-        True if the line is straight and the interval contains the exponent and is no wider than
-        four times the tolerance. False if the interval lies outside by more than the tolerance and
-        the line is straight, or every local slope lies on that side too. None (inconclusive)
-        otherwise, or if systematic errors may move the slope by more than half the tolerance.
+        The interval is the slope's, widened by the systematic shifts (see `budget`). True if the
+        line is straight and the interval contains the exponent and is no wider than four times the
+        tolerance. False if the interval lies outside by more than the tolerance and the line is
+        straight, or every local slope lies on that side too. None (inconclusive) otherwise, or if
+        the systematic shifts exceed half the tolerance.
         """
         chosen = self.axis(axis or self.rate_axis)
         if self.inconclusive or not self.has_rate(chosen) or chosen.theory is None:
@@ -232,7 +237,9 @@ class RateStudy:
         slope, _ = self.fitted(chosen.name)
         if slope is None or self.over_budget(chosen.name):
             return None
-        above, below = slope.lower - chosen.theory, chosen.theory - slope.upper
+        shift = self.systematic(chosen.name)
+        above = slope.lower - shift - chosen.theory
+        below = chosen.theory - slope.upper - shift
         if max(above, below) <= 0:
             narrow = slope.upper - slope.lower <= 4 * chosen.tolerance
             return True if slope.straight and narrow else None

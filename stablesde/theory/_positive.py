@@ -64,7 +64,7 @@ _WEIGHT = (_T[1] - _T[0]) / ((1 + np.exp(-_T)) * (1 + np.exp(_T)))
 
 
 def positive_survival(log_x: np.ndarray, alpha: float) -> np.ndarray:
-    """P(log A > log_x), of the same formula, for an array: absolute error below 1e-7 for α ≤ 0.95."""
+    """P(log A > log_x), of the same formula, for an array: error below 1e-7 for α ≤ 0.95."""
     power = alpha / (1 - alpha)
     log_k = _kanter_nodes(alpha)
     exponent = np.clip(log_k - power * np.asarray(log_x)[..., None], -745.0, 700.0)

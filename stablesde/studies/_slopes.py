@@ -1,5 +1,6 @@
 """Powers fitted on log–log axes: pooled, local, and extrapolated to infinite size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def fit_slope(
         )
     if not np.all(np.isfinite(errors)) or np.any(errors <= 0):
         raise ValueError("errors must be positive and finite to fit a slope on a log scale.")
-    weights = _functionals(np.asarray(sizes, float), vanishing)
+    weights = slope_weights(sizes, vanishing)
 
     def estimate(values: np.ndarray) -> np.ndarray:
         lines = np.moveaxis(np.log(values), axis - len(errors.shape[1:]), -1)
@@ -82,15 +83,21 @@ def fit_slope(
         return pooled @ weights.T
 
     centre, low, high = estimate_interval(errors, statistic, estimate, level, method)
-    curvature, (far, near) = float(centre[1]), (slice(4, None), slice(2, 4))
-    straight = bool(low[1] <= 0 <= high[1] or abs(curvature) < _STRAIGHT)
+    return slope_from(centre, low, high, level, method)
+
+
+def slope_from(
+    centre: np.ndarray, low: np.ndarray, high: np.ndarray, level: float, method: str = "percentile"
+) -> Slope:
+    """The record from the numbers that `slope_weights` gives, and the ends of their intervals."""
+    curvature, near, far = float(centre[1]), slice(2, 4), slice(4, None)
     return Slope(
         float(centre[0]),
         float(low[0]),
         float(high[0]),
         level,
         curvature,
-        straight,
+        bool(low[1] <= 0 <= high[1] or abs(curvature) < _STRAIGHT),
         tuple(map(float, centre[far])),
         tuple(map(float, low[far])),
         tuple(map(float, high[far])),
@@ -101,8 +108,9 @@ def fit_slope(
     )
 
 
-def _functionals(sizes: np.ndarray, vanishing: bool) -> np.ndarray:
+def slope_weights(sizes: Sequence[float] | np.ndarray, vanishing: bool = False) -> np.ndarray:
     """Rows w with w·log(errors) a number: slope, curvature, two limits, then the local slopes."""
+    sizes = np.asarray(sizes, float)
     x = np.log(sizes)
     slope = _coefficients(np.stack([np.ones_like(x), x]))[1]
     bend = _coefficients(np.stack([np.ones_like(x), x, x**2]))[2] * 2 * (x.max() - x.min())

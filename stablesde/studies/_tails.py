@@ -1,8 +1,7 @@
-"""The two studies of the limit's columns: heavy tails (Theorem 4.3), compressibility (Thm 3.1)."""
+"""Heavy tails of the limit's columns (Theorem 4.3)."""
 
 import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from stablesde import stable, theory
+from stablesde import stable
 from stablesde._storage import write_json
-from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
+from stablesde.studies._draws import finite_columns
 from stablesde.studies._format import finite_json, format_rows
-from stablesde.studies._records import Axis, RateStudy
 from stablesde.studies._runner import run_cells
 from stablesde.studies._setup import (
     configuration,
     constants_of,
     count,
     lazy_flow,
-    replica_errors,
-    sizes,
 )
 from stablesde.studies._statistics import LEVEL
 
@@ -73,6 +69,14 @@ class TailStudy:
         return True if self.upper < 2 else (False if self.lower > 2 else None)
 
     @property
+    def mean_infinite(self) -> bool | None:
+        """Whether E ‖θ‖ = ∞, too, as for α ≤ 1: the interval of the tail index lies below 1.
+
+        False if it lies above 1, None if 1 is inside (as it must be at α = 1).
+        """
+        return True if self.upper < 1 else (False if self.lower > 1 else None)
+
+    @property
     def exponent_attained(self) -> bool | None:
         """Whether the tail index is α, that of σ L_t.
 
@@ -100,9 +104,10 @@ class TailStudy:
             None: "inconclusive" if self.has_bound else "nothing claimed at α = 2",
         }
         words = {True: "contains", None: "does not decide", False: "EXCLUDES"}
+        mean = {True: ", infinite mean", False: "", None: ", mean undecided"}[self.mean_infinite]
         bounded = "bounded" if self.drift_bounded else "bounded, which is not known of this one"
         return (
-            f"{heavy[self.bound_holds]}; tail index {self.estimate:.3f} [{self.lower:.3f}, "
+            f"{heavy[self.bound_holds]}{mean}; tail index {self.estimate:.3f} [{self.lower:.3f}, "
             f"{self.upper:.3f}] {words[self.exponent_attained]} α = {self.alpha:g} (the theorem's "
             f"argument needs the drift {bounded})"
         )
@@ -142,6 +147,7 @@ class TailStudy:
                 "k": self.k,
             },
             "drift_bounded": self.drift_bounded,
+            "mean_infinite": self.mean_infinite,
             "has_bound": self.has_bound,
             "bound_holds": self.bound_holds,
             "exponent_attained": self.exponent_attained,
@@ -175,11 +181,13 @@ def tail_study(
 
     Hill's estimator on the largest norms, since only the tail of θ_t is stable (see
     `ssd.stable.tail_index` for the choice of k and the domain, α ≤ 1.8). To tell α from 2 at
-    α = 1.8 takes about 2·10⁶ columns.
+    α = 1.8 takes about 2·10⁶ columns. For α ≤ 1, which the paper leaves out, the mean is infinite
+    as well (`mean_infinite`).
 
     **Arguments:** `num_columns` copies, drawn `batch` at a time, each batch a cell of `run_dir`;
     the rest as in `ssd.propagation_of_chaos`. **Returns:** a `TailStudy`.
-    **Raises:** as `ssd.strong_error`, and `ValueError` for fewer than 1000 columns.
+    **Raises:** as `ssd.strong_error`, and `ValueError` for fewer than 1000 columns, or
+    for numbers next to the largest of the dtype (small α), where draws have been cut off.
     """
     num_columns, batch = count("num_columns", num_columns, 1000), count("batch", batch)
     num_steps = count("num_steps", num_steps)
@@ -207,7 +215,7 @@ def tail_study(
             init=init,
             dtype=dtype,
         ).final
-        norms = np.linalg.norm(np.asarray(theta, dtype=float), axis=-1)
+        norms = np.linalg.norm(finite_columns(theta, noise), axis=-1)
         return {"top": np.sort(norms)[::-1][:keep]}
 
     cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(batches)]
@@ -223,104 +231,3 @@ def tail_study(
         float(index.estimate), float(index.lower), float(index.upper),
         drift_bounded=constants is not None and constants.holds,
     )  # fmt: skip
-
-
-def compressibility(
-    model: MeanFieldModel,
-    noise: StableNoise,
-    key: PRNGKeyArray,
-    *,
-    widths: Sequence[int],
-    kappas: Sequence[float],
-    num_steps: int,
-    t1: float,
-    sigma: float = 1.0,
-    replicas: int = 32,
-    batch: int = 4,
-    law_particles: int = 2**17,
-    init: InitialLaw = None,
-    dtype: jnp.dtype | None = None,
-    run_dir: str | Path | None = None,
-) -> RateStudy:
-    """Relative compression error of the limit's columns against the width n (Theorem 3.1).
-
-    The error `‖Θ^(κn) - Θ‖_F / ‖Θ‖_F` keeps the κn columns of largest norm. Each replica draws the
-    largest width once and cuts it into disjoint systems of the smaller ones; its error is their
-    geometric mean, and so is the location over replicas. Theory: it falls like n^{1/2 - 1/α} for
-    every κ (Gribonval, Cevher and Davies 2012; `ssd.theory.compression_exponent`).
-
-    **Arguments:** `widths`, at least 4; `kappas`, kept fractions in (0, 1); the rest as in
-    `ssd.propagation_of_chaos`.
-
-    **Returns:** a `RateStudy` with axes "width" and "kappa".
-    **Raises:** as `ssd.strong_error`, and `ValueError` for κ outside (0, 1), or so large that the
-    smallest width keeps all its columns.
-    """
-    widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
-    law_particles = count("law_particles", law_particles)
-    kept = _checked_kappas(kappas, min(widths))
-    config = configuration(
-        model, noise, key, widths=widths, kappas=kept, t1=t1, sigma=sigma, replicas=replicas,
-        dtype=dtype, batch=batch, init=init, num_steps=num_steps, law_particles=law_particles,
-    )  # fmt: skip
-    flow = lazy_flow(
-        model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law_particles,
-        init=init, dtype=dtype,
-    )  # fmt: skip
-
-    def compute(keys: PRNGKeyArray) -> dict[str, np.ndarray]:
-        rows = []
-        for one in keys:
-            theta = simulate_limit(
-                model, noise, one, flow(), num_particles=max(widths), sigma=sigma, init=init,
-                dtype=dtype,
-            ).final  # fmt: skip
-            rows.append([_error_of_blocks(theta, n, kept) for n in widths])
-        return {"relative error": np.asarray(rows)}
-
-    errors = replica_errors("compressibility", config, key, compute, run_dir)
-    power = theory.compression_exponent(float(noise.alpha))
-    return RateStudy(
-        name="compressibility",
-        config=config,
-        axes=(
-            # Half the exponent at most, so that no slope near 0 attains a small one.
-            Axis("width", tuple(map(float, widths)), power, tolerance=min(0.05, abs(power) / 2)),
-            Axis("kappa", kept),
-        ),
-        errors=errors,
-        rate_measure="relative error",
-        rate_statistic="geometric",
-        rate_axis="width",
-        bounded_measure="relative error",
-        claims_rate=True,
-        claim="‖Θ^(κn) - Θ‖_F / ‖Θ‖_F → 0  (Theorem 3.1; rate n^(1/2 - 1/α))",
-    )
-
-
-def _checked_kappas(kappas: Sequence[float], width: int) -> tuple[float, ...]:
-    """The kept fractions; `ValueError` unless each leaves out a row of the smallest width."""
-    try:
-        kept = tuple(float(k) for k in kappas)
-    except TypeError:
-        raise ValueError(f"kappas must be a sequence of numbers, got {kappas!r}.") from None
-    if not kept or not all(0 < k < 1 for k in kept):
-        raise ValueError(f"kappas must lie in (0, 1), got {kept!r}.")
-    for kappa in kept:
-        if kept_rows(width, kappa) >= width:
-            raise ValueError(
-                f"kappas: {kappa:g} keeps all {width} columns of the smallest width, so the error "
-                "is 0: take a smaller kappa or larger widths."
-            )
-    return kept
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _error_of_blocks(theta: Array, width: int, kappas: tuple[float, ...]) -> Array:
-    """Geometric mean over disjoint blocks of `width` columns of the error, for each κ."""
-    count = theta.shape[0] // width
-    blocks = theta[: count * width].reshape(count, width, theta.shape[1])
-    # The κ are not traced, so that the rows they keep are counted exactly.
-    each = [functools.partial(compression_error, kappa=k) for k in kappas]
-    errors = jnp.stack([jax.vmap(error)(blocks) for error in each])
-    return jnp.exp(jnp.mean(jnp.log(errors), 1))

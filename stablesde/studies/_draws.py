@@ -1,0 +1,68 @@
+"""Columns that are what they seem: no overflow is hidden, and norms need little memory."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from stablesde._fingerprint import fingerprint
+from stablesde._version import __version__
+from stablesde.noise import StableNoise
+from stablesde.stable._sampling import float_dtype
+from stablesde.studies._setup import count
+
+_CHUNK = 2**20
+# Draws beyond the largest number of the dtype are cut off there: what comes this near is suspect.
+_NEAR = 1e-3
+
+
+def finite_columns(theta: Array, noise: StableNoise) -> np.ndarray:
+    """`theta` in double precision.
+
+    **Raises:** `ValueError` if numbers are next to the largest of their dtype: stable draws are cut
+    off there, which would thin the tail without a word.
+    """
+    largest = float(jnp.finfo(theta.dtype).max)
+    values = np.asarray(theta)
+    top = float(np.max(np.abs(values)))
+    if np.isfinite(top) and top >= _NEAR * largest:
+        raise ValueError(
+            f"columns of size {top:.1e} at alpha = {float(noise.alpha):g} are next to the largest "
+            f"{values.dtype.name}, where draws are cut off: use dtype float64 (in 64-bit mode), "
+            "fewer columns or a larger alpha."
+        )
+    return values.astype(float)
+
+
+def noise_configuration(
+    noise: StableNoise, key: PRNGKeyArray, dtype: Any, **settings: Any
+) -> dict[str, Any]:
+    """What a run directory of a study of the noise alone is bound to; checks replicas and batch."""
+    settings["replicas"] = count("replicas", settings["replicas"], 2)
+    settings["batch"] = count("batch", settings["batch"])
+    return {
+        "version": __version__,
+        "noise": type(noise).__name__,
+        "noise_fingerprint": fingerprint(noise),
+        "alpha": float(noise.alpha),
+        "dim": noise.dim,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "dtype": str(float_dtype(dtype)),
+        **{k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
+    }
+
+
+def stable_norms(noise: StableNoise, key: PRNGKeyArray, n: int, dtype: np.dtype) -> np.ndarray:
+    """Norms of n independent stable vectors, drawn 2²⁰ at a time. **Raises:** as above."""
+    norms = np.empty(n)
+    for number, first in enumerate(range(0, n, _CHUNK)):
+        size = min(_CHUNK, n - first)
+        x = noise.sample(jax.random.fold_in(key, number), (size,), dtype=dtype)
+        columns = finite_columns(x, noise)
+        # Not squared in the dtype of the draws.
+        norms[first : first + size] = (
+            np.abs(columns[:, 0]) if noise.dim == 1 else np.linalg.norm(columns, axis=-1)
+        )
+    return norms

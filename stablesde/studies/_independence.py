@@ -1,0 +1,337 @@
+"""Chaos itself: pairs of particles become independent, at the rate 1/n.
+
+With bounded functions f_1, …, f_J of one particle, the matrix
+`C_n = (Cov(f_j(θ^1), f_k(θ^2)))_{jk}` is 0 for independent particles. By exchangeability all
+n(n-1) pairs of a replica estimate it. The empirical measure of a mean-field system has Gaussian
+fluctuations of order n^{-1/2} (Sznitman 1991, *Topics in propagation of chaos*, §I.2; Tanaka 1984),
+so `n Cov(mean f_j, mean f_k) → Γ_{jk}`, and with
+`Cov(mean f_j, mean f_k) = Cov(f_j, f_k)/n + (1 - 1/n) C_n,jk` follows `n C_n → Γ - Cov(f, f)`:
+the interaction's part of the fluctuations. The power 1/n is also Lacker's (Probab. Math. Phys. 4,
+2023), who proves distance O(k/n) of the k-particle law for Brownian noise. For complex exponentials
+C_n is the distance of the joint characteristic function from the product of its marginals.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, PRNGKeyArray
+
+from stablesde._storage import write_json
+from stablesde.dynamics import simulate, simulate_limit
+from stablesde.dynamics._system import InitialLaw
+from stablesde.model import MeanFieldModel
+from stablesde.noise import StableNoise
+from stablesde.studies._format import finite_json, format_rows
+from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
+from stablesde.studies._slopes import MIN_SIZES, Slope, slope_from, slope_weights
+from stablesde.studies._statistics import LEVEL, MIN_REPLICAS, bootstrap_counts, interval
+
+_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class PairDependence:
+    """‖C‖ of the pairs of exchangeable particles, C the covariance matrix of bounded functions.
+
+    - `squared`, `lower`, `upper`: unbiased estimate of `‖C‖_F²` (below 0 by chance if C = 0) and
+      its bootstrap interval over replicas. `distance`: `‖C‖_F`, the root, 0 if negative.
+    - `independent`: True if the interval contains 0, False if it lies above.
+    """
+
+    squared: float
+    lower: float
+    upper: float
+    replicas: int
+
+    @property
+    def distance(self) -> float:
+        """‖C‖_F."""
+        return max(self.squared, 0.0) ** 0.5
+
+    @property
+    def independent(self) -> bool:
+        """Whether nothing speaks against independence."""
+        return self.lower <= 0
+
+
+def pair_dependence(
+    theta: ArrayLike, frequencies: ArrayLike | None = None, *, level: float = LEVEL
+) -> PairDependence:
+    """How dependent pairs of particles are, from independent replicas of an exchangeable system.
+
+    **Arguments:** `theta` (R, n, dim): R ≥ 8 replicas of n ≥ 2 particles; `frequencies` (K, dim) of
+    the functions cos⟨u, θ⟩ and sin⟨u, θ⟩, default ½ and 1 along each axis; `level` of the interval.
+
+    **Returns:** a `PairDependence`. **Raises:** `ValueError` for other shapes.
+    """
+    theta = jnp.asarray(theta)
+    if theta.ndim != 3 or theta.shape[0] < MIN_REPLICAS or theta.shape[1] < 2:
+        raise ValueError(
+            f"theta must have shape (R ≥ {MIN_REPLICAS}, n ≥ 2, dim), got {theta.shape}."
+        )
+    u = _frequencies(frequencies, theta.shape[-1])
+    means, pairs = jax.vmap(lambda th: pair_moments(th, u))(theta)
+    influence = _influence(np.asarray(means, float), np.asarray(pairs, float))
+    samples = _squared(influence, bootstrap_counts(len(influence), level))
+    low, high = interval(samples, level)
+    one = _squared(influence, np.ones((1, len(influence))))[0]
+    return PairDependence(float(one), float(low), float(high), len(influence))
+
+
+def pair_moments(theta: Array, u: Array) -> tuple[Array, Array]:
+    """Means of the functions over the particles, and of their products over all pairs i ≠ j."""
+    phase = theta @ u.T.astype(theta.dtype)
+    f = jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], -1)
+    n = theta.shape[0]
+    # Centred, so that the difference below loses nothing in single precision.
+    mean = jnp.mean(f, 0)
+    centred = f - mean
+    pairs = jnp.outer(mean, mean) - centred.T @ centred / (n * (n - 1.0))
+    return mean, pairs
+
+
+def _influence(means: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """W_r (R, J²) with mean C: pair products less the product of the means over replicas.
+
+    The product of the means is that over pairs of different replicas: unbiased.
+    """
+    total, replicas = means.sum(0), len(means)
+    others = (total - means) / (replicas - 1)
+    product = 0.5 * (means[:, :, None] * others[:, None] + others[:, :, None] * means[:, None])
+    centre = means.mean(0)
+    # Up to terms whose mean is 0, the first-order influence of replica r on pairs - product.
+    shift = means - centre
+    first = 0.5 * (shift[:, :, None] * centre[None, None] + centre[None, :, None] * shift[:, None])
+    return (pairs - product - first).reshape(replicas, -1)
+
+
+def _squared(influence: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Σ_{r≠s} w_r w_s ⟨W_r, W_s⟩ / Σ_{r≠s} w_r w_s: unbiased for ‖C‖², no replica with itself."""
+    sums = weights @ influence
+    own = (weights**2) @ np.sum(influence**2, -1)
+    norm = weights.sum(1) ** 2 - np.sum(weights**2, 1)
+    return (np.sum(sums**2, -1) - own) / norm
+
+
+@dataclass(frozen=True)
+class IndependenceStudy:
+    """Dependence of pairs of particles against the width.
+
+    - `means` (R, widths, J), `pairs` (R, widths, J, J): per replica, of the J functions.
+    - `coupled`: whether the particles interact (False: independent copies of the limit, the null).
+    """
+
+    config: dict[str, Any]
+    widths: tuple[int, ...]
+    means: np.ndarray
+    pairs: np.ndarray
+    coupled: bool = True
+    name: str = "independence"
+    claim: str = "pairs of particles become independent  (chaos; rate 1/n)"
+    has_bound: bool = True
+
+    def _samples(self) -> tuple[np.ndarray, np.ndarray]:
+        """Squared distances (widths,), and bootstrap samples of them (B, widths)."""
+        weights = bootstrap_counts(len(self.means))
+        ones = np.ones((1, len(self.means)))
+        parts = [_influence(self.means[:, i], self.pairs[:, i]) for i in range(len(self.widths))]
+        centre = np.array([_squared(p, ones)[0] for p in parts])
+        return centre, np.stack([_squared(p, weights) for p in parts], axis=-1)
+
+    def dependence(self) -> list[PairDependence]:
+        """The estimate at each width."""
+        centre, samples = self._samples()
+        low, high = interval(samples)
+        replicas = len(self.means)
+        return [
+            PairDependence(float(c), float(a), float(b), replicas)
+            for c, a, b in zip(centre, low, high, strict=True)
+        ]
+
+    def slope(self) -> Slope:
+        """The power of n in ‖C_n‖, with its bootstrap interval.
+
+        **Raises:** `ValueError` for fewer than 4 widths, or a width at which the interval of ‖C_n‖²
+        contains 0: what is not told from 0 has no logarithm.
+        """
+        if len(self.widths) < MIN_SIZES:
+            raise ValueError(f"a slope needs at least {MIN_SIZES} widths, got {len(self.widths)}.")
+        centre, samples = self._samples()
+        low, _ = interval(samples)
+        if np.any(low <= 0):
+            raise ValueError(
+                "the dependence is not told from 0 at every width: take more replicas or smaller "
+                "widths."
+            )
+        weights = slope_weights(self.widths).T
+        y, ys = np.log(centre) / 2, np.log(np.maximum(samples, 1e-300)) / 2
+        return slope_from(y @ weights, *interval(ys @ weights), LEVEL)
+
+    def _slope(self) -> tuple[Slope | None, str]:
+        try:
+            return self.slope(), ""
+        except ValueError as error:
+            return None, str(error)
+
+    @property
+    def bound_holds(self) -> bool | None:
+        """Whether the pairs become independent at a rate no worse than n^{-1}.
+
+        True if the interval of the slope lies below -1 + 0.1, False if it lies above; None if it
+        straddles it or no slope can be fitted. Independent copies: True if no width shows
+        dependence.
+        """
+        if not self.coupled:
+            return True if all(d.independent for d in self.dependence()) else None
+        slope, _ = self._slope()
+        if slope is None:
+            return None
+        limit = -1 + _TOLERANCE
+        return True if slope.upper <= limit else (False if slope.lower > limit else None)
+
+    @property
+    def exponent_attained(self) -> bool | None:
+        """Whether the rate is n^{-1}: straight, and an interval of at most 0.4 that contains -1.
+
+        False if the line is straight and the interval lies off by more than 0.1.
+        """
+        slope, _ = self._slope()
+        if slope is None or not self.coupled or not slope.straight:
+            return None
+        if slope.contains(-1.0):
+            return True if slope.upper - slope.lower <= 4 * _TOLERANCE else None
+        return False if max(slope.lower + 1, -1 - slope.upper) > _TOLERANCE else None
+
+    @property
+    def verdict(self) -> str:
+        """One line."""
+        told = sum(not d.independent for d in self.dependence())
+        start = f"pairs dependent at {told} of {len(self.widths)} widths"
+        slope, reason = self._slope()
+        if slope is None:
+            return f"{start}; no rate: {reason.rstrip('.')}"
+        words = {True: "rate 1/n holds", False: "RATE 1/n REFUTED", None: "rate inconclusive"}
+        sharp = {True: "attained", False: "not attained", None: "inconclusive"}
+        return f"{start}; {words[self.bound_holds]}, {sharp[self.exponent_attained]} ({slope})"
+
+    def table(self) -> str:
+        """A text table: ‖C_n‖² with its interval, and n ‖C_n‖, which tends to a constant."""
+        rows = [["n", "‖C‖²", "95 % interval", "n ‖C‖", "pairs"]]
+        for n, d in zip(self.widths, self.dependence(), strict=True):
+            word = "independent?" if d.independent else "dependent"
+            rows.append(
+                [str(n), f"{d.squared:.3g}", f"[{d.lower:.3g}, {d.upper:.3g}]",
+                 f"{n * d.distance:.4g}", word]
+            )  # fmt: skip
+        return format_rows(rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON data."""
+        slope, reason = self._slope()
+        keys = ("estimate", "lower", "upper", "curvature", "straight")
+        cells = [
+            {"width": n, "squared": d.squared, "lower": d.lower, "upper": d.upper}
+            | {"distance": d.distance, "independent": d.independent}
+            for n, d in zip(self.widths, self.dependence(), strict=True)
+        ]
+        fitted = None if slope is None else {k: getattr(slope, k) for k in keys} | {"theory": -1.0}
+        return {
+            "name": self.name, "claim": self.claim, "config": self.config, "cells": cells,
+            "exponent": fitted, "not_fitted": reason, "coupled": self.coupled,
+            "has_bound": self.has_bound, "bound_holds": self.bound_holds,
+            "exponent_attained": self.exponent_attained, "verdict": self.verdict,
+        }  # fmt: skip
+
+    def to_json(self, path: str | Path) -> None:
+        """Writes `to_dict()` to a file, atomically."""
+        write_json(Path(path), finite_json(self.to_dict()))
+
+    def __repr__(self) -> str:
+        return f"IndependenceStudy({len(self.means)} replicas; {self.verdict})"
+
+
+def independence(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    key: PRNGKeyArray,
+    *,
+    widths: Sequence[int],
+    num_steps: int,
+    t1: float,
+    sigma: float = 1.0,
+    replicas: int = 1000,
+    batch: int = 250,
+    coupled: bool = True,
+    frequencies: ArrayLike | None = None,
+    law_particles: int = 2**14,
+    init: InitialLaw = None,
+    dtype: jnp.dtype | None = None,
+    run_dir: str | Path | None = None,
+) -> IndependenceStudy:
+    """Chaos in the sense of the word: do pairs of particles become independent, and how fast?
+
+    Measures ‖C_n‖, the covariances of cos⟨u, θ⟩ and sin⟨u, θ⟩ between two particles at t1, that is
+    the distance between the joint characteristic function of a pair and the product of its
+    marginals. Bounded functions, so heavy tails do no harm. Theory: n ‖C_n‖ tends to a constant.
+
+    **Arguments:** `widths`, at least 4 for a rate; `replicas`, independent systems: the noise of
+    the estimate is of order 1/(n √replicas), as small against ‖C_n‖ at every width; `coupled=False`
+    takes independent copies of the limit instead, as a null check; `frequencies` (K, dim), default
+    ½ and 1 along each axis; the rest as in `ssd.propagation_of_chaos`.
+
+    **Returns:** an `IndependenceStudy`.
+    **Raises:** `ValueError` as `ssd.strong_error`, for fewer than 8 replicas, and for an `init`
+    that lists θ₀ for each particle (which are then not exchangeable).
+    """
+    widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
+    if widths[0] < 2:
+        raise ValueError(f"widths must be at least 2 to have pairs, got {widths!r}.")
+    if not callable(init) and np.ndim(jnp.asarray(0.0 if init is None else init)) == 2:
+        raise ValueError("init lists a value for each particle: they are not exchangeable.")
+    u = _frequencies(frequencies, noise.dim)
+    config = configuration(
+        model, noise, key, widths=widths, t1=t1, sigma=sigma, dtype=dtype, batch=batch, init=init,
+        replicas=count("replicas", replicas, MIN_REPLICAS), num_steps=num_steps, coupled=coupled,
+        law_particles=count("law_particles", law_particles), frequencies=u.tolist(),
+    )  # fmt: skip
+    flow = lazy_flow(
+        model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law_particles,
+        init=init, dtype=dtype,
+    )  # fmt: skip
+
+    def moments(one: PRNGKeyArray, n: int) -> tuple[Array, Array]:
+        if coupled:
+            theta = simulate(
+                model, noise, one, num_particles=n, t1=t1, num_steps=num_steps, sigma=sigma,
+                init=init, dtype=dtype,
+            ).final  # fmt: skip
+        else:
+            theta = simulate_limit(
+                model, noise, one, flow(), num_particles=n, sigma=sigma, init=init, dtype=dtype
+            ).final
+        return pair_moments(theta, u)
+
+    def compute(keys: PRNGKeyArray) -> dict[str, np.ndarray]:
+        flow() if not coupled else None  # outside of the transformation
+        each = [jax.vmap(lambda k, n=n: moments(k, n))(keys) for n in widths]
+        return {
+            "means": np.stack([np.asarray(m, float) for m, _ in each], axis=1),
+            "pairs": np.stack([np.asarray(p, float) for _, p in each], axis=1),
+        }
+
+    parts = replica_errors("independence", config, key, compute, run_dir)
+    return IndependenceStudy(config, widths, parts["means"], parts["pairs"], coupled)
+
+
+def _frequencies(frequencies: ArrayLike | None, dim: int) -> Array:
+    if frequencies is None:
+        return jnp.concatenate([0.5 * jnp.eye(dim), jnp.eye(dim)])
+    u = jnp.asarray(frequencies, float)
+    if u.ndim != 2 or u.shape[1] != dim or not np.all(np.isfinite(u)):
+        raise ValueError(f"frequencies must be finite, of shape (K, {dim}), got {u.shape}.")
+    return u

@@ -1,0 +1,364 @@
+"""Theorem 3.1 as it is stated: the probability that the Euler particle system is compressible.
+
+Intervals are Clopper and Pearson's (Biometrika 26, 1934), which cover at least at their level.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+from scipy import stats
+
+from stablesde._storage import write_json
+from stablesde.compression import compression_error, kept_rows
+from stablesde.dynamics import simulate, simulate_limit
+from stablesde.dynamics._system import InitialLaw
+from stablesde.model import MeanFieldModel
+from stablesde.noise import StableNoise
+from stablesde.studies._compressibility import checked_kappas
+from stablesde.studies._draws import finite_columns
+from stablesde.studies._format import finite_json, format_rows, three_valued_and
+from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
+from stablesde.studies._statistics import LEVEL
+from stablesde.theory import compression_law
+
+_COLUMNS = 2**18  # of the limit, for the predicted probability
+
+
+def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
+    """The exact interval of a probability from independent trials."""
+    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(level, "exact")
+    return float(interval.low), float(interval.high)
+
+
+def theorem_steps(width: int, alpha: float, t1: float) -> int:
+    """The fewest steps with η = t1 / steps ≤ n^{-α/2-1}, the regime of Theorem 3.1."""
+    steps = math.ceil(t1 * width ** (alpha / 2 + 1) * (1 - 1e-12))
+    return max(steps, 1)
+
+
+@dataclass(frozen=True)
+class ProbabilityStudy:
+    """How often `‖Θ^(κn) - Θ‖_F ≤ ε ‖Θ‖_F` holds for n particles (Theorem 3.1).
+
+    - `widths`, `num_steps` (one for each width), `kappas`, `epsilons`.
+    - `errors` (R, widths, kappas): the relative errors; `level` of the Clopper–Pearson intervals.
+    - `predicted` (widths, kappas, epsilons): by the limit law `ssd.theory.compression_law`, n → ∞;
+      NaN where there is none (α = 2).
+    - `copies`, `systems`: the same counts for so many systems of n independent copies of the limit.
+    - `in_regime`: whether each width's step satisfies η ≤ n^{-α/2-1}.
+    """
+
+    config: dict[str, Any]
+    widths: tuple[int, ...]
+    num_steps: tuple[int, ...]
+    kappas: tuple[float, ...]
+    epsilons: tuple[float, ...]
+    errors: np.ndarray
+    predicted: np.ndarray
+    copies: np.ndarray
+    systems: tuple[int, ...]
+    in_regime: tuple[bool, ...]
+    level: float = LEVEL
+    name: str = "compression-probability"
+    claim: str = "P(‖Θ^(κn) - Θ‖_F ≤ ε ‖Θ‖_F) ≥ 1 - ε for n ≥ N  (Theorem 3.1)"
+    exponent_attained: bool | None = None
+
+    @property
+    def successes(self) -> np.ndarray:
+        """Counts (widths, kappas, epsilons) of replicas with error ≤ ε."""
+        return np.sum(self.errors[..., None] <= np.asarray(self.epsilons), axis=0)
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Their fractions of the replicas."""
+        return self.successes / len(self.errors)
+
+    def interval(self, level: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper Clopper–Pearson limits, of the shape of `successes`."""
+        one = np.vectorize(lambda k: clopper_pearson(k, len(self.errors), level or self.level))
+        low, high = one(self.successes)
+        return np.asarray(low), np.asarray(high)
+
+    @property
+    def verdicts(self) -> np.ndarray:
+        """ "holds", "refuted" or "inconclusive" at each (width, κ, ε): interval against 1 - ε.
+
+        "refuted" at n says that the theorem's N is larger than n, not that there is none.
+        """
+        low, high = self.interval()
+        target = 1 - np.asarray(self.epsilons)
+        decided = np.where(high < target, "refuted", "inconclusive")
+        return np.where(low >= target, "holds", decided)
+
+    def holds_from(self) -> np.ndarray:
+        """For each (κ, ε), the smallest width from which all widths hold; infinite if none."""
+        holds = self.verdicts == "holds"
+        tail = np.flip(np.cumprod(np.flip(holds, 0), axis=0), 0).astype(bool)
+        widths = np.where(tail, np.asarray(self.widths)[:, None, None], np.inf)
+        return widths.min(0)
+
+    @property
+    def has_bound(self) -> bool:
+        """The theorem claims something for α < 2."""
+        return self.config["alpha"] < 2
+
+    @property
+    def bound_holds(self) -> bool | None:
+        """True if it holds at the largest width for every κ and ε, else None.
+
+        Never False: no finite width refutes a claim for all n beyond an unknown N.
+        """
+        if not self.has_bound:
+            return None
+        return three_valued_and([True if v == "holds" else None for v in self.verdicts[-1].flat])
+
+    @property
+    def like_independent(self) -> bool | None:
+        """Whether the particles are as compressible as independent copies of the limit.
+
+        False if the Clopper–Pearson intervals of the two are disjoint at some point, each at level
+        1 - 10⁻⁴ over the number of points; None with fewer than 20 systems of copies.
+        """
+        if min(self.systems) < 20:
+            return None
+        level = 1 - 1e-4 / self.copies.size
+        low, high = self.interval(level)
+        for i, number in enumerate(self.systems):
+            for point in np.ndindex(self.copies.shape[1:]):
+                other = clopper_pearson(self.copies[(i, *point)], number, level)
+                if other[0] > high[(i, *point)] or other[1] < low[(i, *point)]:
+                    return False
+        return True
+
+    @property
+    def verdict(self) -> str:
+        """One line."""
+        counts = {v: int(np.sum(self.verdicts == v)) for v in ("holds", "refuted", "inconclusive")}
+        cells = ", ".join(f"{v} at {k}" for v, k in counts.items())
+        inside = sum(self.in_regime)
+        regime = f"{inside} of {len(self.widths)} widths have η ≤ n^(-α/2-1)"
+        agree = {True: "as", False: "NOT as", None: "perhaps as"}[self.like_independent]
+        return (
+            f"1 - ε {cells} of {self.verdicts.size} points (n, κ, ε), {regime}; {agree} "
+            "compressible as independent copies of the limit"
+        )
+
+    def _cells(self) -> list[dict[str, Any]]:
+        low, high = self.interval()
+        rows = []
+        for i, j, k in np.ndindex(self.successes.shape):
+            rows.append(
+                {
+                    "width": self.widths[i],
+                    "num_steps": self.num_steps[i],
+                    "in_regime": self.in_regime[i],
+                    "kappa": self.kappas[j],
+                    "epsilon": self.epsilons[k],
+                    "probability": float(self.probability[i, j, k]),
+                    "lower": float(low[i, j, k]),
+                    "upper": float(high[i, j, k]),
+                    "claimed": 1 - self.epsilons[k],
+                    "limit_law": float(self.predicted[i, j, k]),
+                    "copies": float(self.copies[i, j, k] / self.systems[i]),
+                    "verdict": str(self.verdicts[i, j, k]),
+                }
+            )
+        return rows
+
+    def table(self) -> str:
+        """A text table: one row for each (n, κ, ε)."""
+        rows = [["n", "steps", "κ", "ε", "P(error ≤ ε)", "interval", "1 - ε"]]
+        rows[0] += ["copies", "limit law", "verdict"]
+        for c in self._cells():
+            rows.append(
+                [
+                    str(c["width"]), f"{c['num_steps']}{'' if c['in_regime'] else ' *'}",
+                    f"{c['kappa']:g}", f"{c['epsilon']:g}", f"{c['probability']:.3f}",
+                    f"[{c['lower']:.3f}, {c['upper']:.3f}]", f"{c['claimed']:.3g}",
+                    f"{c['copies']:.3f}", f"{c['limit_law']:.3f}", c["verdict"],
+                ]
+            )  # fmt: skip
+        note = "" if all(self.in_regime) else "\n* larger steps than the theorem allows"
+        return format_rows(rows) + note
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON data."""
+        return {
+            "name": self.name,
+            "claim": self.claim,
+            "config": self.config,
+            "cells": self._cells(),
+            "errors": self.errors.tolist(),
+            "level": self.level,
+            "exponent": None,
+            "has_bound": self.has_bound,
+            "bound_holds": self.bound_holds,
+            "exponent_attained": self.exponent_attained,
+            "like_independent": self.like_independent,
+            "verdict": self.verdict,
+        }
+
+    def to_json(self, path: str | Path) -> None:
+        """Writes `to_dict()` to a file, atomically."""
+        write_json(Path(path), finite_json(self.to_dict()))
+
+    def __repr__(self) -> str:
+        return f"ProbabilityStudy({len(self.errors)} replicas; {self.verdict})"
+
+
+def compression_probability(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    key: PRNGKeyArray,
+    *,
+    widths: Sequence[int],
+    kappas: Sequence[float],
+    epsilons: Sequence[float],
+    t1: float,
+    num_steps: int | Callable[[int], int] | None = None,
+    sigma: float = 1.0,
+    replicas: int = 200,
+    batch: int = 50,
+    level: float = LEVEL,
+    init: InitialLaw = None,
+    dtype: jnp.dtype | None = None,
+    run_dir: str | Path | None = None,
+) -> ProbabilityStudy:
+    """The probability of Theorem 3.1 for the Euler particle system, with exact intervals.
+
+    The theorem: for κ and ε there is N such that for n ≥ N and η ≤ n^{-α/2-1} the relative error of
+    keeping the κn largest columns is at most ε with probability at least 1 - ε.
+
+    **Arguments:**
+
+    - `widths`, `kappas`, `epsilons`: the grid. All ε are read from the same replicas.
+    - `num_steps`: None for the fewest steps in the theorem's regime (t1 n^{α/2+1}: 3162 at n = 100,
+      α = 1.5), a number for the same at every width, or a function of the width.
+    - `replicas`: independent systems; `batch` of them are simulated together and make one cell of
+      `run_dir`. `level` of the intervals.
+    - The rest as in `ssd.simulate`; `init` must not list a θ₀ for each particle.
+
+    **Returns:** a `ProbabilityStudy`. **Raises:** `ValueError` as `ssd.strong_error`, and for κ or
+    ε outside (0, 1).
+    """
+    widths = sizes("widths", widths)
+    kept = checked_kappas(kappas, min(widths))
+    targets = _checked_epsilons(epsilons)
+    alpha = float(noise.alpha)
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1), got {level!r}.")
+    steps = tuple(_steps(n, num_steps, alpha, float(t1)) for n in widths)
+    config = configuration(
+        model, noise, key, t1=t1, sigma=sigma, replicas=replicas, batch=batch, dtype=dtype,
+        init=init, num_steps=max(steps), widths=widths, kappas=kept,
+    )  # fmt: skip
+    config["steps"] = list(steps)
+
+    def compute(keys: PRNGKeyArray) -> dict[str, np.ndarray]:
+        rows = []
+        for n, number in zip(widths, steps, strict=True):
+
+            def final(one: PRNGKeyArray, n: int = n, number: int = number) -> jax.Array:
+                return simulate(
+                    model, noise, one, num_particles=n, t1=t1, num_steps=number, sigma=sigma,
+                    init=init, dtype=dtype,
+                ).final  # fmt: skip
+
+            theta = jax.vmap(final)(keys)
+            finite_columns(theta, noise)
+            each = [jax.vmap(lambda th, k=k: compression_error(th, k))(theta) for k in kept]
+            rows.append(np.stack([np.asarray(e, float) for e in each], axis=-1))
+        return {"relative error": np.stack(rows, axis=1)}
+
+    errors = replica_errors("compression-probability", config, key, compute, run_dir)
+    columns = _limit_columns(model, noise, key, t1, sigma, init, dtype)
+    copies, systems = _copies(columns, widths, kept, targets)
+    regime = tuple(
+        float(t1) / m <= n ** (-alpha / 2 - 1) * (1 + 1e-9)
+        for n, m in zip(widths, steps, strict=True)
+    )
+    return ProbabilityStudy(
+        config | {"epsilons": list(targets), "level": level}, widths, steps, kept, targets,
+        errors["relative error"], _predicted(noise, columns, widths, kept, targets, t1, sigma),
+        copies, systems, regime, level,
+    )  # fmt: skip
+
+
+def _limit_columns(
+    model: MeanFieldModel,
+    noise: StableNoise,
+    key: PRNGKeyArray,
+    t1: float,
+    sigma: float,
+    init: InitialLaw,
+    dtype: Any,
+) -> np.ndarray:
+    """2¹⁸ independent copies of the limit at t1 (32 steps: their law needs no more)."""
+    flow = lazy_flow(
+        model, noise, key, t1=t1, num_steps=32, sigma=sigma, num_particles=2**14, init=init,
+        dtype=dtype,
+    )  # fmt: skip
+    theta = simulate_limit(
+        model, noise, jax.random.fold_in(key, 2**31 - 1), flow(), num_particles=_COLUMNS,
+        sigma=sigma, init=init, dtype=dtype,
+    ).final  # fmt: skip
+    return finite_columns(theta, noise)
+
+
+def _copies(
+    columns: np.ndarray,
+    widths: tuple[int, ...],
+    kappas: tuple[float, ...],
+    epsilons: tuple[float, ...],
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Counts of error ≤ ε among disjoint systems of n of the columns, and how many systems."""
+    squares = np.sum(columns**2, -1)
+    counts, systems = [], []
+    for n in widths:
+        blocks = np.sort(squares[: len(squares) // n * n].reshape(-1, n), axis=1)
+        share = np.cumsum(blocks, axis=1) / blocks.sum(1)[:, None]
+        errors = [np.sqrt(share[:, n - kept_rows(n, k) - 1]) for k in kappas]
+        counts.append([[int(np.sum(e <= eps)) for eps in epsilons] for e in errors])
+        systems.append(len(blocks))
+    return np.array(counts), tuple(systems)
+
+
+def _predicted(
+    noise: StableNoise,
+    columns: np.ndarray,
+    widths: tuple[int, ...],
+    kappas: tuple[float, ...],
+    epsilons: tuple[float, ...],
+    t1: float,
+    sigma: float,
+) -> np.ndarray:
+    """Probabilities by the limit law of the columns."""
+    if float(noise.alpha) == 2 or float(sigma) == 0:
+        return np.full((len(widths), len(kappas), len(epsilons)), np.nan)
+    laws = [
+        compression_law(noise, k, columns=columns, sigma=float(sigma), t=float(t1)) for k in kappas
+    ]
+    return np.array([[law.cdf(np.asarray(epsilons), n) for law in laws] for n in widths])
+
+
+def _steps(width: int, rule: int | Callable[[int], int] | None, alpha: float, t1: float) -> int:
+    if rule is None:
+        return theorem_steps(width, alpha, t1)
+    return count("num_steps", rule(width) if callable(rule) else rule)
+
+
+def _checked_epsilons(epsilons: Sequence[float]) -> tuple[float, ...]:
+    try:
+        targets = tuple(float(e) for e in epsilons)
+    except TypeError:
+        raise ValueError(f"epsilons must be a sequence of numbers, got {epsilons!r}.") from None
+    if not targets or not all(0 < e < 1 for e in targets):
+        raise ValueError(f"epsilons must lie in (0, 1), got {targets!r}.")
+    return targets

@@ -1,0 +1,38 @@
+"""Theory with numbers: the bounds of the paper, sharper ones, laws and predicted exponents.
+
+References: Wan, Zaidi and Şimşekli (2023), Theorems 3.1, 4.1, 4.2 and Lemma B.1, with the
+corrections listed in the documentation ("Theory"); Gribonval, Cevher and Davies, IEEE Trans. Inf.
+Theory 58 (2012), for i.i.d. compressibility.
+"""
+
+from stablesde.theory._bounds import Bound, chaos_bound, strong_error_bound
+from stablesde.theory._compression import (
+    CompressionLaw,
+    compression_exponent,
+    compression_law,
+    required_width,
+)
+from stablesde.theory._maximum import (
+    LemmaB1,
+    lemma_b1,
+    lemma_b1_smallest_n,
+    lemma_b1_threshold,
+    maximum_moment,
+)
+from stablesde.theory._positive import positive_stable_quantile
+
+__all__ = [
+    "Bound",
+    "CompressionLaw",
+    "LemmaB1",
+    "chaos_bound",
+    "compression_exponent",
+    "compression_law",
+    "lemma_b1",
+    "lemma_b1_smallest_n",
+    "lemma_b1_threshold",
+    "maximum_moment",
+    "positive_stable_quantile",
+    "required_width",
+    "strong_error_bound",
+]

@@ -44,6 +44,7 @@ def noise_configuration(
     settings["batch"] = count("batch", settings["batch"])
     return {
         "version": __version__,
+        "model": "independent columns",
         "noise": type(noise).__name__,
         "noise_fingerprint": fingerprint(noise),
         "alpha": float(noise.alpha),

@@ -6,7 +6,9 @@ law of large numbers for the discarded part (Stigler, Ann. Statist. 1, 1973, on 
 """
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +18,7 @@ from scipy import optimize, special, stats
 from stablesde.compression import kept_rows
 from stablesde.noise import StableNoise, stable_noise
 from stablesde.stable._domain import check_alpha
-from stablesde.theory._finite import Transform, finite_cdf, square_transform
+from stablesde.theory._finite import Transform, finite_law, square_transform
 from stablesde.theory._norms import NormLaw, SampleNorm, exponent_moments, norm_law
 from stablesde.theory._positive import positive_quantile_log, positive_survival
 
@@ -74,18 +76,18 @@ class CompressionLaw:
         eps = np.asarray(epsilon, float)
         if not np.all(eps > 0):
             raise ValueError(f"epsilon must be positive, got {epsilon!r}.")
-        kept = float(kept_rows(int(n), self.kappa)) if n < _ASYMPTOTIC else self.kappa * n
-        return self._probability(2 * np.log(eps), _checked_width(n), kept)
+        return self._law(_checked_width(n), self._kept(n))(2 * np.log(eps))
 
     def quantile(self, q: ArrayLike, n: float) -> np.ndarray:
         """ε with P(error ≤ ε) = `q` at width `n`. **Raises:** `ValueError` unless 0 < q < 1."""
         levels = np.asarray(q, float)
         if not np.all((levels > 0) & (levels < 1)):
             raise ValueError(f"q must lie in (0, 1), got {q!r}.")
+        law = self._law(_checked_width(n), self._kept(n))
 
         def one(level: float) -> float:
             def excess(log_eps: float) -> float:
-                return float(self.cdf(math.exp(log_eps), n)) - level
+                return float(law(np.asarray(2 * log_eps))) - level
 
             low, high = -2.0, 0.0
             while excess(low) > 0:
@@ -131,10 +133,14 @@ class CompressionLaw:
         relative = np.expm1(np.clip(at.log_fourth + below - 2 * at.log_second, 0, 50)) / rest
         return log_d, weight, np.minimum(relative, 1.0)
 
-    def _probability(self, log_square: np.ndarray, n: float, kept: float) -> np.ndarray:
+    def _kept(self, n: float) -> float:
+        return float(kept_rows(int(n), self.kappa)) if n < _ASYMPTOTIC else self.kappa * n
+
+    def _law(self, n: float, kept: float) -> Callable[[np.ndarray], np.ndarray]:
+        """log e ↦ P(error² ≤ e), exact where it can be."""
         if self.transform is None or kept > _EXACT_KEPT or self.alpha < _SMALLEST_ALPHA:
-            return self._limit_probability(log_square, n)
-        return finite_cdf(log_square, n, kept, self.norms, self.transform, self.alpha)
+            return functools.partial(self._limit_probability, n=n)
+        return finite_law(n, kept, self.norms, self.transform, self.alpha)
 
     def _limit_probability(self, log_square: np.ndarray, n: float) -> np.ndarray:
         """P(D / S ≤ ε²) with D = n v and S = n^{2/α} scale A + n offset."""
@@ -254,7 +260,7 @@ def _finite_width(law: CompressionLaw, epsilon: float, delta: float, start: floa
     def excess(log_n: float) -> float:
         n = math.exp(log_n)
         log_square = np.asarray(2 * math.log(epsilon))
-        return float(law._probability(log_square, n, law.kappa * n)) - (1 - delta)
+        return float(law._law(n, law.kappa * n)(log_square)) - (1 - delta)
 
     high = math.log(2 * start + 60)
     while excess(high) < 0:

@@ -45,35 +45,35 @@ def square_transform(noise: StableNoise) -> Transform | None:
     return transform
 
 
-def finite_cdf(
-    log_square: np.ndarray,
-    n: float,
-    kept: float,
-    norms: NormLaw,
-    transform: Transform,
-    alpha: float,
-) -> np.ndarray:
-    """P(log error² ≤ `log_square`) for n columns of which `kept` (not nec. an integer) are kept."""
-    e = np.exp(np.minimum(log_square, 0.0)).ravel()
+def finite_law(
+    n: float, kept: float, norms: NormLaw, transform: Transform, alpha: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """log e ↦ P(error² ≤ e) for n columns of which `kept` (not nec. an integer) are kept."""
     z, weight = np.polynomial.hermite_e.hermegauss(16 if kept < 50 else 8)
+    shares = weight / weight.sum()
     p = np.clip(stats.beta.ppf(special.ndtr(z), kept, n - kept + 1), 1e-250, 1 - 1e-12)
     log_q = norms.truncated(p).log_q
     # |E exp(itY)| is about exp(-kept t^{α/2}).
     top = float(np.clip(2 * (40 / kept) ** (2 / alpha), 5.0, 200.0))
     log_t = np.arange(-max(30.0 / alpha, 20.0), np.log(top), 0.02)
-    chance = np.zeros(e.shape)
-    for upper, threshold, share in zip(p, log_q, weight / weight.sum(), strict=True):
-        below, above = _log_transforms(float(upper), float(threshold), norms, transform, alpha, top)
-        for i, square in enumerate(e):
-            if square >= 1:
-                chance[i] += share
-                continue
+    pairs = [
+        _log_transforms(float(upper), float(threshold), norms, transform, alpha, top)
+        for upper, threshold in zip(p, log_q, strict=True)
+    ]
+
+    def one(log_square: float) -> float:
+        if log_square >= 0:
+            return 1.0
+        square, chance = np.exp(log_square), 0.0
+        for (below, above), share in zip(pairs, shares, strict=True):
             smaller = below(log_t + np.log1p(-square)) * (n - kept)
-            larger = above(log_t + np.log(square)) * max(kept - 1, 0.0)
+            larger = above(log_t + log_square) * max(kept - 1, 0.0)
             phase = smaller + np.conj(larger) - 1j * square * np.exp(log_t)
             integral = np.sum(np.imag(np.exp(phase))) * 0.02
-            chance[i] += share * np.clip(0.5 - integral / np.pi, 0.0, 1.0)
-    return chance.reshape(np.shape(log_square))
+            chance += share * np.clip(0.5 - integral / np.pi, 0.0, 1.0)
+        return float(chance)
+
+    return np.vectorize(one, otypes=[float])
 
 
 def _log_transforms(

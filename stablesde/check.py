@@ -115,6 +115,11 @@ def jobs(size: Size, seed: int, only: Sequence[str] = STUDIES) -> list[Job]:
     return chosen
 
 
+# What a study writes into its folder of cells, and `check` beside run.json.
+CELL_FILES = ("config.json", "progress.json", "replicas-?????.json", "columns-?????.json",
+              ".replicas-?????.lock", ".columns-?????.lock")  # fmt: skip
+RECORDS = ("results.json", "progress.json", "results.csv", "summary.csv")
+
 _GROUPS: dict[Any, str] = {
     studies.strong_error: "strong-error",
     studies.propagation_of_chaos: "propagation-of-chaos",
@@ -149,7 +154,7 @@ def own_files(out: Path, groups: Sequence[str] = STUDIES) -> list[Path]:
     found = [out / "figures" / f"{name}.png" for _, name in names]
     for group, name in names:
         folder = out / "cells" / name / group.replace("-", "_")
-        for pattern in ("config.json", "replicas-?????.json", "columns-?????.json"):
+        for pattern in CELL_FILES:
             found += folder.glob(pattern)
     return sorted(path for path in found if path.is_file())
 
@@ -288,8 +293,8 @@ def run(
 ) -> tuple[dict[str, Any], bool]:
     """Runs the main job into `out` and returns its record and whether everything holds.
 
-    Writes `results.json` (before the training run, and again after it), a figure (PNG) for each
-    study under `figures/`, and the cells, from which an interrupted run resumes, under `cells/`.
+    Writes `results.json` (before the training run, and again after it) and its tables as CSV, a
+    figure (PNG) for each study under `figures/`, and the cells, from which an interrupted run resumes, under `cells/`.
     """
     from stablesde import plotting  # matplotlib is loaded only where a figure is drawn
 
@@ -297,10 +302,15 @@ def run(
         path = out / "results.json"
         record = keep_earlier(path, results(size, seed, outcomes, trained))
         write_json(path, record)
+        studies.write_csv(out / "results.csv", studies.tidy_rows(record))
+        studies.write_csv(out / "summary.csv", studies.summary_rows(record))
         return record
 
     outcomes: list[Outcome] = []
-    for job in jobs(size, seed, only):
+    planned = jobs(size, seed, only)
+    plan = [{"name": file_name(j), "study": j.group, "label": j.label} for j in planned]
+    write_json(out / "progress.json", {"runs": plan, "training": "training" in only})
+    for job in planned:
         echo(f"{job.group}: {job.label}")
         study = job.run(run_dir=out / "cells" / file_name(job))
         plotting.plot(study, out / "figures" / f"{file_name(job)}.png")

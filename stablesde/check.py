@@ -294,7 +294,8 @@ def run(
     """Runs the main job into `out` and returns its record and whether everything holds.
 
     Writes `results.json` (before the training run, and again after it) and its tables as CSV, a
-    figure (PNG) for each study under `figures/`, and the cells, from which an interrupted run resumes, under `cells/`.
+    figure (PNG) for each study under `figures/`, and the cells, from which an interrupted run
+    resumes, under `cells/`.
     """
     from stablesde import plotting  # matplotlib is loaded only where a figure is drawn
 

@@ -171,15 +171,39 @@ def _results(directory: Path, problems: list[str]) -> dict[str, Any] | None:
         return None
     try:
         verdicts = [
-            {"study": name, "label": run["label"], "holds": run["holds"], "verdict": run["verdict"]}
-            for name, group in record["studies"].items()
-            for run in group["runs"]
+            {
+                "study": name,
+                "label": run.get("label", ""),
+                "holds": run.get("holds", "not judged"),
+                "verdict": str(run["verdict"]),
+            }
+            for name, run in runs_of(record)
         ]
-        trained = record["training"] is not None
+        trained = record.get("training") is not None
     except (KeyError, TypeError, AttributeError):
         problems.append(f"{path} is no record of `stablesde check`")
         return None
     return {"written": path.stat().st_mtime, "verdicts": verdicts, "training": trained}
+
+
+def runs_of(record: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """(study, its record) of all runs in a results.json, or of the record of a single study.
+
+    Raises `KeyError`, `TypeError` or `AttributeError` if it is neither.
+    """
+    if "studies" not in record:
+        return [(str(record["name"]), record)]
+    return [
+        (name, {"versions": group.get("versions"), **run})
+        for name, group in record["studies"].items()
+        for run in group["runs"]
+    ]
+
+
+def run_name(study: str, label: str) -> str:
+    """The name of the files of one case of a study, as `stablesde check` calls them."""
+    name = f"{study}-{label}".replace("_", "-").replace(", α = ", "-")
+    return name.replace(" ", "-").replace("/", "-")
 
 
 def as_text(state: dict[str, Any]) -> str:
@@ -195,10 +219,10 @@ def as_text(state: dict[str, Any]) -> str:
     results = state["results"]
     if results is not None:
         lines += ["", f"results.json, written {_ago(results['written'])}:"]
-        lines += [
-            f"  {v['study'].replace('_', ' ')}, {v['label']}: {_HOLDS[v['holds']]} — {v['verdict']}"
-            for v in results["verdicts"]
-        ]
+        for v in results["verdicts"]:
+            head = ", ".join(part for part in (v["study"].replace("_", " "), v["label"]) if part)
+            holds = f"{_HOLDS[v['holds']]} — " if v["holds"] in _HOLDS else ""
+            lines.append(f"  {head}: {holds}{v['verdict']}")
         if results["training"] or state["training_planned"]:
             lines.append(f"  training: {'there' if results['training'] else 'not there yet'}")
         newest = max((r["last_written"] or 0 for r in state["studies"]), default=0)

@@ -19,6 +19,7 @@ import numpy as np
 
 from stablesde import studies, training
 from stablesde._sizes import DEFAULT, FULL, QUICK, SIZES, Size
+from stablesde._status import run_name
 from stablesde._storage import write_json
 from stablesde._version import __version__
 from stablesde.datasets import load
@@ -118,7 +119,7 @@ def jobs(size: Size, seed: int, only: Sequence[str] = STUDIES) -> list[Job]:
 # What a study writes into its folder of cells, and `check` beside run.json.
 CELL_FILES = ("config.json", "progress.json", "replicas-?????.json", "columns-?????.json",
               ".replicas-?????.lock", ".columns-?????.lock")  # fmt: skip
-RECORDS = ("results.json", "progress.json", "results.csv", "summary.csv")
+RECORDS = ("results.json", "progress.json", "results.csv", "summary.csv", "report.html")
 
 _GROUPS: dict[Any, str] = {
     studies.strong_error: "strong-error",
@@ -130,7 +131,7 @@ _GROUPS: dict[Any, str] = {
 
 def file_name(job: Job) -> str:
     """A name for the files of a job."""
-    return f"{job.group}-{job.label}".replace(", α = ", "-").replace(" ", "-")
+    return run_name(job.group, job.label)
 
 
 def run_training(size: Size, seed: int) -> training.TrainResult:

@@ -194,6 +194,25 @@ def status(directory: Path, as_json: bool) -> None:
 
 
 @main.command()
+@_RUN
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Where the page goes; default report.html in DIRECTORY.",
+)
+@_one_line_errors
+def report(directory: Path, out: Path | None) -> None:
+    """Write one self-contained HTML page on a run, whole or partial.
+
+    DIRECTORY is the --out of `check`.
+    """
+    from stablesde.report import write_report
+
+    click.echo(f"{write_report(directory, out)}")
+
+
+@main.command()
 @click.option("--dataset", default="ecg5000", show_default=True, help="ecg5000, mnist, digits …")
 @click.option("--width", type=int, default=2000, show_default=True, help="Hidden units n.")
 @click.option("--noise", default="I", show_default=True, help="I, II, III or none.")

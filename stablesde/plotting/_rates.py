@@ -40,7 +40,7 @@ def plot_rates(view: RateView) -> Figure:
     for column, name in enumerate(shown):
         _rate_panel(panels[0, column], view, name, measured)
         _local_slope_panel(panels[1, column], view, name, measured)
-        panels[0, column].set_ylabel(_error_label(view) if column == 0 else "")
+        panels[0, column].set_ylabel(_error_label(view) if column == 0 else "", linespacing=1.5)
         panels[1, column].set_ylabel("local slope" if column == 0 else "")
     figure.suptitle(_title(view), fontsize=10)
     return figure

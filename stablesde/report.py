@@ -132,16 +132,18 @@ def _verdict_rows(title: str, run: Mapping[str, Any]) -> list[list[Any]]:
     passes = html.word(run["holds"]) if "holds" in run else "—"
     single = {"tail index": {**(run["exponent"] or {}), "attained": run["exponent_attained"]}}
     exponents = run.get("exponents", single)
+    sign = "+" if "exponents" in run else ""
+    label = run.get("label", "")
     rows = [
-        [title, run.get("label", ""), axis, f"{e['theory']:+.3f}", f"{e['estimate']:+.3f}",
-         f"[{e['lower']:+.3f}, {e['upper']:+.3f}]", bound, html.word(e["attained"]), passes]
+        [title, label, axis, f"{e['theory']:{sign}.3f}", f"{e['estimate']:{sign}.3f}",
+         f"[{e['lower']:{sign}.3f}, {e['upper']:{sign}.3f}]", bound, html.word(e["attained"]),
+         passes]
         for axis, e in exponents.items()
         if e["theory"] is not None
     ]  # fmt: skip
     for axis, reason in run.get("not_fitted", {}).items():
-        rows.append(
-            [title, run.get("label", ""), axis, "", f"not fitted: {reason}", "", bound, "—", passes]
-        )
+        if f"{axis} exponent" in run["verdict"]:  # one that theory claims
+            rows.append([title, label, axis, "", f"not fitted: {reason}", "", bound, "—", passes])
     return rows
 
 
@@ -177,6 +179,7 @@ def _figure(directory: Path, study: str, run: Mapping[str, Any]) -> html.Html:
     from stablesde.plotting._style import image, style
 
     saved = directory / "figures" / f"{run_name(study, run.get('label', ''))}.png"
+    title = f"Figure: {study.replace('_', ' ')}, {run.get('label', '')}"
     try:
         words = plotting.caption(run)
     except ValueError:
@@ -184,10 +187,10 @@ def _figure(directory: Path, study: str, run: Mapping[str, Any]) -> html.Html:
     try:
         figure = plotting.plot(run)
         with style():
-            picture = html.image(image(figure, "svg"), "image/svg+xml", words)
+            picture = html.image(image(figure, "svg"), "image/svg+xml", title)
     except (*_FAULTS, OSError) as error:
         try:
-            picture = html.image(saved.read_bytes(), "image/png", words)
+            picture = html.image(saved.read_bytes(), "image/png", title)
         except OSError:
             why = " ".join(str(error).split())
             return html.tag("p", f"No figure: {why} ({saved.name} is not there).", class_="small")
@@ -240,9 +243,9 @@ def _training(trained: Any) -> Any:
         if name == "versions" and isinstance(value, Mapping):
             rows.append((name, _named(value)))
         elif isinstance(value, Mapping) and "mean" in value:
-            spread = value.get("std")
             over = len(value.get("values") or [])
-            rows.append((name, f"{_value(value['mean'])} ± {_value(spread)} (sd of {over} seeds)"))
+            spread = f" ± {_value(value.get('std'))} (sd of {over} seeds)" if over > 1 else ""
+            rows.append((name, _value(value["mean"]) + spread))
         else:
             rows.append((name, _value(value)))
     return html.join([
@@ -265,11 +268,11 @@ def _repeat(
         studies.append("training")
     size = "" if config["size"] == "default" else f" --{config['size']}"
     command = f"stablesde check {' '.join(studies)}{size} --seed {config.get('seed', 0)}"
-    command = " ".join(command.split())
+    command, place = " ".join(command.split()), shlex.quote(state["directory"])
     return html.join([
         html.tag("p", f"With stablesde {record.get('version', '')} and the versions above; the "
                  "numbers are functions of the seed, equal up to rounding on other devices."),
-        html.tag("pre", f"{command} --out again\n{command} --resume --out {shlex.quote(state['directory'])}"),
+        html.tag("pre", f"{command} --out again\n{command} --resume --out {place}"),
         html.tag("p", "The second line goes on from the finished cells."),
     ])  # fmt: skip
 

@@ -77,7 +77,7 @@ def _bounds(view: RateView) -> str:
         told.append(
             f"{dashes}: {word}"
             if factor <= FAR_ABOVE
-            else f"{word} is at least {factor:.2g} times above and not drawn"
+            else f"{word} is at least {float(f'{factor:.2g}'):,.0f} times above and not drawn"
         )
     if not told:
         return ""

@@ -98,7 +98,7 @@ def legends_above(panel: Axes, groups: list[list[Any]], columns: list[int]) -> N
             bbox_to_anchor=(0, 1), bbox_transform=panel.transAxes + lift, handletextpad=0.4,
             handlelength=None if most < 4 else 1.2,
         )  # fmt: skip
-        height += rows * _ROW
+        height += rows * _ROW + 1.5
 
 
 def power_of_ten(value: float) -> str:

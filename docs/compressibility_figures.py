@@ -10,7 +10,7 @@ import numpy as np
 matplotlib.use("Agg")
 
 import stablesde as ssd
-from stablesde import plotting, plotting_columns, theory
+from stablesde import plotting, theory
 
 FIGURES = Path(__file__).parent / "figures"
 KEY = jax.random.key(20231106)
@@ -37,7 +37,7 @@ def probability() -> None:
         network, ssd.OneFactorStable(1.2, 2), KEY, widths=(16, 32, 64, 128), kappas=(0.1, 0.3),
         epsilons=(0.3, 0.5), t1=1.0, replicas=200, batch=50,
     )  # fmt: skip
-    plotting_columns.plot_probability(study, FIGURES / "compression-probability.png")
+    plotting.plot_probability(study, FIGURES / "compression-probability.png")
 
 
 def law() -> None:
@@ -48,7 +48,7 @@ def law() -> None:
         squares = np.sort(np.asarray(noise.sample(KEY, (20_000, 100)), float)[..., 0] ** 2, axis=1)
         errors = np.sqrt(squares[:, :90].sum(1) / squares.sum(1))
         laws[f"α = {alpha:g}"] = (theory.compression_law(noise, 0.1), 100, errors)
-    plotting_columns.plot_law(laws, FIGURES / "compression-law.png")
+    plotting.plot_compression_law(laws, FIGURES / "compression-law.png")
 
 
 def independence() -> None:
@@ -60,7 +60,7 @@ def independence() -> None:
         )
         for name, coupled in (("Kuramoto, α = 1.2", True), ("copies of the limit", False))
     }  # fmt: skip
-    plotting_columns.plot_independence(studies, FIGURES / "independence.png")
+    plotting.plot_independence(studies, FIGURES / "independence.png")
 
 
 def iid() -> None:
@@ -74,7 +74,7 @@ def iid() -> None:
 
 def main() -> None:
     """All of them."""
-    plotting_columns.plot_lemma_b1(FIGURES / "lemma-b1.png")
+    plotting.plot_lemma_b1(FIGURES / "lemma-b1.png")
     law()
     independence()
     probability()

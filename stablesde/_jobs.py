@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from stablesde import studies
 from stablesde._sizes import Case, Size
+from stablesde._status import run_name
 from stablesde.datasets import load
 from stablesde.model import FunctionModel, MeanFieldModel, MeanReversion, NetworkModel, WeightDecay
 from stablesde.noise import stable_noise
@@ -111,8 +112,7 @@ def _label(tag: str, dim: int, case: Case) -> str:
 
 def file_name(job: Job) -> str:
     """A name for the files of a job."""
-    name = f"{job.group}-{job.label}".replace(", α = ", "-").replace(", ", "-")
-    return name.replace("ö", "oe").replace(" ", "-")
+    return run_name(job.group, job.label)
 
 
 __all__ = ["Job", "Study", "file_name", "holder_model", "jobs", "theory_model"]

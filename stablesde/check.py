@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from scipy import special
 
-from stablesde import training
+from stablesde import studies, training
 from stablesde._jobs import Job, Study, file_name, jobs
 from stablesde._sizes import DEFAULT, FULL, QUICK, SIZES, Size
 from stablesde._storage import write_json
@@ -92,6 +92,12 @@ def joint_level(chosen: Sequence[Job], studied: Sequence[Study]) -> float:
     return simultaneous_level(LEVEL, max(1, sum(exponents)))
 
 
+# What a study writes into its folder of cells, and `check` beside run.json.
+CELL_FILES = ("config.json", "progress.json", "replicas-?????.json", "columns-?????.json",
+              ".replicas-?????.lock", ".columns-?????.lock")  # fmt: skip
+RECORDS = ("results.json", "progress.json", "results.csv", "summary.csv", "report.html")
+
+
 def run_training(size: Size, seed: int) -> training.TrainResult:
     """The training run of the main job: scikit-learn's digits, Type I noise, α = 1.75."""
     return training.train("digits", noise="I", alpha=1.75, seed=seed, **size.training)
@@ -106,7 +112,7 @@ def own_files(out: Path, groups: Sequence[str] = STUDIES) -> list[Path]:
     found = [out / "figures" / f"{name}.png" for _, name in names]
     for group, name in names:
         folder = out / "cells" / name / group.replace("-", "_")
-        for pattern in ("config.json", "replicas-?????.json", "columns-?????.json"):
+        for pattern in CELL_FILES:
             found += folder.glob(pattern)
     return sorted(path for path in found if path.is_file())
 
@@ -257,8 +263,9 @@ def run(
 ) -> tuple[dict[str, Any], bool]:
     """Runs the main job into `out` and returns its record and whether everything holds.
 
-    Writes `results.json` (before the training run, and again after it), a figure (PNG) for each
-    study under `figures/`, and the cells, from which an interrupted run resumes, under `cells/`.
+    Writes `results.json` (before the training run, and again after it) and its tables as CSV, a
+    figure (PNG) for each study under `figures/`, and the cells, from which an interrupted run
+    resumes, under `cells/`.
     """
     from stablesde import plotting  # matplotlib is loaded only where a figure is drawn
 
@@ -266,11 +273,15 @@ def run(
         path = out / "results.json"
         record = keep_earlier(path, results(size, seed, outcomes, trained))
         write_json(path, record)
+        studies.write_csv(out / "results.csv", studies.tidy_rows(record))
+        studies.write_csv(out / "summary.csv", studies.summary_rows(record))
         return record
 
     chosen, studied = jobs(size, seed, only), []
     if not chosen and "training" not in only:
         raise ValueError(f"the size {size.name!r} has no studies {', '.join(only)}: use --full.")
+    plan = [{"name": file_name(j), "study": j.group, "label": j.label} for j in chosen]
+    write_json(out / "progress.json", {"runs": plan, "training": "training" in only})
     for job in chosen:
         echo(f"{job.group}: {job.label}")
         with jax.enable_x64(True) if job.float64 else contextlib.nullcontext():

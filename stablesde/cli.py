@@ -3,7 +3,8 @@
 import functools
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,50 +103,76 @@ def check(
     suffix = "" if chosen.name == "default" else f"-{chosen.name}"
     folder = Path(f"results{suffix}") if out is None else out
     only = tuple(studies) or STUDY_NAMES
-    prepare(folder, {"size": chosen.name, "seed": seed}, only, resume, overwrite)
+    config = {"size": chosen.name, "seed": seed}
 
     def echo(text: str) -> None:
         click.echo(text, err=as_json)
 
-    record, holds = main_job.run(chosen, folder, seed, only, echo)
+    with prepared(folder, config, only, resume, overwrite):
+        record, holds = main_job.run(chosen, folder, seed, only, echo)
     if as_json:
         click.echo(json.dumps(record, indent=1))
     else:
-        click.echo(f"\nFigures and results.json are in {folder}/")
+        click.echo(
+            f"\nFigures and results.json are in {folder}/ (a page: stablesde report {folder})"
+        )
     raise SystemExit(0 if holds else 1)
 
 
-def prepare(
+@contextmanager
+def prepared(
     folder: Path, config: dict[str, Any], only: Sequence[str], resume: bool, overwrite: bool
-) -> None:
-    """Makes `folder` ready for the studies `only`: a fresh run, or one to go on with.
+) -> Iterator[None]:
+    """`folder`, ready for the studies `only`: a fresh run, or one to go on with or to join.
 
     Removes nothing but files that an earlier `check` wrote there: all of them if that was another
-    size or seed, else those of the studies that are run again.
+    size or seed, else those of the studies that are run again; and nothing at all while another
+    process is at work there.
 
-    **Raises:** `ValueError` if it holds a run of another size or seed and `overwrite` is off.
+    **Raises:** `ValueError` if it holds a run of another size or seed and `overwrite` is off, or
+    if another process is at work there and `resume` is off.
     """
+    from stablesde import _locks
+    from stablesde._status import RUN_LOCK, read_object
     from stablesde._storage import write_json
-    from stablesde.check import STUDIES, remove_own
 
-    path = folder / "run.json"
-    old = None
-    if path.exists():
-        try:
-            old = json.loads(path.read_text())
-        except ValueError:
-            old = "an unreadable run.json"
-    if old is not None and old != config:
-        if not overwrite:
+    path, problems = folder / "run.json", list[str]()
+    lock = _locks.take(folder / RUN_LOCK)
+    alone = lock is not None
+    if lock is None:
+        if not resume:
+            who = _locks.holder(folder / RUN_LOCK) or {}
             raise ValueError(
-                f"{folder} holds a run with {old}, not {config}: choose another --out, or pass "
-                "--overwrite to discard it."
+                f"process {who.get('pid', '?')} is at work in {folder}: pass --resume to share its "
+                "work, or choose another --out."
             )
+        lock = _locks.share(folder / RUN_LOCK)
+    try:
+        old = read_object(path, problems) or ("an unreadable run.json" if problems else None)
+        if old is not None and old != config and not (overwrite and alone):
+            hint = "" if overwrite else ", or pass --overwrite to discard it"
+            raise ValueError(f"{folder} holds a run with {old}, not {config}: choose another --out"
+                             f"{hint}.")  # fmt: skip
+        if alone:
+            _remove_earlier(folder, old is not None and old != config, only, resume)
+        if old != config:
+            write_json(path, config)
+        lock.share()
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_earlier(folder: Path, foreign: bool, only: Sequence[str], resume: bool) -> None:
+    """Removes what a fresh run replaces: of a `foreign` run everything."""
+    from stablesde.check import RECORDS, STUDIES, remove_own
+
+    if foreign:
         remove_own(folder, STUDIES)
-        (folder / "results.json").unlink(missing_ok=True)
-    elif old == config and not resume:
+        for name in RECORDS:
+            (folder / name).unlink(missing_ok=True)
+    elif not resume:
         remove_own(folder, only)
-    write_json(path, config)
 
 
 def check_writable(path: Path) -> None:
@@ -153,6 +180,43 @@ def check_writable(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent):
         pass
+
+
+_RUN = click.argument("directory", type=click.Path(path_type=Path))
+
+
+@main.command()
+@_RUN
+@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
+@_one_line_errors
+def status(directory: Path, as_json: bool) -> None:
+    """Where a run stands: cells done, who is computing what, time left, verdicts so far.
+
+    DIRECTORY is the --out of `check` or the run_dir of a study. Changes nothing: safe beside a run.
+    """
+    from stablesde import _status
+
+    found = _status.status(directory)
+    click.echo(json.dumps(found, indent=1) if as_json else _status.as_text(found))
+
+
+@main.command()
+@_RUN
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Where the page goes; default report.html in DIRECTORY.",
+)
+@_one_line_errors
+def report(directory: Path, out: Path | None) -> None:
+    """Write one self-contained HTML page on a run, whole or partial.
+
+    DIRECTORY is the --out of `check`.
+    """
+    from stablesde.report import write_report
+
+    click.echo(f"{write_report(directory, out)}")
 
 
 @main.command()

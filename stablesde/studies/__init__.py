@@ -19,6 +19,7 @@ from stablesde.studies._records import Axis, RateStudy
 from stablesde.studies._slopes import Slope
 from stablesde.studies._statistics import TailDiagnosis, simultaneous_level
 from stablesde.studies._tails import TailStudy, tail_study
+from stablesde.studies._tidy import summary_rows, tidy_rows, write_csv
 
 __all__ = [
     "Axis",
@@ -41,5 +42,8 @@ __all__ = [
     "propagation_of_chaos",
     "simultaneous_level",
     "strong_error",
+    "summary_rows",
     "tail_study",
+    "tidy_rows",
+    "write_csv",
 ]

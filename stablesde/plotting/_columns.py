@@ -1,13 +1,12 @@
-"""Figures of compressibility and independence, drawn from records alone (see `plotting`)."""
+"""Figures of compressibility and independence, drawn from records alone."""
 
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablesde.plotting import _STYLE
+from stablesde.plotting._style import save, style
 from stablesde.studies import IndependenceStudy, ProbabilityStudy
 from stablesde.theory import CompressionLaw, lemma_b1, lemma_b1_threshold
 
@@ -16,8 +15,7 @@ _STYLES = (("o", "-", "0.0"), ("s", "--", "0.35"), ("^", ":", "0.55"), ("D", "-.
 
 def _save(figure: Figure, path: str | Path | None) -> Figure:
     if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=160)
+        save(figure, path)
     return figure
 
 
@@ -27,7 +25,7 @@ def plot_probability(study: ProbabilityStudy, path: str | Path | None = None) ->
     Lines: independent copies of the limit. Thin lines: the limit law. Shaded: what the theorem
     claims from some N on. **Returns:** the matplotlib `Figure`.
     """
-    with mpl.rc_context(_STYLE):
+    with style():
         count = len(study.epsilons)
         figure = Figure(figsize=(3.2 * count, 3.0), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, count, sharey=True))
@@ -56,7 +54,7 @@ def plot_probability(study: ProbabilityStudy, path: str | Path | None = None) ->
     return _save(figure, path)
 
 
-def plot_law(
+def plot_compression_law(
     laws: dict[str, tuple[CompressionLaw, int, np.ndarray]], path: str | Path | None = None
 ) -> Figure:
     """Distribution functions of the compression error: simulated, exact and in the limit.
@@ -65,12 +63,12 @@ def plot_law(
     distribution functions; below, their distance from the simulated one, with the band in which
     95 % of the largest distances lie (Kolmogorov). **Returns:** the matplotlib `Figure`.
     """
-    with mpl.rc_context(_STYLE):
+    with style():
         figure = Figure(figsize=(5.6, 4.6), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         band = 0.0
-        for (label, (law, n, errors)), style in zip(laws.items(), _STYLES, strict=False):
-            marker, _, colour = style
+        for (label, (law, n, errors)), look in zip(laws.items(), _STYLES, strict=False):
+            marker, _, colour = look
             grid = np.quantile(errors, np.linspace(0.01, 0.99, 33))
             below = np.searchsorted(np.sort(errors), grid, side="right") / len(errors)
             exact, limit = law.cdf(grid, n), law.limit_cdf(grid, n)
@@ -95,20 +93,20 @@ def plot_independence(
     Where the interval reaches 0, only its upper end is drawn, with an arrow down.
     **Returns:** the matplotlib `Figure`.
     """
-    with mpl.rc_context(_STYLE):
+    with style():
         figure = Figure(figsize=(4.8, 3.4), layout="constrained")
         axes = figure.subplots()
-        for (label, study), style in zip(studies.items(), _STYLES, strict=False):
-            _draw_dependence(axes, label, study, style)
+        for (label, study), look in zip(studies.items(), _STYLES, strict=False):
+            _draw_dependence(axes, label, study, look)
         axes.set(xscale="log", yscale="log", xlabel="width n (particles)", ylabel="‖C‖ of a pair")
         axes.legend()
     return _save(figure, path)
 
 
 def _draw_dependence(
-    axes: Axes, label: str, study: IndependenceStudy, style: tuple[str, str, str]
+    axes: Axes, label: str, study: IndependenceStudy, look: tuple[str, str, str]
 ) -> None:
-    marker, line, colour = style
+    marker, line, colour = look
     each = study.dependence()
     widths = np.asarray(study.widths, float)
     top = np.sqrt(np.maximum([d.upper for d in each], 1e-300))
@@ -133,7 +131,7 @@ def plot_lemma_b1(path: str | Path | None = None) -> Figure:
 
     **Returns:** the matplotlib `Figure`.
     """
-    with mpl.rc_context(_STYLE):
+    with style():
         figure = Figure(figsize=(4.8, 3.2), layout="constrained")
         axes = figure.subplots()
         alphas = np.linspace(1.01, 1.95, 95)

@@ -1,0 +1,110 @@
+"""What all figures share: looks that survive print and grey, names, files."""
+
+import io
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import transforms
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stablesde._storage import write_atomically
+
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "legend.handlelength": 2.2,
+    "legend.columnspacing": 1.0,
+    "legend.borderaxespad": 0.3,
+    "svg.hashsalt": "stablesde",  # the same record gives the same file
+}
+# Distinguishable in print and in grey: dark to light, with a marker of its own each, every other
+# one hollow.
+MARKERS = "osD^vPX*"
+# Height of a row of a legend, in points.
+_ROW = 12.5
+
+NOISES = {
+    "OneFactorStable": "Type I",
+    "IndependentStable": "Type II",
+    "IsotropicStable": "Type III",
+}
+TITLES = {
+    "strong_error": "Strong error of the Euler scheme",
+    "propagation_of_chaos": "Propagation of chaos",
+    "compressibility": "Compressibility of the limit's columns",
+    "tails": "Tail of the limit",
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """The looks of every figure; nothing outside is changed."""
+    return mpl.rc_context(_STYLE)
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Writes a figure atomically, in the format of the suffix."""
+    path = Path(path)
+    kind = path.suffix.lstrip(".") or "png"
+    write_atomically(path, image(figure, kind))
+
+
+def image(figure: Figure, kind: str) -> bytes:
+    """The figure as a file of this format, without the time it was drawn at."""
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    figure.savefig(buffer, format=kind, dpi=160, metadata=metadata or None)
+    return buffer.getvalue()
+
+
+def shades(count: int) -> list[Any]:
+    """Colours from dark to light, none too light for paper."""
+    return [mpl.colormaps["viridis"](t) for t in np.linspace(0.0, 0.75, count)]
+
+
+def setting(config: Any) -> str:
+    """Model, noise, α and precision in a line."""
+    noise = NOISES.get(config.get("noise"), config.get("noise", "?"))
+    parts = [config.get("model", "?"), f"{noise} noise"]
+    if "alpha" in config:
+        parts.append(f"α = {config['alpha']:g}")
+    return ", ".join([*parts, config.get("dtype", "")]).rstrip(", ")
+
+
+def legends_above(panel: Axes, groups: list[list[Any]], columns: list[int]) -> None:
+    """Legends outside the data: groups of handles in rows above the panel, the first lowest."""
+    height, earlier = 2.0, None
+    figure = panel.get_figure(root=True)
+    assert figure is not None
+    for handles, most in zip(groups, columns, strict=True):
+        if not handles:
+            continue
+        if earlier is not None:
+            panel.add_artist(earlier)  # a panel keeps only its last legend by itself
+        rows = -(-len(handles) // most)
+        lift = transforms.ScaledTranslation(0, height / 72, figure.dpi_scale_trans)
+        earlier = panel.legend(
+            handles=handles, ncols=-(-len(handles) // rows), loc="lower left", borderaxespad=0,
+            bbox_to_anchor=(0, 1), bbox_transform=panel.transAxes + lift, handletextpad=0.4,
+            handlelength=None if most < 4 else 1.2,
+        )  # fmt: skip
+        height += rows * _ROW + 1.5
+
+
+def power_of_ten(value: float) -> str:
+    """A large number for a label, as mathtext: 4.2·10⁶."""
+    exponent = int(np.floor(np.log10(value)))
+    digits = value / 10.0**exponent
+    if abs(digits - 1) < 0.05:
+        return f"$10^{{{exponent}}}$"
+    return f"${digits:.1f}\\cdot10^{{{exponent}}}$"

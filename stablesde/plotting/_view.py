@@ -1,0 +1,113 @@
+"""What a figure of rates needs, read from a record: from memory or from a results.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stablesde.studies._statistics import LEVEL, bootstrap, interval, location
+
+# For records that do not say it.
+_RATE_MEASURES = {"strong_error": "sup", "propagation_of_chaos": "mean"}
+
+
+@dataclass(frozen=True)
+class RateView:
+    """The record of a rate study as arrays.
+
+    - `axes`: names and values, in the order of the grid; `errors` (R, *grid), of `measure`.
+    - `centre`, `low`, `high` (grid): the location `statistic` and its bootstrap interval.
+    - `samples` (B, *grid): the bootstrap itself.
+    - `bounds[label]` (grid), on the expectation of `bounded_measure`.
+    - `exponents`, `not_fitted`: by axis, as in the record.
+    """
+
+    record: Mapping[str, Any]
+    axes: dict[str, np.ndarray]
+    measure: str
+    bounded_measure: str
+    statistic: str
+    level: float
+    errors: np.ndarray
+    bounds: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "RateView":
+        """From a record; `ValueError` if it is none of a rate study."""
+        try:
+            exponents, not_fitted = record["exponents"], record["not_fitted"]
+            cells = record["cells"]
+            names = [k for k in cells[0] if k in exponents or k in not_fitted]
+            measures = list(dict.fromkeys(c["measure"] for c in cells))
+            usual = _RATE_MEASURES.get(record["name"], measures[0])
+            measure = record.get("rate_measure", usual)
+            points = [c for c in cells if c["measure"] == measure]
+            axes = {n: np.array(list(dict.fromkeys(p[n] for p in points)), float) for n in names}
+            grid = tuple(len(v) for v in axes.values())
+            errors = np.array([p["replicas"] for p in points], float).T.reshape(-1, *grid)
+            bounded = [c for c in cells if "paper_bound" in c]
+            bounds = {
+                label: np.array([c[f"{label}_bound"] for c in bounded], float).reshape(grid)
+                for label in ("paper", "sharp")
+                if bounded and f"{label}_bound" in bounded[0]
+            }
+            return cls(
+                record=record,
+                axes=axes,
+                measure=measure,
+                bounded_measure=bounded[0]["measure"] if bounded else measure,
+                statistic=points[0]["interval_of"],
+                level=points[0].get("level", LEVEL),
+                errors=errors,
+                bounds=bounds,
+            )
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"this is no record of a rate study that a figure can be drawn from: {error!r}."
+            ) from None
+
+    @property
+    def shown(self) -> list[str]:
+        """The axes with at least 4 values; `ValueError` if there is none, or no slope along one."""
+        shown = [name for name, values in self.axes.items() if len(values) >= 4]
+        if not shown:
+            sizes = ", ".join(f"{len(values)} {name}s" for name, values in self.axes.items())
+            raise ValueError(
+                f"a figure needs an axis with at least 4 sizes, this study has {sizes}: run it "
+                "with more of them (study.table() shows what there is)."
+            )
+        for name in shown:
+            if name not in self.record["exponents"]:
+                raise ValueError(self.record["not_fitted"][name])
+        return shown
+
+    def exponent(self, name: str) -> Mapping[str, Any]:
+        """The fitted power along an axis."""
+        return self.record["exponents"][name]
+
+    def locations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Centre, lower and upper end of its interval, and the bootstrap samples (B, *grid)."""
+        samples = bootstrap(self.errors, self.statistic)
+        low, high = interval(samples, self.level)
+        return location(self.errors, self.statistic), low, high, samples
+
+    def local_slopes(
+        self, name: str, centre: np.ndarray, samples: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Slopes between neighbouring sizes, pooled over the other axis, with their intervals.
+
+        The interval is of the bootstrap over whole replicas, as everywhere: neighbouring slopes
+        share a size, and with it a part of their error, with opposite signs.
+        """
+        along = list(self.axes).index(name)
+        x = np.log(self.axes[name])
+
+        def slopes(values: np.ndarray) -> np.ndarray:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                y = np.moveaxis(np.log(values), along + 1, -1)
+                steps = np.diff(y, axis=-1) / np.diff(x)
+            return steps.reshape(len(values), -1, len(x) - 1).mean(1)
+
+        low, high = interval(slopes(samples), self.level)
+        return slopes(centre[None])[0], low, high

@@ -62,6 +62,12 @@ def test_check_writes_table_figures_and_record(tiny, tmp_path):
     assert record["studies"]["strong_error"]["exponent_attained"] is False
     assert "tanh network, Type I, α = 1.5: " in record["studies"]["strong_error"]["verdict"]
     assert len(list((tmp_path / "figures").glob("*.png"))) == 5
+    rows = (tmp_path / "results.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(ssd.studies.tidy_rows(record))
+    rows = (tmp_path / "summary.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(ssd.studies.summary_rows(record))
+    assert run("status", tmp_path).output.count("finished") == 6  # each study, and all cells
+    assert run("report", tmp_path).exit_code == 0
     assert "linear drift" in done.output
     assert "pruning ratio" in done.output
     assert "no such row" not in done.output
@@ -207,7 +213,7 @@ def test_a_single_study_updates_its_part_of_the_record(tiny, tmp_path):
 def test_nothing_of_the_users_is_deleted(tiny, tmp_path):
     run("check", "tails", "--quick", "--out", tmp_path)
     cells = tmp_path / "cells" / "tails-tanh-network-Type-I-1.5" / "tails"
-    own = [cells / "config.json", cells / "columns-00000.json"]
+    own = [cells / "config.json", cells / "columns-00000.json", cells / "progress.json"]
     own += [tmp_path / "figures" / "tails-tanh-network-Type-I-1.5.png"]
     assert check.own_files(tmp_path) == sorted(own)
     mine = [

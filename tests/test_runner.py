@@ -301,3 +301,31 @@ def test_a_finished_run_may_be_read_only(tmp_path, monkeypatch):
     for name in ("os.open", "tempfile.mkstemp", "os.replace"):
         monkeypatch.setattr(name, refuse)
     assert len(run_cells("study", {}, cells_of(3), tmp_path)) == 3
+
+
+@pytest.mark.slow
+def test_check_is_resumed_to_the_same_bytes_after_kills(tmp_path):
+    """The command itself, killed three times at random while it computes."""
+    command = [sys.executable, "-c", "from stablesde.cli import main; main()", "check", "tails",
+               "compressibility", "--quick", "--out"]  # fmt: skip
+    subprocess.run([*command, tmp_path / "whole"], cwd=ROOT, check=True, capture_output=True)
+    rng, out = random.Random(1), tmp_path / "killed"
+    for _ in range(3):
+        before = len(list(out.rglob("cells/*/*/*-*.json")))
+        process = subprocess.Popen(
+            [*command, out, "--resume"], cwd=ROOT, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        while len(list(out.rglob("cells/*/*/*-*.json"))) == before:
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.5 * rng.random())
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+    assert not (out / "results.json").exists()
+    subprocess.run([*command, out, "--resume"], cwd=ROOT, check=True, capture_output=True)
+    for name in ("results.json", "results.csv", "summary.csv"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    figures = [sorted((d / "figures").iterdir()) for d in (out, tmp_path / "whole")]
+    assert [p.read_bytes() for p in figures[0]] == [p.read_bytes() for p in figures[1]]

@@ -29,13 +29,13 @@ def finite_columns(theta: Array, noise: StableNoise, scale: float = 1.0) -> np.n
     **Raises:** `ValueError` if numbers are next to `scale` times the largest of their dtype, where
     standard draws are cut off, which would thin the tail without a word.
     """
-    largest = float(jnp.finfo(theta.dtype).max) * min(scale if scale > 0 else 1.0, 1.0)
+    largest = float(jnp.finfo(theta.dtype).max) * (min(scale, 1.0) if scale > 0 else 1.0)
     values = np.asarray(theta)
     top = float(np.max(np.abs(values)))
     if np.isfinite(top) and top >= _NEAR * largest:
         raise ValueError(
             f"columns of size {top:.1e} at alpha = {float(noise.alpha):g} are next to where "
-            f"{values.dtype.name} cuts off the draws of a step: use dtype float64 (in 64-bit mode), "
+            f"{values.dtype.name} cuts off the draws of a step: use float64 (in 64-bit mode), "
             "fewer columns or a larger alpha."
         )
     return values.astype(float)

@@ -15,6 +15,7 @@ MODULES = (
     "stablesde.model",
     "stablesde.stable",
     "stablesde.studies",
+    "stablesde.theory",
     "stablesde.training",
 )
 # Constants and submodules, which are described in the text of their pages.

@@ -122,7 +122,7 @@ def test_no_silent_overflow(network, key):
         ssd.iid_compressibility(
             noise, key, widths=(10**4, 10**5), kappas=(0.1,), replicas=2
         )  # fmt: skip
-    with pytest.raises(ValueError, match=r"float64|not finite|must be finite"):
+    with pytest.raises(ValueError, match="float64"):
         ssd.tail_study(
             network, noise, key, num_columns=10**5, num_steps=2, t1=1.0, law_particles=500
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from stablesde.plotting._style import save, style
 from stablesde.studies import IndependenceStudy, ProbabilityStudy
@@ -22,12 +23,12 @@ def _save(figure: Figure, path: str | Path | None) -> Figure:
 def plot_probability(study: ProbabilityStudy, path: str | Path | None = None) -> Figure:
     """P(error ≤ ε) against the width with Clopper–Pearson intervals: a panel for each ε.
 
-    Lines: independent copies of the limit. Thin lines: the limit law. Shaded: what the theorem
-    claims from some N on. **Returns:** the matplotlib `Figure`.
+    Lines: independent copies of the limit. Crosses: the limit law. Shaded: what the theorem claims
+    from some N on. **Returns:** the matplotlib `Figure`.
     """
     with style():
         count = len(study.epsilons)
-        figure = Figure(figsize=(3.2 * count, 3.0), layout="constrained")
+        figure = Figure(figsize=(3.3 * count, 3.4), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, count, sharey=True))
         low, high = study.interval()
         systems = np.asarray(study.systems)[:, None, None]
@@ -38,19 +39,33 @@ def plot_probability(study: ProbabilityStudy, path: str | Path | None = None) ->
                 reach = np.array([p - low[:, j, k], high[:, j, k] - p])
                 axes.errorbar(
                     study.widths, p, np.maximum(reach, 0), fmt=marker, color=colour, ms=4,
-                    capsize=2, label=f"particles, κ = {kappa:g}",
+                    capsize=2, label=f"particles, κ = {kappa:g}, with interval",
                 )  # fmt: skip
                 copies = (study.copies / systems)[:, j, k]
-                axes.plot(study.widths, copies, line, color=colour, lw=1.2, label="copies")
+                axes.plot(
+                    study.widths,
+                    copies,
+                    line,
+                    color=colour,
+                    lw=1.2,
+                    label="independent copies of the limit",
+                )
                 law = study.predicted[:, j, k]
-                axes.plot(study.widths, law, ".", color=colour, ms=2.5, label="limit law")
+                axes.plot(study.widths, law, "x", color=colour, ms=6, mew=1.2, label="limit law")
             axes.axhspan(1 - epsilon, 1, color="0.9", zorder=0)
-            axes.text(study.widths[0], 1 - epsilon, "≥ 1 - ε", va="bottom", fontsize=7)
+            axes.text(
+                study.widths[-1], 1 - epsilon, "claimed: ≥ 1 - ε", va="top", ha="right", fontsize=7
+            )
             axes.set(xscale="log", xlabel="width n", title=f"ε = {epsilon:g}", ylim=(0, 1.03))
             axes.set_xticks(study.widths, [str(n) for n in study.widths])
             axes.minorticks_off()
         panels[0].set_ylabel("P(relative error ≤ ε)")
-        panels[0].legend()
+        handles, labels = panels[0].get_legend_handles_labels()
+        order = np.argsort(labels, kind="stable")
+        figure.legend(
+            [handles[i] for i in order], [labels[i] for i in order], loc="outside upper center",
+            ncols=3,
+        )  # fmt: skip
     return _save(figure, path)
 
 
@@ -99,6 +114,9 @@ def plot_independence(
         for (label, study), look in zip(studies.items(), _STYLES, strict=False):
             _draw_dependence(axes, label, study, look)
         axes.set(xscale="log", yscale="log", xlabel="width n (particles)", ylabel="‖C‖ of a pair")
+        ticks = sorted({n for study in studies.values() for n in study.widths})
+        axes.set_xticks(ticks, [str(n) for n in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.legend()
     return _save(figure, path)
 

@@ -16,7 +16,12 @@ from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._sampling import float_dtype
-from stablesde.studies._draws import finite_columns, noise_configuration, stable_norms
+from stablesde.studies._draws import (
+    finite_columns,
+    increment_scale,
+    noise_configuration,
+    stable_norms,
+)
 from stablesde.studies._records import Axis, RateStudy
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 
@@ -69,6 +74,8 @@ def compressibility(
         init=init, dtype=dtype,
     )  # fmt: skip
 
+    scale = increment_scale(noise, t1, num_steps, sigma)
+
     def compute(keys: PRNGKeyArray) -> dict[str, np.ndarray]:
         rows = []
         for one in keys:
@@ -76,7 +83,7 @@ def compressibility(
                 model, noise, one, flow(), num_particles=max(widths), sigma=sigma, init=init,
                 dtype=dtype,
             ).final  # fmt: skip
-            finite_columns(theta, noise)
+            finite_columns(theta, noise, scale)
             rows.append([_error_of_blocks(theta, n, kept) for n in widths])
         return {"relative error": np.asarray(rows)}
 

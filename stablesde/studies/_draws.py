@@ -18,19 +18,24 @@ _CHUNK = 2**20
 _NEAR = 1e-3
 
 
-def finite_columns(theta: Array, noise: StableNoise) -> np.ndarray:
-    """`theta` in double precision.
+def increment_scale(noise: StableNoise, t1: float, num_steps: int, sigma: float) -> float:
+    """σ η^{1/α}, by which a standard draw is multiplied in a step."""
+    return float(sigma) * (float(t1) / num_steps) ** (1 / float(noise.alpha))
 
-    **Raises:** `ValueError` if numbers are next to the largest of their dtype: stable draws are cut
-    off there, which would thin the tail without a word.
+
+def finite_columns(theta: Array, noise: StableNoise, scale: float = 1.0) -> np.ndarray:
+    """`theta` in double precision; `scale` is that of one draw.
+
+    **Raises:** `ValueError` if numbers are next to `scale` times the largest of their dtype, where
+    standard draws are cut off, which would thin the tail without a word.
     """
-    largest = float(jnp.finfo(theta.dtype).max)
+    largest = float(jnp.finfo(theta.dtype).max) * (min(scale, 1.0) if scale > 0 else 1.0)
     values = np.asarray(theta)
     top = float(np.max(np.abs(values)))
     if np.isfinite(top) and top >= _NEAR * largest:
         raise ValueError(
-            f"columns of size {top:.1e} at alpha = {float(noise.alpha):g} are next to the largest "
-            f"{values.dtype.name}, where draws are cut off: use dtype float64 (in 64-bit mode), "
+            f"columns of size {top:.1e} at alpha = {float(noise.alpha):g} are next to where "
+            f"{values.dtype.name} cuts off the draws of a step: use float64 (in 64-bit mode), "
             "fewer columns or a larger alpha."
         )
     return values.astype(float)

@@ -22,7 +22,7 @@ from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.studies._compressibility import checked_kappas
-from stablesde.studies._draws import finite_columns
+from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._statistics import LEVEL
@@ -272,7 +272,7 @@ def compression_probability(
                 ).final  # fmt: skip
 
             theta = jax.vmap(final)(keys)
-            finite_columns(theta, noise)
+            finite_columns(theta, noise, increment_scale(noise, t1, number, sigma))
             each = [jax.vmap(lambda th, k=k: compression_error(th, k))(theta) for k in kept]
             rows.append(np.stack([np.asarray(e, float) for e in each], axis=-1))
         return {"relative error": np.stack(rows, axis=1)}
@@ -309,7 +309,7 @@ def _limit_columns(
         model, noise, jax.random.fold_in(key, 2**31 - 1), flow(), num_particles=_COLUMNS,
         sigma=sigma, init=init, dtype=dtype,
     ).final  # fmt: skip
-    return finite_columns(theta, noise)
+    return finite_columns(theta, noise, increment_scale(noise, t1, 32, sigma))
 
 
 def _copies(

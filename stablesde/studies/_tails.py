@@ -17,7 +17,7 @@ from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
-from stablesde.studies._draws import finite_columns
+from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import finite_json, format_rows
 from stablesde.studies._runner import run_cells
 from stablesde.studies._setup import (
@@ -201,6 +201,7 @@ def tail_study(
         model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law_particles,
         init=init, dtype=dtype,
     )  # fmt: skip
+    scale = increment_scale(noise, t1, num_steps, sigma)
     k = stable.default_hill_k(num_columns)
     keep = min(4 * k, num_columns - 1)
 
@@ -215,7 +216,7 @@ def tail_study(
             init=init,
             dtype=dtype,
         ).final
-        norms = np.linalg.norm(finite_columns(theta, noise), axis=-1)
+        norms = np.linalg.norm(finite_columns(theta, noise, scale), axis=-1)
         return {"top": np.sort(norms)[::-1][:keep]}
 
     cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(batches)]

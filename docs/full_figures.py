@@ -19,7 +19,8 @@ from figures import table
 from stablesde import theory
 
 HERE = Path(__file__).parent
-HOLDER = {"Hölder drift": 0.5}
+# The Hölder order of the bounded drifts that are continuous.
+HOLDER = {"tanh network": 1.0, "sigmoid network": 1.0, "Hölder drift": 0.5}
 STYLES = {
     "tanh network": ("o", "-"),
     "sigmoid network": ("s", "-"),
@@ -85,17 +86,13 @@ def sharpness_rows(runs: list[dict]) -> list[str]:
     for run in runs:
         drift, _, alpha = case(run)
         step = run["exponents"]["step"]
-        proven = "—" if "decay" in drift or "linear" in drift else f"{order(drift, alpha):.3f}"
+        order = HOLDER.get(drift)
+        proven = "—" if order is None else f"{theory.euler_order(alpha, order):.3f}"
         rows.append(
             f"| {drift} | {alpha:g} | {1 / alpha:.3f} | {proven} | {interval(step)} | "
             f"{interval(step, 'asymptotic')} |"
         )
     return rows
-
-
-def order(drift: str, alpha: float) -> float:
-    """The proven order for a bounded drift; that of a network with kinks is only bounded."""
-    return theory.euler_order(alpha, HOLDER.get(drift, 0.0 if "hard" in drift else 1.0))
 
 
 def sharpness_figure(runs: list[dict], path: Path) -> None:

@@ -142,3 +142,12 @@ def test_no_bound_without_the_assumption(network):
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_proven_order_of_the_euler_scheme():
+    assert ssd.theory.euler_order(1.5) == 1.0
+    assert ssd.theory.euler_order(2.0, 0.5) == pytest.approx(0.75)
+    assert ssd.theory.euler_order(1.25, 0.5) == pytest.approx(0.9)
+    for alpha, holder in [(1.2, 0.4), (1.5, 0.0), (1.5, 1.1), (0.5, 1.0)]:
+        with pytest.raises(ValueError, match="holder|alpha"):
+            ssd.theory.euler_order(alpha, holder)

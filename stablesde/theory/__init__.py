@@ -5,7 +5,7 @@ corrections listed in the documentation ("Theory"); Gribonval, Cevher and Davies
 Theory 58 (2012), for i.i.d. compressibility.
 """
 
-from stablesde.theory._bounds import Bound, chaos_bound, strong_error_bound
+from stablesde.theory._bounds import Bound, chaos_bound, euler_order, strong_error_bound
 from stablesde.theory._compression import (
     CompressionLaw,
     compression_exponent,
@@ -28,6 +28,7 @@ __all__ = [
     "chaos_bound",
     "compression_exponent",
     "compression_law",
+    "euler_order",
     "lemma_b1",
     "lemma_b1_smallest_n",
     "lemma_b1_threshold",

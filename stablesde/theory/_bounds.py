@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from stablesde.model import AssumptionConstants
 from stablesde.noise import StableNoise
+from stablesde.stable._domain import check_alpha
 from stablesde.theory._maximum import maximum_moment
 
 
@@ -78,3 +79,25 @@ def chaos_bound(constants: AssumptionConstants, *, width: int, t1: float) -> Bou
         (1 + B) * (B * t1 + growth) / root,
         constants.fluctuation * t1 * math.exp(rate * t1) / root,
     )
+
+
+def euler_order(alpha: float, holder: float = 1.0) -> float:
+    """`1/2 + min(β/α, 1/2)`: the proven L_p order of the Euler scheme for a bounded β-Hölder drift.
+
+    Up to an arbitrarily small loss, for every p, `dX = b(X) dt + dL` with α-stable L, without
+    interaction: Butkovsky, Dareiotis and Gerencsér, *Strong rate of convergence of the Euler scheme
+    for SDEs with irregular drift driven by Lévy noise*, arXiv 2204.12926. It is 1 for Lipschitz
+    drifts, where Theorem 4.1 gives 1/α.
+
+    **Arguments:** `alpha` in [2/3, 2]; `holder` β in (0, 1], above 1 - α/2 (below, the equation may
+    have no unique solution). **Returns:** the order. **Raises:** `ValueError` out of range.
+    """
+    check_alpha(alpha)
+    if alpha < 2 / 3:
+        raise ValueError(f"the rate is proven for alpha in [2/3, 2], got {alpha!r}.")
+    if not max(0.0, 1 - alpha / 2) < holder <= 1:
+        raise ValueError(
+            f"holder must lie in (max(0, 1 - alpha/2), 1] = ({max(0.0, 1 - alpha / 2):g}, 1], got "
+            f"{holder!r}."
+        )
+    return 0.5 + min(holder / alpha, 0.5)

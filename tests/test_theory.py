@@ -149,5 +149,5 @@ def test_the_proven_order_of_the_euler_scheme():
     assert ssd.theory.euler_order(2.0, 0.5) == pytest.approx(0.75)
     assert ssd.theory.euler_order(1.25, 0.5) == pytest.approx(0.9)
     for alpha, holder in [(1.2, 0.4), (1.5, 0.0), (1.5, 1.1), (0.5, 1.0)]:
-        with pytest.raises(ValueError, match="holder|alpha"):
+        with pytest.raises(ValueError, match=r"holder|alpha"):
             ssd.theory.euler_order(alpha, holder)

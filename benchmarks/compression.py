@@ -1,8 +1,8 @@
 """Compressibility and independence in numbers: `python -m benchmarks.compression [PART ...]`.
 
 Parts: iid, iid-norms, small-alpha, widths, probability, columns, lemma, independence (default: all,
-about 20 minutes on two cores). `--write DIR` writes a Markdown table for each, compression-PART.md;
-`--records DIR` the records as JSON, which docs/compressibility_figures.py draws.
+about 7 minutes on two cores). `--write DIR` writes a Markdown table for each, compression-PART.md;
+`--records DIR` the records as JSON.
 """
 
 import argparse

@@ -267,7 +267,7 @@ def _finite_width(law: CompressionLaw, epsilon: float, delta: float, start: floa
         high += 1
     low = high
     while excess(low) >= 0:
-        low -= 0.25
+        low -= 0.5
         if low < math.log(2):
             return 1.0
-    return math.exp(optimize.brentq(excess, low, low + 0.25, xtol=1e-5))
+    return math.exp(optimize.brentq(excess, low, low + 0.5, xtol=1e-5))

@@ -83,7 +83,9 @@ def _log_transforms(
     ratio, mass = norms.below(p)
     log_s = np.linspace(np.log(_BOTTOM), np.log(high), 250 if high < 20 else 500)
     s = np.exp(log_s)
-    minus = np.expm1(1j * s[:, None] * ratio) @ mass / (1 - p)  # φ - 1 below q
+    angle = s[:, None] * ratio
+    # φ - 1 below q, without cancellation.
+    minus = (1j * (np.sin(angle) @ mass) - 2 * (np.sin(angle / 2) ** 2 @ mass)) / (1 - p)
     over = (-transform(log_s - 2 * log_q) - (1 - p) * minus) / p
     logs = [np.log(np.abs(1 + v)) + 1j * np.unwrap(np.angle(1 + v)) for v in (minus, over)]
     # log φ next to 0 from φ - 1, which 1 + (φ - 1) has rounded away.

@@ -132,13 +132,18 @@ class SampleNorm:
         return Truncated(log_q, *moments)
 
     def below(self, p: float) -> tuple[np.ndarray, np.ndarray]:
-        count = max(round((1 - p) * len(self._norms)), 1)
-        groups = np.array_split(self._norms[:count], min(2000, count))
         log_q = float(self.truncated(np.array([p])).log_q[0])
-        squares = np.array(
-            [np.mean(np.exp(2 * (np.log(np.maximum(g, _TINY)) - log_q))) for g in groups]
-        )
-        masses = np.array([len(g) for g in groups]) / count * (1 - p)
+        total, unit = len(self._norms), 2 * (math.log(self._unit) - log_q)
+        # Groups of neighbours by their mean square, and the tail by its quantiles.
+        edges = np.linspace(0, min((1 - p) * total, self._cut), 2001)
+        sums = np.diff(np.interp(edges, np.arange(len(self._second)), self._second))
+        masses = np.diff(edges) / total
+        squares = sums / masses * math.exp(unit)
+        if (1 - p) * total > self._cut:
+            beyond = np.geomspace(1 - self._cut / total, p, 401)
+            middle = np.sqrt(beyond[1:] * beyond[:-1])
+            tail = np.exp(2 / self._alpha * np.log(p / middle))
+            squares, masses = np.append(squares, tail), np.append(masses, -np.diff(beyond))
         return np.minimum(squares, 1.0), masses
 
 

@@ -65,7 +65,7 @@ def measure_label(view: RateView) -> str:
     if name not in _DISTANCES or measure not in ("sup", "mean"):
         return measure
     time, distance = _TIMES[name], _DISTANCES[name]
-    # Not \\sup, whose index goes below it, into the next line.
+    # An upright sup: the index of \sup goes below it, into the next line.
     if measure == "sup":
         return rf"$\mathrm{{sup}}_{{i,{time}}}\;{distance}$"
     return rf"$\mathrm{{mean}}_i\;\mathrm{{sup}}_{time}\;{distance}$"

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ class Lock:
     def release(self) -> None:
         """Gives it up. The file goes with the last holder, while nobody else can have it."""
         try:
-            if _flock(self._handle, exclusive=True):
-                self.path.unlink(missing_ok=True)
+            if _flock(self._handle, exclusive=True) is not False:
+                # Where an open file cannot be deleted it stays, and means nothing.
+                with suppress(OSError):
+                    self.path.unlink()
         finally:
             os.close(self._handle)
 
@@ -74,20 +77,42 @@ def _acquire(path: Path, exclusive: bool) -> Lock | None:
 
 def holder(path: Path) -> dict[str, Any] | None:
     """Who holds the lock on `path` (`pid`, `host`, `since`, as far as known); None if nobody."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
+    handle = _opened(path)
+    if handle is None:
         return None
     try:
         # Held for an instant: a process that is refused in it comes back to the cell.
-        if _flock(handle, exclusive=True):
+        got = _flock(handle, exclusive=True)
+        if got:
             return None
         told = json.loads(os.read(handle, 4096) or b"{}")
-        return told if isinstance(told, dict) else {}
+        told = told if isinstance(told, dict) else {}
+        return None if got is None and _dead(told) else told
     except (OSError, ValueError):
         return {}
     finally:
         os.close(handle)
+
+
+def _opened(path: Path) -> int | None:
+    # Some network file systems lock only what may be written.
+    for mode in (os.O_RDWR, os.O_RDONLY):
+        with suppress(OSError):
+            return os.open(path, mode)
+    return None
+
+
+def _dead(who: dict[str, Any]) -> bool:
+    """Whether the process that signed a lock is gone, as far as this machine can tell."""
+    if who.get("host") != socket.gethostname() or not isinstance(who.get("pid"), int):
+        return False
+    try:
+        os.kill(who["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _flock(handle: int, exclusive: bool) -> bool | None:
@@ -111,8 +136,7 @@ def _still_named(handle: int, path: Path) -> bool:
 def _sign(handle: int) -> None:
     """Writes who we are, for people: nothing depends on it, so that a full disk is no reason."""
     told = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
-    try:
+    with suppress(OSError):
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(told).encode(), 0)
-    except OSError:
-        pass
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, json.dumps(told).encode())

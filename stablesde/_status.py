@@ -174,7 +174,7 @@ def _results(directory: Path, problems: list[str]) -> dict[str, Any] | None:
             {
                 "study": name,
                 "label": run.get("label", ""),
-                "holds": run.get("holds", "not judged"),
+                "holds": h if (h := run.get("holds", "")) in (True, False, None) else "",
                 "verdict": str(run["verdict"]),
             }
             for name, run in runs_of(record)

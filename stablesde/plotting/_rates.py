@@ -40,7 +40,7 @@ def plot_rates(view: RateView) -> Figure:
     for column, name in enumerate(shown):
         _rate_panel(panels[0, column], view, name, measured)
         _local_slope_panel(panels[1, column], view, name, measured)
-        panels[0, column].set_ylabel(_error_label(view) if column == 0 else "", linespacing=1.5)
+        panels[0, column].set_ylabel(_error_label(view) if column == 0 else "", linespacing=1.8)
         panels[1, column].set_ylabel("local slope" if column == 0 else "")
     figure.suptitle(_title(view), fontsize=10)
     return figure
@@ -65,9 +65,10 @@ def measure_label(view: RateView) -> str:
     if name not in _DISTANCES or measure not in ("sup", "mean"):
         return measure
     time, distance = _TIMES[name], _DISTANCES[name]
+    # An upright sup: the index of \sup goes below it, into the next line.
     if measure == "sup":
-        return rf"$\sup_{{i,{time}}}\,{distance}$"
-    return rf"$\frac{{1}}{{n}}\sum_i\,\sup_{time}\,{distance}$"
+        return rf"$\mathrm{{sup}}_{{i,{time}}}\;{distance}$"
+    return rf"$\mathrm{{mean}}_i\;\mathrm{{sup}}_{time}\;{distance}$"
 
 
 def _lines(view: RateView, name: str) -> list[tuple[str, tuple[Any, ...]]]:

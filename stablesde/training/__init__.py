@@ -1,7 +1,10 @@
 """Training with heavy-tailed noise, pruning, and the paper's experiments."""
 
+from stablesde.training._curve import PruningCurve, pruning_curve
 from stablesde.training._network import Network
 from stablesde.training._paper import Preset, paper_row, paper_tables, preset
+from stablesde.training._suite import Setting
+from stablesde.training._tables import PaperTable, TableRow, format_paper_table, paper_table
 from stablesde.training._train import Measured, TrainResult, fit, format_table, train
 from stablesde.training._transform import (
     StableNoiseState,
@@ -12,15 +15,22 @@ from stablesde.training._transform import (
 __all__ = [
     "Measured",
     "Network",
+    "PaperTable",
     "Preset",
+    "PruningCurve",
+    "Setting",
     "StableNoiseState",
+    "TableRow",
     "TrainResult",
     "add_stable_noise",
     "fit",
+    "format_paper_table",
     "format_table",
     "heavy_tailed_sgd",
     "paper_row",
+    "paper_table",
     "paper_tables",
     "preset",
+    "pruning_curve",
     "train",
 ]

@@ -3,6 +3,13 @@
 from stablesde.training._curve import PruningCurve, pruning_curve
 from stablesde.training._network import Network
 from stablesde.training._paper import Preset, paper_row, paper_tables, preset
+from stablesde.training._removal import (
+    PrunedTree,
+    UnitAxis,
+    UnitGroup,
+    prune_tree,
+    remove_units,
+)
 from stablesde.training._suite import Setting
 from stablesde.training._tables import PaperTable, TableRow, format_paper_table, paper_table
 from stablesde.training._train import Measured, TrainResult, fit, format_table, train
@@ -17,11 +24,14 @@ __all__ = [
     "Network",
     "PaperTable",
     "Preset",
+    "PrunedTree",
     "PruningCurve",
     "Setting",
     "StableNoiseState",
     "TableRow",
     "TrainResult",
+    "UnitAxis",
+    "UnitGroup",
     "add_stable_noise",
     "fit",
     "format_paper_table",
@@ -31,6 +41,8 @@ __all__ = [
     "paper_table",
     "paper_tables",
     "preset",
+    "prune_tree",
     "pruning_curve",
+    "remove_units",
     "train",
 ]

@@ -25,7 +25,7 @@ N, CLIENTS, ROUNDS, STEPS, ALPHA, RATE = 500, 8, 15, 20, 1.75, 0.08
 NOISES = {
     "no noise": ("none", 0.0),
     "Type I": ("I", 0.005),
-    "Type II": ("II", 0.005),
+    "Type II": ("II", 0.002),
     "Type III": ("III", 0.02),
 }
 # Fractions of the units that are uploaded; None: what the pruning ratio leaves (error 0.1).

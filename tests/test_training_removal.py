@@ -132,6 +132,16 @@ def test_filters_before_a_flattened_dense_layer(flatten, key):
     np.testing.assert_allclose(convolutional(result.masked, x, flatten), expected, atol=1e-4)
 
 
+def test_units_ranked_by_an_axis_that_holds_several_entries_of_each():
+    """Two units, three entries each: unit 0 is small."""
+    small_first = jnp.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
+    for inner, leaf in ((False, small_first), (True, small_first.reshape(2, 3).T.reshape(-1))):
+        group = ssd.UnitGroup(ssd.UnitAxis("a", 0, repeat=3, inner=inner))
+        result = ssd.prune_tree({"a": leaf}, [group], fraction=0.5)
+        assert result.removed[0].tolist() == [True, False]
+        assert result.params["a"].tolist() == [1.0, 1.0, 1.0]
+
+
 TREE = {"a": jnp.ones((4, 3)), "b": jnp.ones((4,)), "c": jnp.ones((2, 4)), "name": "x"}
 
 

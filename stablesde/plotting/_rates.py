@@ -36,10 +36,9 @@ def plot_rates(view: RateView) -> Figure:
     shown = view.shown
     figure = Figure(figsize=(4.7 * len(shown) + 0.3, 6.2), layout="constrained")
     panels = figure.subplots(2, len(shown), squeeze=False, sharex="col", height_ratios=(3, 1.3))
-    measured = view.locations()
     for column, name in enumerate(shown):
-        _rate_panel(panels[0, column], view, name, measured)
-        _local_slope_panel(panels[1, column], view, name, measured)
+        _rate_panel(panels[0, column], view, name)
+        _local_slope_panel(panels[1, column], view, name)
         panels[0, column].set_ylabel(_error_label(view) if column == 0 else "", linespacing=1.8)
         panels[1, column].set_ylabel("local slope" if column == 0 else "")
     figure.suptitle(_title(view), fontsize=10)
@@ -54,7 +53,7 @@ def _title(view: RateView) -> str:
 
 def _error_label(view: RateView) -> str:
     statistic = STATISTICS.get(view.statistic, view.statistic)
-    return f"{measure_label(view)}\n{statistic} of {len(view.errors)} replicas"
+    return f"{measure_label(view)}\n{statistic} of {view.replicas} replicas"
 
 
 def measure_label(view: RateView) -> str:
@@ -87,8 +86,8 @@ def _lines(view: RateView, name: str) -> list[tuple[str, tuple[Any, ...]]]:
     ]
 
 
-def _rate_panel(panel: Axes, view: RateView, name: str, measured: tuple[np.ndarray, ...]) -> None:
-    centre, low, high, _ = measured
+def _rate_panel(panel: Axes, view: RateView, name: str) -> None:
+    centre, low, high = view.centre, view.low, view.high
     x, lines = view.axes[name], _lines(view, name)
     exponent = view.exponent(name)
     shape = np.log(x) - np.mean(np.log(x))
@@ -169,12 +168,9 @@ def factor_text(factor: np.ndarray) -> str:
     return f"×${ends[0]}$" if ends[0] == ends[1] else f"×${ends[0]}$ to ${ends[1]}$"
 
 
-def _local_slope_panel(
-    panel: Axes, view: RateView, name: str, measured: tuple[np.ndarray, ...]
-) -> None:
-    centre, _, _, samples = measured
+def _local_slope_panel(panel: Axes, view: RateView, name: str) -> None:
     exponent, x = view.exponent(name), view.axes[name]
-    slopes, low, high = view.local_slopes(name, centre, samples)
+    slopes, low, high = view.local_slopes(name)
     between = np.sqrt(x[1:] * x[:-1])
     bars = np.stack([slopes - low, high - slopes]).clip(0)
     panel.errorbar(between, slopes, bars, color="k", marker="o", ms=3.8, ls="", lw=1, capsize=2.5)

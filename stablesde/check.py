@@ -288,6 +288,9 @@ def run(
             study = job.run(run_dir=out / "cells" / file_name(job))
         plotting.plot(study, out / "figures" / f"{file_name(job)}.png")
         studied.append(study)
+        # Each study compiles its own programs. Linux allows a process 65 530 memory maps, which the
+        # programs of some forty studies exceed: the next compilation then fails.
+        jax.clear_caches()
     level = joint_level(chosen, studied)
     outcomes = [Outcome(j, s, level) for j, s in zip(chosen, studied, strict=True)]
     if outcomes:

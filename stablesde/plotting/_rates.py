@@ -29,6 +29,8 @@ _TIMES = {"strong_error": "k", "propagation_of_chaos": "t"}
 FAR_ABOVE = 30
 # A log axis of fewer decades has its ticks written as numbers.
 _SHORT = 1.3
+# Characters of tick labels that fit below a panel.
+_LABEL_CHARACTERS = 40
 
 
 def plot_rates(view: RateView) -> Figure:
@@ -184,8 +186,11 @@ def _local_slope_panel(panel: Axes, view: RateView, name: str) -> None:
     panel.set(xscale="log", xlabel=LABELS.get(name, name), ylim=(middle - half, middle + half))
     if not exponent["straight"]:
         _draw_trend(panel, view, name)
-    # The sizes that were run are the ticks.
-    panel.set_xticks(x, [f"{v:.3g}" if v < 1 else f"{v:.6g}" for v in x], fontsize=7.5)
+    # The sizes that were run are the ticks; only so many labels fit.
+    labels = [f"{v:.3g}" if v < 1 else f"{v:.6g}" for v in x]
+    each = -(-sum(map(len, labels)) // _LABEL_CHARACTERS)
+    shown = [t if (len(x) - 1 - i) % each == 0 else "" for i, t in enumerate(labels)]
+    panel.set_xticks(x, shown, fontsize=7.5)
     panel.xaxis.set_minor_locator(NullLocator())
 
 

@@ -10,6 +10,7 @@ import stablesde as ssd
 from stablesde.studies import simultaneous_level
 from stablesde.studies._slopes import fit_slope
 from stablesde.studies._statistics import (
+    _drawn,
     bca_interval,
     bootstrap,
     bootstrap_counts,
@@ -48,6 +49,7 @@ def test_resamples_come_in_blocks_without_a_difference(monkeypatch):
     errors = np.random.default_rng(1).lognormal(size=(30, 2))
     whole = bootstrap(errors, "trimmed"), jackknife(errors, "trimmed")
     monkeypatch.setattr("stablesde.studies._statistics._BLOCK", 97)
+    _drawn.cache_clear()
     assert len(list(bootstrap_counts(30))) == 667
     np.testing.assert_allclose(bootstrap(errors, "trimmed"), whole[0], rtol=1e-14)
     np.testing.assert_allclose(jackknife(errors, "trimmed"), whole[1], rtol=1e-14)

@@ -10,6 +10,7 @@ are offered (Efron and Tibshirani 1993, §13.3 and §14.3):
 - "bca": bias-corrected and accelerated, for skewed estimates.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _SEED = 7
 _BEYOND = 20
 # Counts of resamples held at a time: 64 MB.
 _BLOCK = 2**23
+# Those of a few studies are kept if they take no more than this many bytes.
+_KEPT = 2**26
 
 
 def location(errors: np.ndarray, statistic: str) -> np.ndarray:
@@ -71,12 +74,23 @@ def resamples(level: float = LEVEL) -> int:
 
 def bootstrap_counts(replicas: int, level: float = LEVEL) -> Iterator[np.ndarray]:
     """How often each resample holds each replica, blocks (b, R): the same for every study of R."""
+    number = resamples(level)
+    drawn = _drawn(replicas, number) if number * replicas <= _KEPT else _draw(replicas, number)
+    for counts in drawn:
+        yield counts.astype(float)  # for products with errors
+
+
+def _draw(replicas: int, number: int) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(_SEED)
-    each = np.full(replicas, 1 / replicas)
-    number, block = resamples(level), max(1, _BLOCK // replicas)
+    each, block = np.full(replicas, 1 / replicas), max(1, _BLOCK // replicas)
     for first in range(0, number, block):
-        # Floats, for products with errors.
-        yield rng.multinomial(replicas, each, min(block, number - first)).astype(float)
+        # A replica is drawn once on average: more than 255 times never happens.
+        yield rng.multinomial(replicas, each, min(block, number - first)).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=4)
+def _drawn(replicas: int, number: int) -> tuple[np.ndarray, ...]:
+    return tuple(_draw(replicas, number))
 
 
 def bootstrap(errors: np.ndarray, statistic: str, level: float = LEVEL) -> np.ndarray:

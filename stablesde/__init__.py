@@ -45,7 +45,7 @@ from stablesde.studies import (
     strong_error,
     tail_study,
 )
-from stablesde.training import add_stable_noise, heavy_tailed_sgd
+from stablesde.training import UnitAxis, UnitGroup, add_stable_noise, heavy_tailed_sgd, prune_tree
 
 if TYPE_CHECKING:
     from stablesde import plotting
@@ -69,6 +69,8 @@ __all__ = [
     "StableNoise",
     "TailStudy",
     "Trajectory",
+    "UnitAxis",
+    "UnitGroup",
     "WeightDecay",
     "__version__",
     "add_stable_noise",
@@ -88,6 +90,7 @@ __all__ = [
     "propagation_of_chaos",
     "prunable",
     "prune",
+    "prune_tree",
     "pruning_ratio",
     "simulate",
     "simulate_limit",

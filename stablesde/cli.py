@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from stablesde import _table_command
 from stablesde._version import __version__
 
 STUDY_NAMES = (
@@ -259,3 +260,6 @@ def train(
     click.echo(json.dumps(record, indent=1) if as_json else training_table(result))
     if out is not None:
         write_json(out, record)
+
+
+main.command()(_one_line_errors(_table_command.table))

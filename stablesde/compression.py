@@ -21,7 +21,7 @@ def prune(theta: Float[Array, "n p"], kappa: float) -> Float[Array, "n p"]:
     """
     theta = _checked(theta)
     kept = kept_rows(theta.shape[0], kappa)
-    order = jnp.argsort(-_row_sizes(theta))
+    order = jnp.argsort(-row_sizes(theta))
     keep = jnp.zeros(theta.shape[0], bool).at[order[:kept]].set(True)
     return jnp.where(keep[:, None], theta, 0)
 
@@ -68,7 +68,7 @@ def compression_error(
     """
     theta = _checked(theta)
     n = theta.shape[0]
-    sizes = jnp.sort(_row_sizes(theta))
+    sizes = jnp.sort(row_sizes(theta))
 
     def error(kept: Int[Array, ""]) -> Float[Array, ""]:
         # Each sum in units of its own largest term.
@@ -104,7 +104,7 @@ def prunable(
     theta = _checked(theta)
     if not 0 <= error < 1:
         raise ValueError(f"error must lie in [0, 1), got {error!r}.")
-    sizes = _row_sizes(theta)
+    sizes = row_sizes(theta)
     order = jnp.argsort(sizes)
     squares = _ratio(sizes[order], jnp.max(sizes)) ** 2
     total = jnp.sum(squares)
@@ -115,7 +115,7 @@ def prunable(
     return jnp.zeros(theta.shape[0], bool).at[order].set(removed)
 
 
-def _row_sizes(theta: Float[Array, "n p"]) -> Float[Array, " n"]:
+def row_sizes(theta: Float[Array, "n p"]) -> Float[Array, " n"]:
     """Root mean squares of the rows: their norms but for a common factor, and never overflowing."""
     largest = jnp.max(jnp.abs(theta), -1)
     mean_square = jnp.mean(_ratio(theta, largest[:, None]) ** 2, -1)

@@ -133,6 +133,18 @@ def test_one_program_serves_a_sweep(kind, key):
     assert len(traces) == 1
 
 
+@pytest.mark.parametrize("classes", [2, 10])
+def test_the_gradient_written_out_is_the_losses(classes, key):
+    from stablesde.training._network import gradient, initialise, loss
+
+    network = initialise(key, 7, 33, classes)
+    x = jax.random.normal(key, (50, 7))
+    y = jax.random.randint(key, (50,), 0, classes)
+    expected = jax.grad(loss)(network, x, y)
+    for ours, autodiff in zip(jax.jit(gradient)(network, x, y), expected, strict=True):
+        np.testing.assert_allclose(ours, autodiff, rtol=1e-4, atol=1e-7)
+
+
 def test_seeds_and_noise_levels_share_a_compiled_program():
     from stablesde.training._network import train_chunk
 

@@ -20,6 +20,7 @@ from stablesde.training._transform import heavy_tailed_sgd
 
 _STREAM_BATCH = 201
 _EVALUATION_BATCH = 5000
+_FEW_CLASSES = 4
 
 
 class Network(NamedTuple):
@@ -46,6 +47,27 @@ def loss(network: Network, x: Float[Array, "N d"], y: Int[Array, " N"]) -> Float
     """Mean cross-entropy."""
     losses = optax.softmax_cross_entropy_with_integer_labels(network.logits(x), y)
     return jnp.mean(losses)
+
+
+def gradient(network: Network, x: Float[Array, "N d"], y: Int[Array, " N"]) -> Network:
+    """The gradient of `loss`, written out: a step takes a fifth less than with autodiff on a CPU.
+
+    Autodiff multiplies the transposed hidden layer by the residuals, which takes six times as long
+    as the transposed product, and recomputes the relu (measured at n = 2000, d = 140).
+    """
+    w1, w2 = network
+    hidden = jax.nn.relu(x @ w1)
+    classes = w2.shape[1]
+    residual = jax.nn.softmax(hidden @ w2) - jax.nn.one_hot(y, classes, dtype=w2.dtype)
+    residual = residual / x.shape[0]
+    # The barrier keeps the compiler from folding the transposition into the product.
+    second = jax.lax.optimization_barrier(residual.T @ hidden).T
+    if classes <= _FEW_CLASSES:  # fuses with the mask
+        back = sum(residual[:, c, None] * w2[None, :, c] for c in range(classes))
+    else:
+        back = residual @ w2.T
+    first = x.T @ jnp.where(hidden > 0, back, 0)
+    return Network(first, second)
 
 
 class Rule(NamedTuple):
@@ -95,8 +117,7 @@ def train_chunk(
     def step(carry: tuple[Network, Any], k: Array) -> tuple[tuple[Network, Any], None]:
         network, state = carry
         rows = (x, y) if batch_size is None else _batch(x, y, k, batch_size, rule.batch_key)
-        gradient = jax.grad(loss)(network, *rows)
-        updates, state = chain.update(gradient, state, network)
+        updates, state = chain.update(gradient(network, *rows), state, network)
         return (optax.apply_updates(network, updates), state), None
 
     carry, _ = jax.lax.scan(step, (network, state), first + jnp.arange(steps))

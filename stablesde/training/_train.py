@@ -10,10 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from tqdm.auto import tqdm
 
+from stablesde._fingerprint import fingerprint
+from stablesde._version import __version__
 from stablesde.datasets import NAMES, Dataset, load
 from stablesde.noise import stable_noise
+from stablesde.training._checkpoint import Checkpoint
 from stablesde.training._network import (
     Network,
     Rule,
@@ -36,7 +40,7 @@ MEASURED = (
 _CHUNK = 100
 
 
-class _DivergedError(ValueError):
+class DivergedError(ValueError):
     """A training run whose weights are no longer finite."""
 
 
@@ -116,6 +120,7 @@ def train(
     seeds: int | Sequence[int] = 3,
     seed: int = 0,
     root: str | Path | None = None,
+    run_dir: str | Path | None = None,
 ) -> TrainResult:
     """Trains the paper's network with heavy-tailed SGD, prunes it, and measures both.
 
@@ -129,6 +134,8 @@ def train(
     - `sigma`, `learning_rate`, `steps`: the paper's where it prints them (see
       `stablesde.training.preset`) if None.
     - `seeds`: how many seeds, from `seed` on; or the seeds.
+    - `run_dir`: a folder in which each seed keeps where it stands (see `fit`): killed at any time,
+      the same call goes on from there and ends in the same numbers.
 
     **Returns:** a `TrainResult`. Seeds whose training diverges are named in a warning and in
     `diverged_seeds`, and left out of the rest.
@@ -142,9 +149,10 @@ def train(
     settings = preset(dataset if isinstance(dataset, str) else dataset.name, width, noise)
     given: dict[str, Any] = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
     settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
-    chosen_seeds = _seeds(seeds, seed)
+    chosen_seeds = choose_seeds(seeds, seed)
     data = load(dataset, root) if isinstance(dataset, str) else dataset
-    runs, diverged = _runs(data, width, noise, alpha, settings, chosen_seeds)
+    folder = None if run_dir is None else Path(run_dir)
+    runs, diverged = _runs(data, width, noise, alpha, settings, chosen_seeds, folder)
     measured = {name: Measured(tuple(r[name] for r in runs)) for name in MEASURED}
     return TrainResult(
         dataset=data.name,
@@ -163,14 +171,21 @@ def train(
 
 
 def _runs(
-    data: Dataset, width: int, noise: str, alpha: float, settings: Preset, seeds: tuple[int, ...]
+    data: Dataset,
+    width: int,
+    noise: str,
+    alpha: float,
+    settings: Preset,
+    seeds: tuple[int, ...],
+    run_dir: Path | None,
 ) -> tuple[list[dict[str, float]], tuple[int, ...]]:
     """What the seeds measure, without those that diverged, and which these are."""
     runs, failures = [], {}
     for seed in tqdm(seeds, "seeds", file=sys.stderr, disable=None, leave=False):
+        folder = None if run_dir is None else run_dir / f"seed-{seed:05d}"
         try:
-            runs.append(_run(data, width, noise, alpha, settings, seed))
-        except _DivergedError as error:
+            runs.append(_run(data, width, noise, alpha, settings, seed, folder))
+        except DivergedError as error:
             failures[seed] = error
     if failures and not runs:
         raise next(iter(failures.values()))
@@ -186,7 +201,8 @@ def _check(width: int, noise: str, alpha: float) -> None:
     check_count("width", width)
 
 
-def _seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
+def choose_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
+    """The seeds meant by a number of them from `first` on, or by themselves; checked."""
     if isinstance(seeds, (int, np.integer)):
         if seeds < 1:
             raise ValueError(f"seeds, the number of seeds, must be at least 1, got {seeds!r}.")
@@ -202,16 +218,29 @@ def _seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
 
 
 def fit(
-    data: Dataset, width: int, noise: str, alpha: float, settings: Preset, seed: int
+    data: Dataset,
+    width: int,
+    noise: str,
+    alpha: float,
+    settings: Preset,
+    seed: int,
+    *,
+    run_dir: str | Path | None = None,
+    save_every: float = 30.0,
 ) -> tuple[Network, int]:
     """Trains one network.
 
     **Arguments:** as `train`, with the hyperparameters in `settings`. Everything random is a
     function of `seed`: initial weights, and by step the noise and the batches.
 
+    - `run_dir`: a folder for this one training. Killed at any time, the same call goes on from
+      what was saved last (every 100 steps, if `save_every` seconds have passed) and ends in the
+      same numbers; a finished one is read back.
+
     **Returns:** the network and the number of steps it took.
 
-    **Raises:** `ValueError` for settings out of range, or if training diverges.
+    **Raises:** `ValueError` for settings out of range, if training diverges, or if `run_dir` holds
+    another training.
     """
     _check(width, noise, alpha)
     start, noise_key, batch_key = jax.random.split(jax.random.key(seed), 3)
@@ -221,34 +250,77 @@ def fit(
     batch = None if batch is None or batch >= len(x) else batch
     kind = "none" if settings.sigma == 0 else noise
     rule = Rule(settings.learning_rate, settings.sigma, noise_key, batch_key)
-    state = optimizer(rule, kind, alpha).init(network)
-    done, target = 0, settings.until_accuracy
+    carry = (network, optimizer(rule, kind, alpha).init(network))
+    done, finished, saved = 0, False, None
+    if run_dir is not None:
+        saved = Checkpoint(
+            run_dir, _configuration(data, width, noise, alpha, settings, seed), save_every
+        )
+        carry, done, finished = saved.read(carry)
     with tqdm(
-        total=settings.steps, desc="steps", file=sys.stderr, disable=None, leave=False
+        total=settings.steps, initial=done, desc="steps", file=sys.stderr, disable=None, leave=False
     ) as progress:
-        while done < settings.steps:
+        while not finished:
             count = min(_CHUNK, settings.steps - done)
-            network, state = train_chunk(
-                network, state, x, y, jnp.asarray(done), rule,
+            carry = train_chunk(
+                *carry, x, y, jnp.asarray(done), rule,
                 noise=kind, alpha=float(alpha), steps=count, batch_size=batch,
             )  # fmt: skip
             done += count
-            if not all(bool(jnp.all(jnp.isfinite(w))) for w in network):
-                raise _DivergedError(
-                    f"training diverged (seed {seed}, within {done} steps): lower "
-                    f"learning_rate={settings.learning_rate} or sigma={settings.sigma}."
-                )
+            _check_finite(carry[0], settings, seed, done)
             progress.update(count)
-            if target is not None and accuracy(network, x, y) >= target:
-                break
-    return network, done
+            finished = done >= settings.steps or _reached(carry[0], x, y, settings)
+            if saved is not None:
+                saved.write(carry, done, finished)
+    return carry[0], done
+
+
+def _configuration(
+    data: Dataset, width: int, noise: str, alpha: float, settings: Preset, seed: int
+) -> dict[str, Any]:
+    """All that the weights depend on."""
+    return {
+        "version": __version__,
+        "dataset": data.name,
+        "data": fingerprint((data.x_train, data.y_train, data.num_classes)),
+        "width": width,
+        "noise": noise,
+        "alpha": None if noise == "none" else float(alpha),
+        "seed": seed,
+        "dtype": str(jnp.zeros(0).dtype),
+        **dataclasses.asdict(settings),
+    }
+
+
+def _check_finite(network: Network, settings: Preset, seed: int, done: int) -> None:
+    if not all(bool(jnp.all(jnp.isfinite(w))) for w in network):
+        raise DivergedError(
+            f"training diverged (seed {seed}, within {done} steps): lower "
+            f"learning_rate={settings.learning_rate} or sigma={settings.sigma}."
+        )
+
+
+def _reached(network: Network, x: Array, y: Array, settings: Preset) -> bool:
+    target = settings.until_accuracy
+    return target is not None and accuracy(network, x, y) >= target
 
 
 def _run(
-    data: Dataset, width: int, noise: str, alpha: float, settings: Preset, seed: int
+    data: Dataset,
+    width: int,
+    noise: str,
+    alpha: float,
+    settings: Preset,
+    seed: int,
+    run_dir: Path | None,
 ) -> dict[str, float]:
     """What one seed measures."""
-    network, steps = fit(data, width, noise, alpha, settings, seed)
+    network, steps = fit(data, width, noise, alpha, settings, seed, run_dir=run_dir)
+    return measured(network, data) | {"steps_taken": float(steps)}
+
+
+def measured(network: Network, data: Dataset) -> dict[str, float]:
+    """The columns of the paper's tables for one network."""
     small, ratio = pruned(network)
     train_set = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
     test_set = jnp.asarray(data.x_test), jnp.asarray(data.y_test)
@@ -258,7 +330,6 @@ def _run(
         "pruning_ratio": 100 * ratio,
         "train_accuracy_pruned": accuracy(small, *train_set),
         "test_accuracy_pruned": accuracy(small, *test_set),
-        "steps_taken": float(steps),
     }
 
 
@@ -288,14 +359,15 @@ def format_table(result: TrainResult) -> str:
         ours: Measured = getattr(result, name)
         printed = {} if row is None else row.get(name, {})
         digits = 2 if name == "pruning_ratio" else 4
-        theirs = _format(printed.get("mean"), printed.get("std"), digits)
-        lines.append(f"{label:24}{_format(ours.mean, ours.std, digits):>18}  {theirs:>18}")
+        theirs = format_measured(printed.get("mean"), printed.get("std"), digits)
+        lines.append(f"{label:24}{format_measured(ours.mean, ours.std, digits):>18}  {theirs:>18}")
     if result.diverged_seeds:
         lines.append(f"left out, diverged: seed {', '.join(map(str, result.diverged_seeds))}")
     return "\n".join(lines)
 
 
-def _format(mean: float | None, std: float | None, digits: int) -> str:
+def format_measured(mean: float | None, std: float | None, digits: int) -> str:
+    """Mean ± standard deviation, nothing for None."""
     if mean is None:
         return ""
     return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")

@@ -1,0 +1,172 @@
+"""Real removal of units: a smaller dense network that computes the same as the masked one."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, PyTree
+
+from stablesde.compression import prunable, row_sizes
+from stablesde.training._network import Network
+
+
+def remove_units(network: Network, error: float = 0.1) -> Network:
+    """The network without its smallest units: dense, and as much smaller on disk.
+
+    Computes the same as the network whose units are masked: a unit whose incoming weights are zero
+    puts out relu(0) = 0.
+
+    **Arguments:** `network`; `error`: the removed units' share of the squared norm of `w1` stays
+    ≤ `error` (see `stablesde.pruning_ratio`).
+    **Raises:** `ValueError` for `error` outside [0, 1) or weights that are not finite.
+    """
+    keep = np.flatnonzero(~np.asarray(prunable(network.w1.T, error)))
+    return Network(network.w1[:, keep], network.w2[keep])
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitAxis:
+    """Where the units of a group lie in one leaf of a tree.
+
+    - `leaf`: the leaf's place, as in `"layers/0/weight"` or `"params/Dense_0/kernel"`.
+    - `axis`: its axis that runs over the units.
+    - `repeat`: how many entries of that axis belong to one unit. More than 1 where a convolution's
+      channels are flattened into the inputs of a dense layer: then it is height × width.
+    - `inner`: False if the entries of one unit are consecutive (channels first, as in Equinox and
+      PyTorch), True if the unit's index runs fastest (channels last, as in Flax).
+    """
+
+    leaf: str
+    axis: int
+    repeat: int = 1
+    inner: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitGroup:
+    """The units of one layer: whose norms rank them, and what goes with them.
+
+    - `scored`: the incoming weights, by whose norm units are ranked.
+    - `linked`: all else that a unit owns: its entry of the bias, and of the input axis of every
+      layer that reads it.
+
+    A place may be a `UnitAxis` or a pair (leaf, axis).
+    """
+
+    scored: UnitAxis | tuple[str, int]
+    linked: Sequence[UnitAxis | tuple[str, int]] = ()
+
+
+class PrunedTree(NamedTuple):
+    """What `prune_tree` returns.
+
+    `params`: the tree with the units taken out, smaller. `masked`: the tree in its old shapes,
+    everything that removed units own set to zero. `removed`: a mask over the units for each group.
+    """
+
+    params: PyTree
+    masked: PyTree
+    removed: tuple[Bool[Array, " units"], ...]
+
+
+def prune_tree(
+    params: PyTree,
+    groups: Sequence[UnitGroup],
+    *,
+    error: float = 0.1,
+    fraction: float | None = None,
+) -> PrunedTree:
+    """Removes the smallest units of chosen layers from any tree of weights.
+
+    A layer's units are slices of several leaves: of its weights and bias, and of the input axis of
+    the next layer. Each group names all of them; norms are taken before anything is removed. The
+    smaller tree computes what the masked one does, as long as layers look at shapes only (Flax
+    modules that declare a number of features have to be built again with the smaller one).
+
+    **Arguments:**
+
+    - `params`: a tree with arrays among its leaves: a dict, an Equinox module, … Other leaves stay.
+    - `groups`: `UnitGroup`s, one for each layer to prune.
+    - `error`: in each group the removed units' share of the squared norm of the scored leaf stays
+      ≤ `error`; or `fraction` in [0, 1], rounded to a whole number of units, of units to remove.
+
+    **Returns:** a `PrunedTree`.
+
+    **Raises:** `ValueError` for a leaf or an axis that is not there, leaves of a group that
+    disagree on the number of units, an axis named twice, `error` or `fraction` out of range, or
+    scored weights that are not finite.
+    """
+    if fraction is not None and not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must lie in [0, 1], got {fraction!r}.")
+    with_paths, structure = jax.tree_util.tree_flatten_with_path(params)
+    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in with_paths]
+    leaves = dict(zip(names, (leaf for _, leaf in with_paths), strict=True))
+    small, masked, removed = dict(leaves), dict(leaves), []
+    seen: set[tuple[str, int]] = set()
+    for group in groups:
+        scored, *linked = (_place(p, leaves) for p in (group.scored, *group.linked))
+        units = _units(scored, leaves)
+        gone = _smallest(_rows(leaves[scored.leaf], scored, units), error, fraction)
+        removed.append(gone)
+        for place in (scored, *linked):
+            if (place.leaf, place.axis) in seen:
+                raise ValueError(f"axis {place.axis} of {place.leaf} is named twice.")
+            seen.add((place.leaf, place.axis))
+            if _units(place, leaves) != units:
+                raise ValueError(
+                    f"axis {place.axis} of {place.leaf} holds {_units(place, leaves)} units, that "
+                    f"of {scored.leaf} {units}: another axis, or repeat?"
+                )
+            entries = np.tile(gone, place.repeat) if place.inner else np.repeat(gone, place.repeat)
+            small[place.leaf] = jnp.compress(~entries, small[place.leaf], place.axis)
+            shape = [1] * masked[place.leaf].ndim
+            shape[place.axis] = -1
+            masked[place.leaf] = jnp.where(entries.reshape(shape), 0, masked[place.leaf])
+    smaller, zeroed = (
+        jax.tree.unflatten(structure, [tree[n] for n in names]) for tree in (small, masked)
+    )
+    return PrunedTree(smaller, zeroed, tuple(jnp.asarray(r) for r in removed))
+
+
+def _place(place: UnitAxis | tuple[str, int], leaves: dict[str, Any]) -> UnitAxis:
+    """The place with an axis counted from the front, checked."""
+    place = place if isinstance(place, UnitAxis) else UnitAxis(*place)
+    leaf = leaves.get(place.leaf)
+    if not isinstance(leaf, (jax.Array, np.ndarray)):
+        arrays = [n for n, v in leaves.items() if isinstance(v, (jax.Array, np.ndarray))]
+        raise ValueError(f"there is no array {place.leaf!r}; arrays are {', '.join(arrays)}.")
+    if not -leaf.ndim <= place.axis < leaf.ndim:
+        raise ValueError(f"{place.leaf}, of shape {leaf.shape}, has no axis {place.axis}.")
+    if place.repeat < 1 or leaf.shape[place.axis] % place.repeat:
+        raise ValueError(
+            f"axis {place.axis} of {place.leaf}, of length {leaf.shape[place.axis]}, is not made "
+            f"of blocks of {place.repeat}."
+        )
+    return dataclasses.replace(place, axis=place.axis % leaf.ndim)
+
+
+def _units(place: UnitAxis, leaves: dict[str, Any]) -> int:
+    return leaves[place.leaf].shape[place.axis] // place.repeat
+
+
+def _rows(leaf: Array, place: UnitAxis, units: int) -> Array:
+    """The scored leaf as (units, other entries)."""
+    front = jnp.moveaxis(jnp.asarray(leaf), place.axis, 0)
+    if place.inner:
+        return jnp.moveaxis(front.reshape(place.repeat, units, -1), 1, 0).reshape(units, -1)
+    return front.reshape(units, -1)
+
+
+def _smallest(rows: Array, error: float, fraction: float | None) -> np.ndarray:
+    """Which rows go."""
+    if fraction is None:
+        return np.asarray(prunable(rows, error))
+    sizes = np.asarray(row_sizes(rows))
+    if not np.all(np.isfinite(sizes)):
+        raise ValueError("scored weights must be finite (found NaN or inf).")
+    gone = np.zeros(len(sizes), bool)
+    gone[np.argsort(sizes, kind="stable")[: round(fraction * len(sizes))]] = True
+    return gone

@@ -148,9 +148,7 @@ def results(
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for outcome in outcomes:
-        record = outcome.study.to_dict()
-        record |= {"label": outcome.job.label, "holds": outcome.holds}
-        record |= {"judged": outcome.job.judged, "joint_level": outcome.level}
+        record = _judged(outcome)
         groups.setdefault(outcome.job.group.replace("-", "_"), []).append(record)
     return finite_json(
         {
@@ -160,6 +158,18 @@ def results(
             "training": None if trained is None else trained.to_dict() | {"versions": versions()},
         }
     )
+
+
+def _judged(outcome: Outcome) -> dict[str, Any]:
+    """The record of a study, its intervals at 95 % and its verdicts at the joint level."""
+    record, joint = outcome.study.to_dict(), outcome.joint
+    record |= {"label": outcome.job.label, "judged": outcome.job.judged, "holds": outcome.holds}
+    record |= {"joint_level": outcome.level, "verdict": joint.verdict}
+    record |= {"bound_holds": joint.bound_holds, "exponent_attained": joint.exponent_attained}
+    if isinstance(joint, RateStudy):
+        for axis, exponent in record["exponents"].items():
+            exponent["attained"] = joint.attained(axis)
+    return record
 
 
 def _joined(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -288,6 +298,9 @@ def run(
             study = job.run(run_dir=out / "cells" / file_name(job))
         plotting.plot(study, out / "figures" / f"{file_name(job)}.png")
         studied.append(study)
+        # Each study compiles its own programs. Linux allows a process 65 530 memory maps, which the
+        # programs of some forty studies exceed: the next compilation then fails.
+        jax.clear_caches()
     level = joint_level(chosen, studied)
     outcomes = [Outcome(j, s, level) for j, s in zip(chosen, studied, strict=True)]
     if outcomes:

@@ -29,6 +29,7 @@ def test_the_steps_of_the_theorem():
         assert 2.0 / steps <= n ** (-alpha / 2 - 1) * (1 + 1e-9) < 2.0 / max(steps - 1, 1e-9)
 
 
+@pytest.mark.slow
 def test_compression_probability(network, key, tmp_path):
     noise = ssd.OneFactorStable(1.2, 2)
     study = ssd.compression_probability(network, noise, key, run_dir=tmp_path, **PROBABILITY)

@@ -32,6 +32,7 @@ def test_chaos_as_designed():
     assert "law_particles" in plan.table() or "expected shift, law flow" in plan.table()
 
 
+@pytest.mark.slow
 def test_the_reference_is_refined_until_it_does_not_show():
     plan = design(
         ssd.strong_error, model(), noise(), jax.random.key(5), t1=1.0, accuracy=0.02,

@@ -10,10 +10,13 @@ import stablesde as ssd
 from stablesde.studies import simultaneous_level
 from stablesde.studies._slopes import fit_slope
 from stablesde.studies._statistics import (
+    _drawn,
     bca_interval,
+    bootstrap,
     bootstrap_counts,
     estimate_interval,
     interval,
+    jackknife,
     location,
     resampled,
     tail_diagnosis,
@@ -42,6 +45,18 @@ def test_resamples_are_what_they_say(statistic, replicas):
     np.testing.assert_allclose(location(errors, statistic), written_out(errors), rtol=1e-12)
 
 
+def test_resamples_come_in_blocks_without_a_difference(monkeypatch):
+    errors = np.random.default_rng(1).lognormal(size=(30, 2))
+    whole = bootstrap(errors, "trimmed"), jackknife(errors, "trimmed")
+    monkeypatch.setattr("stablesde.studies._statistics._BLOCK", 97)
+    _drawn.cache_clear()
+    assert len(list(bootstrap_counts(30))) == 667
+    np.testing.assert_allclose(bootstrap(errors, "trimmed"), whole[0], rtol=1e-14)
+    np.testing.assert_allclose(jackknife(errors, "trimmed"), whole[1], rtol=1e-14)
+    left_out = location(np.delete(errors, 3, 0), "trimmed")
+    np.testing.assert_allclose(whole[1][3], left_out, rtol=1e-14)
+
+
 def test_bca_is_scipys():
     """The same resamples and jackknife, so the ends differ by interpolation alone."""
     sample = np.random.default_rng(5).lognormal(sigma=1.2, size=60)
@@ -50,7 +65,7 @@ def test_bca_is_scipys():
         (sample,), np.mean, confidence_level=0.9, n_resamples=60_000, method="BCa",
         rng=np.random.default_rng(1),
     ).confidence_interval  # fmt: skip
-    plain = interval(resampled(sample[:, None], "mean", bootstrap_counts(60, 0.9)), 0.9)
+    plain = interval(bootstrap(sample[:, None], "mean", 0.9), 0.9)
     spread = theirs.high - theirs.low
     assert abs(ours[1][0] - theirs.low) < 0.04 * spread
     assert abs(ours[2][0] - theirs.high) < 0.04 * spread

@@ -71,7 +71,7 @@ def test_positive_stable_quantile_inverts_the_distribution_function(alpha, p):
         assert float(ssd.stable.positive_cdf(x, alpha)) == pytest.approx(p, rel=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["I", "III"])
+@pytest.mark.parametrize("kind", ["I", pytest.param("III", marks=pytest.mark.slow)])
 def test_required_width_at_its_ends(kind):
     """No compression at α → 2; all is kept, without error, at κ → 1, beyond the sample's grain."""
     for alpha in (1.99, 1.9999, 2 - 4e-16):

@@ -43,8 +43,9 @@ def _rates(view: RateView) -> str:
         shown = list(view.axes)
     against = " and ".join(f"{n} {SYMBOLS.get(n, '')}".strip() for n in shown)
     told = [
-        f"Above: {statistic} over {len(view.errors)} replicas of the {measure} against {against}; "
-        f"bars are {level} percentile intervals of a bootstrap over replicas.",
+        f"Above: {statistic} over {view.replicas} replicas of the {measure} against {against}; "
+        f"bars are {level} intervals of a bootstrap over replicas "
+        f"({view.record.get('interval', 'percentile')}).",
         "Solid lines: the fitted power, one slope for all lines of a panel, along "
         + "; along ".join(_fit(view, n) for n in shown if n in view.record["exponents"])
         + "; dotted: a guide with theory's power.",
@@ -68,7 +69,7 @@ def _fit(view: RateView, name: str) -> str:
 
 def _bounds(view: RateView) -> str:
     names = {"sharp": ("dashed", "the sharp bound"), "paper": ("dash-dotted", "the paper's bound")}
-    centre = view.locations()[0]
+    centre = view.centre
     told = []
     for label, (dashes, word) in names.items():
         if label not in view.bounds or not np.all(np.isfinite(view.bounds[label])):

@@ -29,6 +29,8 @@ _TIMES = {"strong_error": "k", "propagation_of_chaos": "t"}
 FAR_ABOVE = 30
 # A log axis of fewer decades has its ticks written as numbers.
 _SHORT = 1.3
+# Characters of tick labels that fit below a panel.
+_LABEL_CHARACTERS = 40
 
 
 def plot_rates(view: RateView) -> Figure:
@@ -36,10 +38,9 @@ def plot_rates(view: RateView) -> Figure:
     shown = view.shown
     figure = Figure(figsize=(4.7 * len(shown) + 0.3, 6.2), layout="constrained")
     panels = figure.subplots(2, len(shown), squeeze=False, sharex="col", height_ratios=(3, 1.3))
-    measured = view.locations()
     for column, name in enumerate(shown):
-        _rate_panel(panels[0, column], view, name, measured)
-        _local_slope_panel(panels[1, column], view, name, measured)
+        _rate_panel(panels[0, column], view, name)
+        _local_slope_panel(panels[1, column], view, name)
         panels[0, column].set_ylabel(_error_label(view) if column == 0 else "", linespacing=1.8)
         panels[1, column].set_ylabel("local slope" if column == 0 else "")
     figure.suptitle(_title(view), fontsize=10)
@@ -54,7 +55,7 @@ def _title(view: RateView) -> str:
 
 def _error_label(view: RateView) -> str:
     statistic = STATISTICS.get(view.statistic, view.statistic)
-    return f"{measure_label(view)}\n{statistic} of {len(view.errors)} replicas"
+    return f"{measure_label(view)}\n{statistic} of {view.replicas} replicas"
 
 
 def measure_label(view: RateView) -> str:
@@ -87,8 +88,8 @@ def _lines(view: RateView, name: str) -> list[tuple[str, tuple[Any, ...]]]:
     ]
 
 
-def _rate_panel(panel: Axes, view: RateView, name: str, measured: tuple[np.ndarray, ...]) -> None:
-    centre, low, high, _ = measured
+def _rate_panel(panel: Axes, view: RateView, name: str) -> None:
+    centre, low, high = view.centre, view.low, view.high
     x, lines = view.axes[name], _lines(view, name)
     exponent = view.exponent(name)
     shape = np.log(x) - np.mean(np.log(x))
@@ -169,12 +170,9 @@ def factor_text(factor: np.ndarray) -> str:
     return f"×${ends[0]}$" if ends[0] == ends[1] else f"×${ends[0]}$ to ${ends[1]}$"
 
 
-def _local_slope_panel(
-    panel: Axes, view: RateView, name: str, measured: tuple[np.ndarray, ...]
-) -> None:
-    centre, _, _, samples = measured
+def _local_slope_panel(panel: Axes, view: RateView, name: str) -> None:
     exponent, x = view.exponent(name), view.axes[name]
-    slopes, low, high = view.local_slopes(name, centre, samples)
+    slopes, low, high = view.local_slopes(name)
     between = np.sqrt(x[1:] * x[:-1])
     bars = np.stack([slopes - low, high - slopes]).clip(0)
     panel.errorbar(between, slopes, bars, color="k", marker="o", ms=3.8, ls="", lw=1, capsize=2.5)
@@ -188,8 +186,11 @@ def _local_slope_panel(
     panel.set(xscale="log", xlabel=LABELS.get(name, name), ylim=(middle - half, middle + half))
     if not exponent["straight"]:
         _draw_trend(panel, view, name)
-    # The sizes that were run are the ticks.
-    panel.set_xticks(x, [f"{v:.3g}" if v < 1 else f"{v:.6g}" for v in x], fontsize=7.5)
+    # The sizes that were run are the ticks; only so many labels fit.
+    labels = [f"{v:.3g}" if v < 1 else f"{v:.6g}" for v in x]
+    each = -(-sum(map(len, labels)) // _LABEL_CHARACTERS)
+    shown = [t if (len(x) - 1 - i) % each == 0 else "" for i, t in enumerate(labels)]
+    panel.set_xticks(x, shown, fontsize=7.5)
     panel.xaxis.set_minor_locator(NullLocator())
 
 

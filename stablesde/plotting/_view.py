@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stablesde.studies._statistics import LEVEL, bootstrap, interval, location
+from stablesde.studies._statistics import LEVEL
 
 # For records that do not say it.
 _RATE_MEASURES = {"strong_error": "sup", "propagation_of_chaos": "mean"}
@@ -16,9 +16,8 @@ _RATE_MEASURES = {"strong_error": "sup", "propagation_of_chaos": "mean"}
 class RateView:
     """The record of a rate study as arrays.
 
-    - `axes`: names and values, in the order of the grid; `errors` (R, *grid), of `measure`.
-    - `centre`, `low`, `high` (grid): the location `statistic` and its bootstrap interval.
-    - `samples` (B, *grid): the bootstrap itself.
+    - `axes`: names and values, in the order of the grid; `replicas`: how many.
+    - `centre`, `low`, `high` (grid): the location `statistic` of `measure`, and its interval.
     - `bounds[label]` (grid), on the expectation of `bounded_measure`.
     - `exponents`, `not_fitted`: by axis, as in the record.
     """
@@ -29,7 +28,10 @@ class RateView:
     bounded_measure: str
     statistic: str
     level: float
-    errors: np.ndarray
+    replicas: int
+    centre: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     bounds: dict[str, np.ndarray]
 
     @classmethod
@@ -45,7 +47,7 @@ class RateView:
             points = [c for c in cells if c["measure"] == measure]
             axes = {n: np.array(list(dict.fromkeys(p[n] for p in points)), float) for n in names}
             grid = tuple(len(v) for v in axes.values())
-            errors = np.array([p["replicas"] for p in points], float).T.reshape(-1, *grid)
+            statistic = points[0]["interval_of"]
             bounded = [c for c in cells if "paper_bound" in c]
             bounds = {
                 label: np.array([c[f"{label}_bound"] for c in bounded], float).reshape(grid)
@@ -57,9 +59,13 @@ class RateView:
                 axes=axes,
                 measure=measure,
                 bounded_measure=bounded[0]["measure"] if bounded else measure,
-                statistic=points[0]["interval_of"],
+                statistic=statistic,
                 level=points[0].get("level", LEVEL),
-                errors=errors,
+                replicas=len(points[0]["replicas"]),
+                **{
+                    name: np.array([p[key] for p in points], float).reshape(grid)
+                    for name, key in (("centre", statistic), ("low", "lower"), ("high", "upper"))
+                },
                 bounds=bounds,
             )
         except (KeyError, IndexError, TypeError, AttributeError) as error:
@@ -86,28 +92,8 @@ class RateView:
         """The fitted power along an axis."""
         return self.record["exponents"][name]
 
-    def locations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Centre, lower and upper end of its interval, and the bootstrap samples (B, *grid)."""
-        samples = bootstrap(self.errors, self.statistic)
-        low, high = interval(samples, self.level)
-        return location(self.errors, self.statistic), low, high, samples
-
-    def local_slopes(
-        self, name: str, centre: np.ndarray, samples: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Slopes between neighbouring sizes, pooled over the other axis, with their intervals.
-
-        The interval is of the bootstrap over whole replicas, as everywhere: neighbouring slopes
-        share a size, and with it a part of their error, with opposite signs.
-        """
-        along = list(self.axes).index(name)
-        x = np.log(self.axes[name])
-
-        def slopes(values: np.ndarray) -> np.ndarray:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                y = np.moveaxis(np.log(values), along + 1, -1)
-                steps = np.diff(y, axis=-1) / np.diff(x)
-            return steps.reshape(len(values), -1, len(x) - 1).mean(1)
-
-        low, high = interval(slopes(samples), self.level)
-        return slopes(centre[None])[0], low, high
+    def local_slopes(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Slopes between neighbouring sizes, pooled over the other axis, with their intervals."""
+        exponent = self.record["exponents"][name]
+        local, low, high = (np.array(exponent[f"local{e}"]) for e in ("", "_lower", "_upper"))
+        return local, low, high

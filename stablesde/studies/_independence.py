@@ -77,7 +77,7 @@ def pair_dependence(
     u = _frequencies(frequencies, theta.shape[-1])
     means, pairs = jax.vmap(lambda th: pair_moments(th, u))(theta)
     influence = _influence(np.asarray(means, float), np.asarray(pairs, float))
-    samples = _squared(influence, bootstrap_counts(len(influence), level))
+    samples = _resampled(influence, level)
     low, high = interval(samples, level)
     one = _squared(influence, np.ones((1, len(influence))))[0]
     return PairDependence(float(one), float(low), float(high), len(influence))
@@ -118,6 +118,12 @@ def _squared(influence: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return (np.sum(sums**2, -1) - own) / norm
 
 
+def _resampled(influence: np.ndarray, level: float = LEVEL) -> np.ndarray:
+    """`_squared` of resampled replicas, the same for every width."""
+    blocks = bootstrap_counts(len(influence), level)
+    return np.concatenate([_squared(influence, weights) for weights in blocks])
+
+
 @dataclass(frozen=True)
 class IndependenceStudy:
     """Dependence of pairs of particles against the width.
@@ -137,11 +143,10 @@ class IndependenceStudy:
 
     def _samples(self) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances (widths,), and bootstrap samples of them (B, widths)."""
-        weights = bootstrap_counts(len(self.means))
         ones = np.ones((1, len(self.means)))
         parts = [_influence(self.means[:, i], self.pairs[:, i]) for i in range(len(self.widths))]
         centre = np.array([_squared(p, ones)[0] for p in parts])
-        return centre, np.stack([_squared(p, weights) for p in parts], axis=-1)
+        return centre, np.stack([_resampled(p) for p in parts], axis=-1)
 
     def dependence(self) -> list[PairDependence]:
         """The estimate at each width."""

@@ -10,7 +10,7 @@ import numpy as np
 from stablesde._storage import write_json
 from stablesde.studies._budget import ErrorSource
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
-from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope
+from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope, slope_of
 from stablesde.studies._statistics import (
     LEVEL,
     MIN_REPLICAS,
@@ -137,15 +137,13 @@ class RateStudy:
         chosen = self.axis(axis or self.rate_axis)
         slope = self.slope(chosen.name)
         shifts = {"Monte Carlo": slope.half_width}
+        position = self.axes.index(chosen)
         for source in self.sources:
-            corrected = self.errors[self.rate_measure] * source.factor
-            moved = fit_slope(
-                location(corrected, self.rate_statistic)[None],
-                np.asarray(chosen.values),
-                self.axes.index(chosen),
-                "mean",
+            corrected = location(
+                self.errors[self.rate_measure] * source.factor, self.rate_statistic
             )
-            shifts[source.name] = moved.estimate - slope.estimate
+            moved = slope_of(corrected, np.asarray(chosen.values), position)
+            shifts[source.name] = moved - slope.estimate
         return shifts
 
     def systematic(self, axis: str | None = None) -> float:

@@ -78,12 +78,21 @@ def fit_slope(
     weights = slope_weights(sizes, vanishing)
 
     def estimate(values: np.ndarray) -> np.ndarray:
-        lines = np.moveaxis(np.log(values), axis - len(errors.shape[1:]), -1)
-        pooled = lines.reshape(len(lines), -1, len(sizes)).mean(1)
-        return pooled @ weights.T
+        return _pooled(values, axis) @ weights.T
 
     centre, low, high = estimate_interval(errors, statistic, estimate, level, method)
     return slope_from(centre, low, high, level, method)
+
+
+def slope_of(values: np.ndarray, sizes: np.ndarray, axis: int) -> float:
+    """The pooled slope of errors (*grid) along grid axis `axis`, without an interval."""
+    return float(_pooled(values[None], axis)[0] @ slope_weights(sizes)[0])
+
+
+def _pooled(values: np.ndarray, axis: int) -> np.ndarray:
+    """Logarithms of (B, *grid) along one grid axis, averaged over the others."""
+    lines = np.moveaxis(np.log(values), axis + 1, -1)
+    return lines.reshape(len(lines), -1, lines.shape[-1]).mean(1)
 
 
 def slope_from(

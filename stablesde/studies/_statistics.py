@@ -12,7 +12,7 @@ are offered (Efron and Tibshirani 1993, §13.3 and §14.3):
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,10 @@ INTERVALS = ("percentile", "bca")
 _SEED = 7
 # So many resamples lie beyond either end of an interval that its end is not one of the extremes.
 _BEYOND = 20
+# Counts of resamples held at a time: 64 MB.
+_BLOCK = 2**23
+# Those of a few studies are kept if they take no more than this many bytes.
+_KEPT = 2**26
 
 
 def location(errors: np.ndarray, statistic: str) -> np.ndarray:
@@ -63,18 +67,48 @@ def _middle(column: np.ndarray, counts: np.ndarray, cut: int, total: int) -> np.
     return np.maximum(kept, 0) @ column[order] / (total - 2 * cut)
 
 
-@functools.lru_cache(maxsize=2)
-def bootstrap_counts(replicas: int, level: float = LEVEL) -> np.ndarray:
-    """How often each resample holds each replica, (B, R): the same for every study of R."""
-    number = max(2000, math.ceil(2 * _BEYOND / (1 - level)))
+def resamples(level: float = LEVEL) -> int:
+    """How many resamples an interval of this level takes."""
+    return max(2000, math.ceil(2 * _BEYOND / (1 - level)))
+
+
+def bootstrap_counts(replicas: int, level: float = LEVEL) -> Iterator[np.ndarray]:
+    """How often each resample holds each replica, blocks (b, R): the same for every study of R."""
+    number = resamples(level)
+    drawn = _drawn(replicas, number) if number * replicas <= _KEPT else _draw(replicas, number)
+    for counts in drawn:
+        yield counts.astype(float)  # for products with errors
+
+
+def _draw(replicas: int, number: int) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(_SEED)
-    counts = rng.multinomial(replicas, np.full(replicas, 1 / replicas), number)
-    return counts.astype(float)  # for products with errors
+    each, block = np.full(replicas, 1 / replicas), max(1, _BLOCK // replicas)
+    for first in range(0, number, block):
+        # A replica is drawn once on average: more than 255 times never happens.
+        yield rng.multinomial(replicas, each, min(block, number - first)).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=4)
+def _drawn(replicas: int, number: int) -> tuple[np.ndarray, ...]:
+    return tuple(_draw(replicas, number))
 
 
 def bootstrap(errors: np.ndarray, statistic: str, level: float = LEVEL) -> np.ndarray:
     """Locations (B, *grid) of resampled replicas; the same resamples for every grid point."""
-    return resampled(errors, statistic, bootstrap_counts(len(errors), level))
+    blocks = bootstrap_counts(len(errors), level)
+    return np.concatenate([resampled(errors, statistic, counts) for counts in blocks])
+
+
+def jackknife(errors: np.ndarray, statistic: str) -> np.ndarray:
+    """Locations (R, *grid) without one replica each."""
+    replicas = len(errors)
+    blocks = np.array_split(np.arange(replicas), max(1, replicas**2 // _BLOCK))
+    found = []
+    for rows in blocks:
+        counts = np.ones((len(rows), replicas))
+        counts[np.arange(len(rows)), rows] = 0
+        found.append(resampled(errors, statistic, counts))
+    return np.concatenate(found)
 
 
 def interval(
@@ -129,7 +163,7 @@ def estimate_interval(
     samples = estimate(bootstrap(errors, statistic, level))
     if method == "percentile":
         return (centre, *interval(samples, level, replicas))
-    left_out = estimate(resampled(errors, statistic, 1 - np.eye(replicas)))
+    left_out = estimate(jackknife(errors, statistic))
     return (centre, *bca_interval(samples, centre, left_out, level))
 
 

@@ -44,6 +44,9 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.devices
 	$(BIN)/python -m benchmarks.schemes
 	$(BIN)/python -m benchmarks.against_diffrax
+	$(BIN)/python -m benchmarks.federated
+	-$(BIN)/python -m benchmarks.pruning_methods  # needs the data ECG5000
+	-$(BIN)/python -m benchmarks.training_step  # needs ECG5000, MNIST and the extra "bench"
 	-$(BIN)/python -m benchmarks.against_torch  # needs the extra "bench"
 
 $(VENV)/bin/python:

@@ -252,7 +252,7 @@ def test_chaos_at_the_claimed_rate(network, key):
 def test_strong_error_is_first_order(network, key, alpha):
     study = ssd.strong_error(
         network, ssd.OneFactorStable(alpha, 2), key, widths=(10, 32, 100, 316),
-        num_steps=(8, 16, 32, 64), fine_steps=1024, t1=1.0, replicas=32,
+        num_steps=(8, 16, 32, 64), fine_steps=2048, t1=1.0, replicas=32,
     )  # fmt: skip
     assert abs(study.slope("step").estimate - 1) < 0.1
     assert study.slope("width").upper < 0.3

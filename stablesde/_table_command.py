@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+_NETWORKS = 200
+
 
 @click.argument("number", type=int)
 @click.option("--run", is_flag=True, help="Compute what is missing; safe to kill and to repeat.")
@@ -23,11 +25,14 @@ import click
 @click.option("--steps", type=int, default=None, help="Default: the paper's.")
 @click.option("--width", type=int, default=None, help="Hidden units; default: the table's.")
 @click.option("--data", type=click.Path(path_type=Path), default=None, help="Data directory.")
+@click.option(
+    "--predict", is_flag=True, help="Beside them, the pruning ratio of start and noise alone."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record, not the table.")
 def table(
     number: int, run: bool, out: Path, seeds: int, only: Sequence[str], sigma: float | None,
     learning_rate: float | None, steps: int | None, width: int | None, data: Path | None,
-    as_json: bool,
+    predict: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show Table NUMBER of the paper (1 to 6, 10 to 20), ours beside the printed numbers.
 
@@ -40,7 +45,7 @@ def table(
 
     found = training.paper_table(
         number, out, run=run, seeds=seeds, only=only, root=data, width=width, sigma=sigma,
-        learning_rate=learning_rate, steps=steps,
+        learning_rate=learning_rate, steps=steps, predict=_NETWORKS if predict else 0,
     )  # fmt: skip
     if as_json:
         click.echo(json.dumps(finite_json(found.to_dict()), indent=1))

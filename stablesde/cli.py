@@ -223,6 +223,13 @@ def report(directory: Path, out: Path | None) -> None:
 @main.command()
 @click.option("--dataset", default="ecg5000", show_default=True, help="ecg5000, mnist, digits …")
 @click.option("--width", type=int, default=2000, show_default=True, help="Hidden units n.")
+@click.option(
+    "--scaling",
+    type=click.Choice(["paper", "mean-field"]),
+    default="paper",
+    show_default=True,
+    help="mean-field: second layer 1/n, gradient times n, tanh; beside its limit.",
+)
 @click.option("--noise", default="I", show_default=True, help="I, II, III or none.")
 @click.option("--alpha", type=float, default=1.75, show_default=True, help="Stability index.")
 @click.option("--sigma", type=float, default=None, help="Noise level; default: the paper's.")
@@ -240,7 +247,7 @@ def report(directory: Path, out: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the record, not the table.")
 @_one_line_errors
 def train(
-    dataset: str, width: int, noise: str, alpha: float, sigma: float | None,
+    dataset: str, width: int, scaling: str, noise: str, alpha: float, sigma: float | None,
     learning_rate: float | None, steps: int | None, seeds: int, seed: int, data: Path | None,
     out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
@@ -252,12 +259,19 @@ def train(
 
     if out is not None:
         check_writable(out)
-    result = training.train(
-        dataset, width=width, noise=noise, alpha=alpha, sigma=sigma, learning_rate=learning_rate,
-        steps=steps, seeds=seeds, seed=seed, root=data,
-    )  # fmt: skip
-    record = finite_json(result.to_dict())
-    click.echo(json.dumps(record, indent=1) if as_json else training_table(result))
+    settings = {
+        "sigma": sigma, "learning_rate": learning_rate, "steps": steps, "seeds": seeds,
+        "seed": seed, "root": data,
+    }  # fmt: skip
+    given: dict[str, Any] = {k: v for k, v in settings.items() if v is not None}
+    if scaling == "mean-field":
+        limit = training.train_mean_field(dataset, width=width, noise=noise, alpha=alpha, **given)
+        record, text = limit.to_dict(), training.format_mean_field(limit)
+    else:
+        result = training.train(dataset, width=width, noise=noise, alpha=alpha, **given)
+        record, text = result.to_dict(), training_table(result)
+    record = finite_json(record)
+    click.echo(json.dumps(record, indent=1) if as_json else text)
     if out is not None:
         write_json(out, record)
 

@@ -37,10 +37,15 @@ class Network(NamedTuple):
 def initialise(key: PRNGKeyArray, dim: int, width: int, classes: int) -> Network:
     """Uniform in ±1/√fan_in, the default of the paper's PyTorch code."""
     first, second = jax.random.split(key)
-    bound1, bound2 = 1 / math.sqrt(dim), 1 / math.sqrt(width)
-    w1 = jax.random.uniform(first, (width, dim), minval=-bound1, maxval=bound1).T
-    w2 = jax.random.uniform(second, (width, classes), minval=-bound2, maxval=bound2)
-    return Network(w1, w2)
+    bound = 1 / math.sqrt(width)
+    w2 = jax.random.uniform(second, (width, classes), minval=-bound, maxval=bound)
+    return Network(first_layer(first, dim, width), w2)
+
+
+def first_layer(key: PRNGKeyArray, dim: int, width: int) -> Float[Array, "d n"]:
+    """The first layer of `initialise`: uniform in ±1/√d."""
+    bound = 1 / math.sqrt(dim)
+    return jax.random.uniform(key, (width, dim), minval=-bound, maxval=bound).T
 
 
 def loss(network: Network, x: Float[Array, "N d"], y: Int[Array, " N"]) -> Float[Array, ""]:

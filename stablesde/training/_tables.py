@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from stablesde.datasets import Dataset, load
-from stablesde.training._paper import Preset, paper_tables, preset
+from stablesde.training._paper import Preset, check_count, paper_tables, preset
+from stablesde.training._prediction import PredictedRatio, predicted_ratio
 from stablesde.training._suite import Cell, Setting, compute, is_control, stored
 from stablesde.training._train import MEASURED, Measured, choose_seeds, format_measured
 
 # Sizes of the full CIFAR-10; what is shipped is a tenth.
 _CIFAR_INPUTS = [50_000, 10_000]
+_INPUT_DIM = {"ecg5000": 140, "mnist": 784, "cifar10": 3072}
 # Where ours is marked: accuracies, ratios whose paper's spread is not printed, and the spread.
 _ACCURACY, _RATIO, _SPREADS = 0.01, 0.4, 2.0
 
@@ -23,7 +25,8 @@ class TableRow:
     `ratio` is the fraction of units at which a noiseless network is pruned (Tables 17–19).
     `seeds` are those that `ours` has, `missing` those it has not, `diverged` those whose weights
     did not stay finite; `steps_taken` and `inputs` (numbers of training and test inputs) belong to
-    the cells.
+    the cells. `predicted`, where asked for, is the law of the ratio of start and noise alone
+    (see `predicted_ratio`).
     """
 
     label: str
@@ -37,6 +40,7 @@ class TableRow:
     steps_taken: tuple[int, ...] = ()
     inputs: tuple[int, ...] = ()
     dtype: str | None = None
+    predicted: PredictedRatio | None = None
 
     def differs(self, name: str) -> bool | None:
         """Whether our mean is off the paper's; None where one of the two is missing.
@@ -67,6 +71,7 @@ class TableRow:
             "steps_taken": list(self.steps_taken),
             "inputs": list(self.inputs),
             "dtype": self.dtype,
+            "predicted": None if self.predicted is None else self.predicted.to_dict(),
         }
 
 
@@ -118,6 +123,7 @@ def paper_table(
     sigma: float | None = None,
     learning_rate: float | None = None,
     steps: int | None = None,
+    predict: int = 0,
 ) -> PaperTable:
     """Table `number` of the paper: ours, as far as `out` holds it, beside the printed numbers.
 
@@ -136,6 +142,8 @@ def paper_table(
     - `root`: where the data are, as in `stablesde.datasets.load`; or `data` themselves, with the
       name of the table's data set.
     - `width`, `sigma`, `learning_rate`, `steps`: instead of the paper's (see `preset`).
+    - `predict`: beside each row, the pruning ratio of so many networks of start and noise alone
+      (see `predicted_ratio`); a row that trains to an accuracy needs a cell, for its steps.
 
     **Returns:** a `PaperTable`; `print` shows it.
 
@@ -158,7 +166,9 @@ def paper_table(
         data = load(table["dataset"], root) if data is None else data
         for setting in dict.fromkeys(row.setting for row in rows):
             compute(setting, chosen, data, Path(out))
-    filled = tuple(_filled(row, chosen, Path(out)) for row in rows)
+    if predict:
+        check_count("predict", predict)
+    filled = tuple(_predicted(_filled(row, chosen, Path(out)), predict) for row in rows)
     overrides = given | ({} if width is None else {"width": width})
     return PaperTable(
         number, table["dataset"], width or table["width"], table["noise"], filled, overrides
@@ -210,6 +220,21 @@ def _filled(row: TableRow, seeds: tuple[int, ...], out: Path) -> TableRow:
     )
 
 
+def _predicted(row: TableRow, networks: int) -> TableRow:
+    """The row with its ratio as start and noise alone predict it, if they can."""
+    setting, preset = row.setting, row.setting.preset
+    until = preset.until_accuracy is not None
+    if not networks or row.ratio is not None or (until and not row.steps_taken):
+        return row
+    steps = round(sum(row.steps_taken) / len(row.steps_taken)) if until else preset.steps
+    law = predicted_ratio(
+        setting.width, setting.noise, setting.alpha or 2.0, sigma=preset.sigma,
+        learning_rate=preset.learning_rate, steps=steps, dim=_INPUT_DIM[setting.dataset],
+        networks=networks,
+    )  # fmt: skip
+    return dataclasses.replace(row, predicted=law)
+
+
 def _ours(row: TableRow, cells: list[Cell]) -> dict[str, Measured]:
     if not cells:
         return {}
@@ -246,6 +271,13 @@ def format_paper_table(table: PaperTable) -> str:
         ]
         lines.append(f"{row.label:8}{'ours':7}" + "".join(f"{c:>19}" for c in ours))
         lines.append(f"{'':8}{'paper':7}" + "".join(f"{c:>19}" for c in paper))
+        if row.predicted is not None:
+            at = (
+                19 * (columns.index("pruning_ratio") + 1) - 5
+            )  # behind the label, longer than theirs
+            found = format_measured(row.predicted.mean, row.predicted.std, 2) + " "
+            what = "start alone" if row.setting.noise == "none" else "noise alone"
+            lines.append(f"{'':8}{what:12}{found:>{at}}")
     if any(row.differs(n) for row in table.rows for n in columns):
         lines.append("* off the paper's by more than 0.01 (accuracies) or two of its standard "
                      "deviations (ratio; 0.4 where none is printed)")  # fmt: skip

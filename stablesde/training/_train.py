@@ -143,9 +143,8 @@ def train(
     **Raises:** `ValueError` for settings out of range, or if every seed diverges;
     `FileNotFoundError` where the data cannot be had.
     """
-    if isinstance(dataset, str) and dataset not in NAMES:
-        raise ValueError(f"unknown data set {dataset!r}; known are {', '.join(NAMES)}.")
-    _check(width, noise, alpha)
+    check_name(dataset)
+    check_setting(width, noise, alpha)
     settings = preset(dataset if isinstance(dataset, str) else dataset.name, width, noise)
     given: dict[str, Any] = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
     settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
@@ -194,7 +193,14 @@ def _runs(
     return runs, tuple(failures)
 
 
-def _check(width: int, noise: str, alpha: float) -> None:
+def check_name(dataset: str | Dataset) -> None:
+    """Raises `ValueError` for the name of no data set."""
+    if isinstance(dataset, str) and dataset not in NAMES:
+        raise ValueError(f"unknown data set {dataset!r}; known are {', '.join(NAMES)}.")
+
+
+def check_setting(width: int, noise: str, alpha: float) -> None:
+    """Raises `ValueError` for an unknown noise, α outside (0, 2] or a width that is none."""
     if noise not in NOISES:
         raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {noise!r}.")
     stable_noise("I", alpha, 1)
@@ -242,7 +248,7 @@ def fit(
     **Raises:** `ValueError` for settings out of range, if training diverges, or if `run_dir` holds
     another training.
     """
-    _check(width, noise, alpha)
+    check_setting(width, noise, alpha)
     start, noise_key, batch_key = jax.random.split(jax.random.key(seed), 3)
     network = initialise(start, data.dim, width, data.num_classes)
     x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)

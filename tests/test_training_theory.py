@@ -108,7 +108,7 @@ def test_trained_network_and_coupled_limit_agree_better_when_wider():
     # Eightfold by theory's n^(-1/2).
     assert np.median(wide.distance.values) < np.median(narrow.distance.values) / 2
     assert max(wide.drift.values) <= wide.drift_bound
-    assert "predicted by the limit" in training.format_mean_field(wide)
+    assert "fresh networks of the limit" in training.format_mean_field(wide)
 
 
 def test_default_noise_ends_like_the_presets():

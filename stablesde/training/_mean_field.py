@@ -7,7 +7,6 @@ smooth unit: then `θ_{k+1} = θ_k - η n ∂R/∂θ + σ η^{1/α} X` is the Eu
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ class MeanFieldResult:
     noise_ratio: Measured
     drift: Measured
     distance: Measured
-    predicted: Measured
+    predicted: PredictedRatio
     predicted_noise: PredictedRatio
     drift_bound: float
     flow_error: float
@@ -91,7 +90,7 @@ class MeanFieldResult:
         return (
             f"MeanFieldResult({self.dataset}, n = {self.width}, Type {self.noise}: "
             f"{self.pruning_ratio.mean:.1f} % pruned, the limit predicts "
-            f"{self.predicted.mean:.1f} ± {self.predicted.std or math.nan:.1f} %)"
+            f"{self.predicted.quantile(0.05):.1f} to {self.predicted.quantile(0.95):.1f} %)"
         )
 
 
@@ -107,7 +106,7 @@ def train_mean_field(
     unit: str = "tanh",
     seeds: int | Sequence[int] = 3,
     seed: int = 0,
-    predictions: int = 20,
+    predictions: int = 40,
     root: str | Path | None = None,
 ) -> MeanFieldResult:
     """Trains in mean-field scaling and compares with the McKean–Vlasov limit.
@@ -165,7 +164,7 @@ def train_mean_field(
         dataset=data.name, width=width, unit=unit, noise=noise, alpha=float(alpha),
         sigma=float(sigma), learning_rate=learning_rate, steps=steps, seeds=chosen,
         dtype=str(jnp.zeros(0).dtype),
-        predicted=Measured(tuple(fresh)), predicted_noise=free,
+        predicted=dataclasses.replace(free, samples=tuple(fresh)), predicted_noise=free,
         drift_bound=t1 * experiment.model.assumption_constants().drift_bound,
         flow_error=float(jnp.max(flow.standard_error)),
         **{k: Measured(tuple(r[k] for r in runs)) for k in runs[0]},
@@ -277,8 +276,12 @@ def format_mean_field(result: MeanFieldResult) -> str:
         f"{count} seed{'s' * (count > 1)}, {r.dtype}"
     )
 
-    def line(label: str, measured: Measured | PredictedRatio, digits: int) -> str:
-        return f"{label:52}{format_measured(measured.mean, measured.std, digits):>18}"
+    def line(label: str, measured: Measured, digits: int) -> str:
+        return f"{label:40}{format_measured(measured.mean, measured.std, digits):>18}"
+
+    def fresh(label: str, law: PredictedRatio) -> str:
+        middle, low, high = (law.quantile(q) for q in (0.5, 0.05, 0.95))
+        return f"{label:40}{middle:10.2f}, 90 % in [{low:.1f}, {high:.1f}] of {len(law.samples)}"
 
     return "\n".join(
         [
@@ -290,12 +293,11 @@ def format_mean_field(result: MeanFieldResult) -> str:
             line("pruning ratio (%), trained", r.pruning_ratio, 2),
             line("  limit, same start and noise", r.limit_ratio, 2),
             line("  without drift, same start and noise", r.noise_ratio, 2),
-            line(f"  predicted by the limit ({len(r.predicted.values)} fresh networks)",
-                 r.predicted, 2),
-            line("  predicted without drift (fresh networks)", r.predicted_noise, 2),
+            fresh("  fresh networks of the limit", r.predicted),
+            fresh("  fresh networks without drift", r.predicted_noise),
             line("‖D_T‖, median over units", r.drift, 4),
             line("largest distance to the limit copy", r.distance, 4),
-            f"{'bound on ‖D_T‖: T sup‖b‖':52}{r.drift_bound:>18.4g}",
-            f"{'law flow, largest standard error':52}{r.flow_error:>18.2g}",
+            f"{'bound on ‖D_T‖: T sup‖b‖':40}{r.drift_bound:>18.4g}",
+            f"{'law flow, largest standard error':40}{r.flow_error:>18.2g}",
         ]
     )  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy import special
+import scipy
 
 from stablesde import studies, training
 from stablesde._jobs import Job, Study, file_name, jobs
@@ -74,7 +74,7 @@ def at_level(study: Study, level: float) -> Study:
     if isinstance(study, RateStudy):
         return dataclasses.replace(study, level=level)
     # Hill's estimate is asymptotically normal.
-    wider = special.ndtri((1 + level) / 2) / special.ndtri((1 + LEVEL) / 2)
+    wider = scipy.special.ndtri((1 + level) / 2) / scipy.special.ndtri((1 + LEVEL) / 2)
     return dataclasses.replace(
         study,
         lower=study.estimate - wider * (study.estimate - study.lower),

@@ -16,9 +16,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from scipy import sparse
-from scipy.interpolate import CubicSpline
-from scipy.special import gammaln
+import scipy
 
 from stablesde.stable import logpdf, sf
 
@@ -96,11 +94,13 @@ class _Density:
     def __init__(self, alpha: float, largest: float) -> None:
         self.alpha = alpha
         # The width of the peak, sqrt(f(0)/|f''(0)|): for small α it is far below 1.
-        self.peak = float(np.exp((gammaln(1 / alpha) - gammaln(3 / alpha)) / 2))
+        self.peak = float(
+            np.exp((scipy.special.gammaln(1 / alpha) - scipy.special.gammaln(3 / alpha)) / 2)
+        )
         knots = np.arange(0, np.arcsinh(largest / self.peak) + 0.01, 0.0025)
         t = _padded(self.peak * np.sinh(knots))
         table = np.asarray(logpdf(jnp.asarray(t), alpha), np.float64)[: knots.size]
-        self.spline = CubicSpline(knots, table, bc_type=((1, 0.0), "not-a-knot"))
+        self.spline = scipy.interpolate.CubicSpline(knots, table, bc_type=((1, 0.0), "not-a-knot"))
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         if self.alpha == 2:
@@ -153,7 +153,7 @@ def _far_part(grid: LineGrid, source: np.ndarray, density: _Density, scale: floa
     measure = np.tile(weights, cells.size) * np.hypot(y, grid.core) * (grid.spacing / scale)
     index, share = stencil(position, grid.size)
     pointer = np.arange(0, index.size + 1, ORDER)
-    spread = sparse.csr_array((share.ravel(), index.ravel(), pointer), (y.size, grid.size))
+    spread = scipy.sparse.csr_array((share.ravel(), index.ravel(), pointer), (y.size, grid.size))
     home = _cell(grid, source)
     out = np.empty((source.size, grid.size))
     for start in range(0, source.size, 64):

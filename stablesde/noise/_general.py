@@ -4,8 +4,8 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, ArrayLike, Complex, Float, UInt32
-from scipy import integrate
 
 from stablesde.noise._base import (
     StableNoise,
@@ -85,8 +85,8 @@ class EllipticalStable(StableNoise):
 
         centre = -math.log(4 * eigenvalues.max())
         reach = min(40 / min(s, 1 - s), 600.0)
-        moment = integrate.quad(integrand, centre - reach, centre, limit=400)[0]
-        moment += integrate.quad(integrand, centre, centre + reach, limit=400)[0]
+        moment = scipy.integrate.quad(integrand, centre - reach, centre, limit=400)[0]
+        moment += scipy.integrate.quad(integrand, centre, centre + reach, limit=400)[0]
         return s / math.gamma(1 - s) ** 2 * moment
 
 

@@ -12,8 +12,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, ArrayLike, Float
-from scipy.special import gammaincinv, ndtri
 
 from stablesde.stable._domain import is_concrete, number_text, observations, require_spread
 from stablesde.stable._ecf import ecf_fit
@@ -52,7 +52,7 @@ class TailIndex(eqx.Module):
 
 def normal_quantile(level: float) -> float:
     """z with P(|N(0, 1)| < z) = level."""
-    return float(ndtri(0.5 + level / 2))
+    return float(scipy.special.ndtri(0.5 + level / 2))
 
 
 def default_hill_k(n: int) -> int:
@@ -71,8 +71,8 @@ def _hill(x: Float[Array, " n"], level: float, k: int) -> TailIndex:
     top, _ = jax.lax.top_k(jnp.abs(x), k + 1)
     total = jnp.sum(jnp.log(top[:k] / top[k]))
     # Beyond the threshold α · total is Gamma(k) distributed: exact for a Pareto tail.
-    lower = float(gammaincinv(k, (1 - level) / 2))
-    upper = float(gammaincinv(k, (1 + level) / 2))
+    lower = float(scipy.special.gammaincinv(k, (1 - level) / 2))
+    upper = float(scipy.special.gammaincinv(k, (1 + level) / 2))
     return TailIndex(k / total, lower / total, upper / total, level, "hill", k)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import PRNGKeyArray
-from scipy import stats
 
 from stablesde._storage import write_json
 from stablesde.compression import compression_error, kept_rows
@@ -33,7 +33,7 @@ _COLUMNS = 2**18  # of the limit, for the predicted probability
 
 def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
     """The exact interval of a probability from independent trials."""
-    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(level, "exact")
+    interval = scipy.stats.binomtest(int(successes), int(trials)).proportion_ci(level, "exact")
     return float(interval.low), float(interval.high)
 
 

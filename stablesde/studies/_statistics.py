@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 LEVEL = 0.95
 TRIM = 0.1
@@ -117,8 +117,8 @@ def interval(
     """Percentile interval over the leading axis, expanded if the number of replicas is given."""
     tail = (1 - level) / 2
     if replicas is not None and replicas > 1:
-        t = special.stdtrit(replicas - 1, tail)
-        tail = float(special.ndtr(t * math.sqrt(replicas / (replicas - 1))))
+        t = scipy.special.stdtrit(replicas - 1, tail)
+        tail = float(scipy.special.ndtr(t * math.sqrt(replicas / (replicas - 1))))
     low, high = np.quantile(samples, [tail, 1 - tail], axis=0)
     return low, high
 
@@ -132,13 +132,13 @@ def bca_interval(
     centre = np.reshape(centre, -1)
     below = ((samples < centre).mean(0) + (samples <= centre).mean(0)) / 2
     edge = 0.5 / len(samples)
-    bias = special.ndtri(np.clip(below, edge, 1 - edge))
+    bias = scipy.special.ndtri(np.clip(below, edge, 1 - edge))
     away = left_out.mean(0) - left_out
     spread = np.sum(away**2, 0) ** 1.5
     skew = np.sum(away**3, 0) / np.where(spread > 0, 6 * spread, np.inf)
     ends = []
-    for z in special.ndtri([(1 - level) / 2, (1 + level) / 2]):
-        at = special.ndtr(bias + (bias + z) / (1 - skew * (bias + z)))
+    for z in scipy.special.ndtri([(1 - level) / 2, (1 + level) / 2]):
+        at = scipy.special.ndtr(bias + (bias + z) / (1 - skew * (bias + z)))
         ends.append([np.quantile(s, p) for s, p in zip(samples.T, at, strict=True)])
     low, high = (np.reshape(e, shape) for e in ends)
     return low, high
@@ -213,6 +213,6 @@ def tail_diagnosis(errors: np.ndarray) -> TailDiagnosis:
     if gap <= 0:
         return TailDiagnosis(math.inf, math.inf, math.inf, share, True)
     # k · gap · index is gamma distributed with shape k for an exact power.
-    low, high = (float(special.gammaincinv(k, p)) / (k * gap) for p in (0.025, 0.975))
+    low, high = (float(scipy.special.gammaincinv(k, p)) / (k * gap) for p in (0.025, 0.975))
     finite = True if low > 2 else (False if high < 2 else None)
     return TailDiagnosis(1 / gap, low, high, share, finite)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike
-from scipy import optimize, special, stats
 
 from stablesde.compression import kept_rows
 from stablesde.noise import StableNoise, stable_noise
@@ -92,7 +92,7 @@ class CompressionLaw:
             low, high = -2.0, 0.0
             while excess(low) > 0:
                 low *= 2
-            return math.exp(optimize.brentq(excess, low, high, xtol=1e-10))
+            return math.exp(scipy.optimize.brentq(excess, low, high, xtol=1e-10))
 
         return np.vectorize(one, otypes=[float])(levels)
 
@@ -126,7 +126,9 @@ class CompressionLaw:
         else:
             z, weight = np.polynomial.hermite_e.hermegauss(16)
             weight = weight / weight.sum()
-            p = np.clip(stats.beta.ppf(special.ndtr(z), kept, rest + 1), 1e-290, 1 - 1e-12)
+            p = np.clip(
+                scipy.stats.beta.ppf(scipy.special.ndtr(z), kept, rest + 1), 1e-290, 1 - 1e-12
+            )
         at = self.norms.truncated(p)
         below = np.log1p(-p)
         log_d = math.log(rest) + at.log_second - below
@@ -270,4 +272,4 @@ def _finite_width(law: CompressionLaw, epsilon: float, delta: float, start: floa
         low -= 0.5
         if low < math.log(2):
             return 1.0
-    return math.exp(optimize.brentq(excess, low, low + 0.5, xtol=1e-5))
+    return math.exp(scipy.optimize.brentq(excess, low, low + 0.5, xtol=1e-5))

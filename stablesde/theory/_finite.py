@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
-from scipy import interpolate, special, stats
+import scipy
 
 from stablesde.noise import IndependentStable, IsotropicStable, OneFactorStable, StableNoise
 from stablesde.theory._norms import NormLaw, chi_square_rule, norm_scale
@@ -51,7 +51,7 @@ def finite_law(
     """log e ↦ P(error² ≤ e) for n columns of which `kept` (not nec. an integer) are kept."""
     z, weight = np.polynomial.hermite_e.hermegauss(16 if kept < 50 else 8)
     shares = weight / weight.sum()
-    p = np.clip(stats.beta.ppf(special.ndtr(z), kept, n - kept + 1), 1e-250, 1 - 1e-12)
+    p = np.clip(scipy.stats.beta.ppf(scipy.special.ndtr(z), kept, n - kept + 1), 1e-250, 1 - 1e-12)
     log_q = norms.truncated(p).log_q
     # |E exp(itY)| is about exp(-kept t^{α/2}).
     top = float(np.clip(2 * (40 / kept) ** (2 / alpha), 5.0, 200.0))
@@ -96,12 +96,16 @@ def _log_transforms(
 
 
 def _function(log_s: np.ndarray, f: np.ndarray, power: float) -> Transform:
-    spline = interpolate.CubicSpline(log_s, f)
+    spline = scipy.interpolate.CubicSpline(log_s, f)
     return functools.partial(_evaluate, spline, complex(f[0]), float(log_s[0]), power)
 
 
 def _evaluate(
-    spline: interpolate.CubicSpline, first: complex, start: float, power: float, log_s: np.ndarray
+    spline: "scipy.interpolate.CubicSpline",
+    first: complex,
+    start: float,
+    power: float,
+    log_s: np.ndarray,
 ) -> np.ndarray:
     """The spline, and below its start a power of s."""
     inside = spline(np.maximum(log_s, start))

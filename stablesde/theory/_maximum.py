@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import integrate, optimize
+import scipy
 
 from stablesde import stable
 from stablesde.noise import OneFactorStable, StableNoise, scalar_tail_constant, stable_noise
@@ -47,7 +47,7 @@ def maximum_moment(noise: StableNoise | float, n: int) -> float:
 
     # Beyond `flat` the integrand is its first-order term, integrated by hand.
     flat = max(start, math.log(tail_constant * n) / alpha + 20 / alpha)
-    middle = integrate.quad(tail, start, flat, limit=200)[0]
+    middle = scipy.integrate.quad(tail, start, flat, limit=200)[0]
     rest = n * tail_constant * math.exp((1 - alpha) * flat) / (alpha - 1)
     return _body_of_maximum(norms[: cut + 1], n, total=len(norms)) + middle + rest
 
@@ -107,7 +107,7 @@ def lemma_b1_threshold(constant: str = "both tails") -> float:
         c, paper = _lemma_constant(alpha, constant)
         return math.log(math.gamma(1 - 1 / alpha)) + math.log(c) / alpha - math.log(paper)
 
-    return float(optimize.brentq(excess, 1.001, 1.9, xtol=1e-12))
+    return float(scipy.optimize.brentq(excess, 1.001, 1.9, xtol=1e-12))
 
 
 def lemma_b1_smallest_n(alpha: float, *, constant: str = "both tails") -> float:

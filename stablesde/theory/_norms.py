@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import interpolate, optimize, special
+import scipy
 
 from stablesde import stable
 from stablesde.noise import IndependentStable, IsotropicStable, OneFactorStable, StableNoise
@@ -69,7 +69,7 @@ class ExactNorm:
         p = np.maximum(survival(np.exp(grid)), _TINY)
         good = p > 1e-40  # a Gaussian body with next to no tail
         self._top = grid[good][-1]
-        self._log_p = interpolate.CubicSpline(grid[good], np.log(p[good]))
+        self._log_p = scipy.interpolate.CubicSpline(grid[good], np.log(p[good]))
 
     def _log_survival(self, log_r: np.ndarray) -> np.ndarray:
         inside = self._log_p(np.clip(log_r, -30.0, self._top))
@@ -150,7 +150,7 @@ class SampleNorm:
 @functools.cache
 def _graded_rule() -> tuple[np.ndarray, np.ndarray]:
     """Gauss–Legendre on [0, 32], on intervals that grow from 0."""
-    x, w = special.roots_legendre(8)
+    x, w = scipy.special.roots_legendre(8)
     edges = 32 * (np.arange(81) / 80) ** 2
     half = np.diff(edges)[:, None] / 2
     return (edges[:-1, None] + half * (1 + x)).ravel(), (half * w).ravel()
@@ -160,15 +160,15 @@ def _graded_rule() -> tuple[np.ndarray, np.ndarray]:
 def chi_square_rule(freedom: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of a mean over a chi-square: trapezoidal in the logit of its quantiles."""
     t = np.linspace(-34, 34, 90)
-    weight = special.expit(t) * special.expit(-t) * (t[1] - t[0])
-    squares = 2 * special.gammaincinv(freedom / 2, special.expit(t))
-    squares[t > 0] = 2 * special.gammainccinv(freedom / 2, special.expit(-t[t > 0]))
+    weight = scipy.special.expit(t) * scipy.special.expit(-t) * (t[1] - t[0])
+    squares = 2 * scipy.special.gammaincinv(freedom / 2, scipy.special.expit(t))
+    squares[t > 0] = 2 * scipy.special.gammainccinv(freedom / 2, scipy.special.expit(-t[t > 0]))
     return squares, weight / weight.sum()
 
 
 def _exponential_rule(power: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of ∫_0^∞ power e^{-power s} f(s) ds: Gauss–Legendre on 30 intervals."""
-    x, w = special.roots_legendre(12)
+    x, w = scipy.special.roots_legendre(12)
     edges = np.linspace(0, 40.0 / power, 31)
     half = np.diff(edges)[:, None] / 2
     s = (edges[:-1, None] + half * (1 + x)).ravel()
@@ -242,7 +242,7 @@ def norm_scale(noise: StableNoise) -> float:
     low, high = -40.0, 40.0
     if excess(high) > 0:
         return 0.0
-    return math.exp(-optimize.brentq(excess, low, high, xtol=1e-12))
+    return math.exp(-scipy.optimize.brentq(excess, low, high, xtol=1e-12))
 
 
 _law_cache: dict[tuple, NormLaw] = {}

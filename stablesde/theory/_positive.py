@@ -4,7 +4,7 @@ import functools
 import math
 
 import numpy as np
-from scipy import integrate, optimize
+import scipy
 
 _LOG_MAX = math.log(np.finfo(float).max)
 
@@ -34,14 +34,14 @@ def positive_quantile_log(probability: float, alpha: float) -> float:
         def integrand(u: float) -> float:
             return math.exp(-math.exp(min(_log_kanter(u, alpha) - power * log_x, 700.0)))
 
-        return integrate.quad(integrand, 0, math.pi, limit=200)[0] / math.pi
+        return scipy.integrate.quad(integrand, 0, math.pi, limit=200)[0] / math.pi
 
     low, high = -5.0, 5.0
     while cdf(low) > probability:
         low *= 2
     while cdf(high) < probability:
         high *= 2
-    return float(optimize.brentq(lambda y: cdf(y) - probability, low, high, xtol=1e-13))
+    return float(scipy.optimize.brentq(lambda y: cdf(y) - probability, low, high, xtol=1e-13))
 
 
 def _log_kanter(u: float, alpha: float) -> float:

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: check quick test test-slow lint types docs notebooks bench clean
+.PHONY: check quick test test-slow test-oldest dist lint types docs notebooks bench clean
 
 check: $(VENV)/.installed
 	$(BIN)/stablesde check
@@ -21,6 +21,25 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m slow
+
+# The parts that lean on JAX, equinox and optax most, with the oldest versions that are supported.
+OLDEST := .venv-oldest
+OLDEST_TESTS := import noise model compression dynamics limit layouts schemes record training \
+  training_removal diffrax cli
+test-oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/python -m pytest -n auto -m "not slow" $(OLDEST_TESTS:%=tests/test_%.py)
+
+$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints-oldest.txt -e ".[test]"
+	touch $@
+
+# Builds the wheel and the sdist, installs the wheel where the repository is out of sight, tries it.
+dist: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/python tests/programs/try_wheel.py dist
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -36,6 +55,7 @@ notebooks: $(VENV)/.installed-dev
 	$(BIN)/python notebooks/run.py
 
 bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.import_time
 	$(BIN)/python -m benchmarks.noise
 	$(BIN)/python -m benchmarks.sampler_law
 	$(BIN)/python -m benchmarks.fokker_planck
@@ -46,6 +66,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.against_diffrax
 	$(BIN)/python -m benchmarks.federated
 	-$(BIN)/python -m benchmarks.pruning_methods  # needs the data ECG5000
+	-$(BIN)/python -m benchmarks.training_theory  # needs the data ECG5000
 	-$(BIN)/python -m benchmarks.training_step  # needs ECG5000, MNIST and the extra "bench"
 	-$(BIN)/python -m benchmarks.against_torch  # needs the extra "bench"
 
@@ -62,4 +83,4 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) site results results-quick
+	rm -rf $(VENV) $(OLDEST) dist site results results-quick

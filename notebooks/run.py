@@ -37,6 +37,12 @@ def joined(outputs: list) -> list:
     return whole
 
 
+def is_progress(output: nbformat.NotebookNode) -> bool:
+    """Whether an output is a progress bar, which says nothing once it is full."""
+    bar = output.output_type == "stream" and output.name == "stderr" and "/s]" in output.text
+    return bar or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+
+
 def tidy(notebook: nbformat.NotebookNode) -> None:
     """Keeps what is read: no times of execution, no widgets, small pictures, no Figure(…) text."""
     notebook.metadata.pop("widgets", None)
@@ -45,7 +51,7 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
         if cell.cell_type != "code":
             continue
         # What is printed arrives in pieces that depend on the clock.
-        cell.outputs = joined(cell.outputs)
+        cell.outputs = joined([o for o in cell.outputs if not is_progress(o)])
         for output in cell.outputs:
             data = output.get("data", {})
             if "image/png" in data:

@@ -177,6 +177,9 @@ def simultaneous_level(level: float, count: int) -> float:
     """The level of each of `count` intervals that hold together with probability ≥ `level`.
 
     Bonferroni's: they need not be independent.
+
+    **Returns:** `1 - (1 - level) / count`. **Raises:** `ValueError` for a `level` outside (0, 1) or
+    `count` < 1.
     """
     check_level(level)
     if count < 1:

@@ -44,6 +44,7 @@ def strong_error_bound(
 
     **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `step` η (a
     time); `t1` T. **Returns:** a `Bound`; infinite for α ≤ 1, where E‖L_1‖ is.
+    **Raises:** `ValueError` for `width` < 1.
     """
     if not constants.holds:
         return Bound(math.inf, math.inf)
@@ -68,6 +69,9 @@ def chaos_bound(constants: AssumptionConstants, *, width: int, t1: float) -> Bou
     Paper: `(1+B)(BT/√n + B²T² exp(BT(1 + EΨ)) / (2√n))`.
     Sharp: `K T e^{(ℓ_θ+ℓ_μ)T} / √n`, K = `constants.fluctuation`, by Grönwall's inequality; it
     holds for the sup over i and for the Euler schemes of both systems alike.
+
+    **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `t1` T.
+    **Returns:** a `Bound`.
     """
     if not constants.holds:
         return Bound(math.inf, math.inf)

@@ -6,7 +6,7 @@ are offered (Efron and Tibshirani 1993, §13.3 and §14.3):
 
 - "percentile", expanded for the number of replicas: quantiles at `Φ(±√(R/(R-1)) t_{R-1})` in place
   of the nominal ones, since percentiles alone are too narrow by √((R-1)/R) and ignore that the
-  spread is estimated (Hesterberg, The American Statistician 69 (2015) 371-386, §4.2);
+  spread is estimated (Hesterberg 2015, §4.2);
 - "bca": bias-corrected and accelerated, for skewed estimates.
 """
 

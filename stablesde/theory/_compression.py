@@ -1,8 +1,8 @@
 """The law of the compression error of n independent stable columns, and the width it asks for.
 
-Reference: Gribonval, Cevher and Davies, IEEE Trans. Inf. Theory 58 (2012), for the exponent; the
-limit law is the generalised central limit theorem for the whole (Feller 1971, XVII.5) beside the
-law of large numbers for the discarded part (Stigler, Ann. Statist. 1, 1973, on trimmed means).
+References: Gribonval, Cevher and Davies (2012) for the exponent; the limit law is the generalised
+central limit theorem for the whole (Feller 1971, XVII.5) beside the law of large numbers for the
+discarded part (Stigler 1973 on trimmed means).
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Figures of docs/noise.md and docs/coupling.md: `python docs/tutorial_figures.py` (half a minute)."""
+"""Figures of docs/noise.md and docs/coupling.md: `python docs/tutorial_figures.py` (20 seconds)."""
 
 from pathlib import Path
 

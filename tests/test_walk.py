@@ -9,6 +9,7 @@ from PIL import Image
 
 PAGE = Path(__file__).parents[1] / "docs" / "getting-started.md"
 MOST_LINES = 15
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="not in the source distribution")
 
 
 @pytest.fixture(scope="module")

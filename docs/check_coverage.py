@@ -37,7 +37,6 @@ EXEMPT = {"ACTIVATIONS", "MARKERS", "NAMES", "STYLE", "__version__"}
 # To be described in `stablesde/training`; a name that lacks nothing any more fails the build, too.
 PENDING = {
     "stablesde.training.format_mean_field",
-    "stablesde.training.format_mean_field",
     "stablesde.training.format_paper_table",
     "stablesde.training.format_table",
     "stablesde.training.paper_row",

@@ -58,11 +58,15 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.import_time
 	$(BIN)/python -m benchmarks.noise
 	$(BIN)/python -m benchmarks.sampler_law
+	$(BIN)/python -m benchmarks.density_speed
+	$(BIN)/python -m benchmarks.estimator_coverage
 	$(BIN)/python -m benchmarks.fokker_planck
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.devices
 	$(BIN)/python -m benchmarks.schemes
+	$(BIN)/python -m benchmarks.slope_coverage
+	$(BIN)/python -m benchmarks.compression
 	$(BIN)/python -m benchmarks.against_diffrax
 	$(BIN)/python -m benchmarks.federated
 	-$(BIN)/python -m benchmarks.pruning_methods  # needs the data ECG5000

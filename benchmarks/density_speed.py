@@ -1,11 +1,10 @@
-"""Accuracy and time per point of the stable density, beside scipy.stats.levy_stable.
-
-    python benchmarks/density_speed.py
+"""The stable density beside scipy.stats: `python -m benchmarks.density_speed [--write FILE]`.
 
 Accuracy is the largest relative error over tests/reference_stable.csv (x from 1e-6 to 1e6); time is
 for 2·10^5 Cauchy-distributed points (200 for scipy) at α = 1.5, after compilation.
 """
 
+import argparse
 import pathlib
 import sys
 import time
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
+from benchmarks._timing import markdown
 from stablesde.stable._density import logpdf, pdf, sf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
@@ -23,6 +23,7 @@ import reference_stable as reference
 
 
 def errors(function, column, dtype) -> float:  # type: ignore[no-untyped-def]
+    """The largest relative error against the reference."""
     worst = 0.0
     for alpha in reference.ALPHAS:
         rows = np.array([r[2:] for r in reference.load() if r[:2] == ("symmetric", alpha)])
@@ -33,6 +34,7 @@ def errors(function, column, dtype) -> float:  # type: ignore[no-untyped-def]
 
 
 def seconds(function, *arguments) -> float:  # type: ignore[no-untyped-def]
+    """The least of five calls, after one to compile."""
     jax.block_until_ready(function(*arguments))
     times = []
     for _ in range(5):
@@ -42,29 +44,47 @@ def seconds(function, *arguments) -> float:  # type: ignore[no-untyped-def]
     return min(times)
 
 
-def main() -> None:
-    points = np.random.default_rng(0).standard_cauchy(200_000)
-    print("| what | dtype | largest relative error | µs per point |")
-    print("|---|---|---|---|")
+def ours(points: np.ndarray) -> list[list[str]]:
+    """Rows of the table in both precisions."""
+    rows = []
     for dtype in ("float32", "float64"):
         with jax.enable_x64(dtype == "float64"):
             x = jnp.asarray(points, dtype)
             score = jax.grad(lambda x, a: jnp.sum(logpdf(x, a)), (0, 1))
-            for name, function, column in (("pdf", pdf, 1), ("sf", sf, 2), ("score", score, 0)):
-                time_each = seconds(jax.jit(function), x, 1.5) / x.size * 1e6
+            for name, function, column in (
+                ("`pdf`", pdf, 1), ("`sf`", sf, 2), ("score in (x, α)", score, 0),
+            ):  # fmt: skip
+                each = seconds(jax.jit(function), x, 1.5) / x.size * 1e6
                 error = f"{errors(function, column, dtype):.1e}" if column else ""
-                print(f"| {name} | {dtype} | {error} | {time_each:.2f} |", flush=True)
+                rows.append([name, dtype, error, f"{each:.2f}"])
+    return rows
+
+
+def scipys(points: np.ndarray) -> list[list[str]]:
+    """The same of scipy, at its default settings."""
     warnings.simplefilter("ignore")
-    for name, function, column in (
-        ("pdf", stats.levy_stable.pdf, 1),
-        ("sf", stats.levy_stable.sf, 2),
-    ):
-        x = points[:200]
+    rows = []
+    for name, column in (("pdf", 1), ("sf", 2)):
+        function = getattr(stats.levy_stable, name)
         start = time.perf_counter()
-        function(x, 1.5, 0.0)
-        time_each = (time.perf_counter() - start) / x.size * 1e6
+        function(points, 1.5, 0.0)
+        each = (time.perf_counter() - start) / points.size * 1e6
         error = errors(lambda x, a, f=function: f(np.asarray(x), a, 0.0), column, "float64")
-        print(f"| scipy levy_stable.{name} | float64 | {error:.1e} | {time_each:.0f} |", flush=True)
+        rows.append([f"`scipy.stats.levy_stable.{name}`", "float64", f"{error:.1e}", f"{each:.0f}"])
+    return rows
+
+
+def main() -> None:
+    """Prints the table, and writes it if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=pathlib.Path)
+    write = parser.parse_args().write
+    points = np.random.default_rng(0).standard_cauchy(200_000)
+    head = ["what", "dtype", "largest relative error", "µs per point"]
+    text = markdown([head, *ours(points), *scipys(points[:200])]) + "\n"
+    print(text)
+    if write is not None:
+        write.write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """Where a better integration of the drift pays: median errors of the schemes on the same noise.
 
-    python -m benchmarks.schemes
+    python -m benchmarks.schemes [--write FILE]
 
 The reference of each scheme is the exponential or Heun scheme itself with 64 times the steps of the
 finest one; "slope" is fitted to the four steps. Heun's step costs two drifts.
 """
 
+import argparse
+from pathlib import Path
+
 import jax
 import numpy as np
 
 import stablesde as ssd
+from benchmarks._timing import markdown
 from stablesde.dynamics import coupled_steps
 
 STEPS = (8, 16, 32, 64)
@@ -29,10 +33,13 @@ def systems() -> dict[str, tuple[ssd.MeanFieldModel, float, float]]:
 
 
 def main() -> None:
-    """Prints the table of docs/simulation.md."""
+    """Prints the table of docs/simulation.md, and writes it if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path)
+    write = parser.parse_args().write
     keys = jax.random.split(jax.random.key(0), 16)
-    header = [f"error at {k} steps" for k in (STEPS[0], STEPS[-1])]
-    print("| system | scheme | " + " | ".join(header) + " | slope in η |\n|---|---|---|---|---|")
+    errors_at = [f"error at {k} steps" for k in (STEPS[0], STEPS[-1])]
+    rows = [["system", "scheme", *errors_at, "slope in η"]]
     for name, (model, alpha, sigma) in systems().items():
         schemes = ["euler", "heun"] + ["exponential"] * hasattr(model, "linear_rate")
         for scheme in schemes:
@@ -42,7 +49,11 @@ def main() -> None:
             )  # fmt: skip
             median = np.median(np.asarray(errors.mean)[:, 0], 0)
             slope = np.polyfit(np.log(1 / np.array(STEPS)), np.log(median), 1)[0]
-            print(f"| {name} | {scheme} | {median[0]:.2g} | {median[-1]:.2g} | {slope:.2f} |")
+            rows.append([name, scheme, f"{median[0]:.2g}", f"{median[-1]:.2g}", f"{slope:.2f}"])
+    text = markdown(rows) + "\n"
+    print(text)
+    if write is not None:
+        write.write_text(text)
 
 
 if __name__ == "__main__":

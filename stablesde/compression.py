@@ -17,6 +17,7 @@ def prune(theta: Float[Array, "n p"], kappa: float) -> Float[Array, "n p"]:
     """Θ^(κn): keeps the ⌈κn⌉ rows of largest Euclidean norm, the others become zero.
 
     **Arguments:** `theta` (n, p); `kappa`, the kept fraction in (0, 1].
+    **Returns:** an array of the same shape and dtype.
     **Raises:** `ValueError` for another shape, κ out of range, or non-finite concrete entries.
     """
     theta = _checked(theta)
@@ -100,7 +101,10 @@ def pruning_ratio(
 def prunable(
     theta: Float[Array, "n p"], error: float = 0.1, squared: bool = True
 ) -> Bool[Array, " n"]:
-    """Which rows `pruning_ratio` removes: a mask of shape (n,). Arguments and errors as there."""
+    """Which rows `pruning_ratio` removes, with the same arguments.
+
+    **Returns:** a mask of shape (n,), True where removed. **Raises:** as `pruning_ratio`.
+    """
     theta = _checked(theta)
     if not 0 <= error < 1:
         raise ValueError(f"error must lie in [0, 1), got {error!r}.")

@@ -35,7 +35,11 @@ def write_report(directory: str | Path, path: str | Path | None = None) -> Path:
 
 
 def report(directory: Path) -> str:
-    """The page as text. What a partial or damaged run lacks is said on it."""
+    """The page on a run. What a partial or damaged run lacks is said on it.
+
+    **Arguments:** `directory`, of the run. **Returns:** the page as HTML text.
+    **Raises:** `ValueError` if the directory is no run.
+    """
     state = status(directory)
     record = read_object(directory / "results.json", []) or {}
     try:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import stablesde as ssd
-from stablesde.dynamics import _memory, coupled_limit, coupled_steps
+from stablesde.dynamics import _coupled, _memory, coupled_limit, coupled_steps
 
 PROGRAMS = pathlib.Path(__file__).parent / "programs"
 
@@ -133,6 +133,30 @@ class TestMemory:
             ssd.simulate(
                 model, noise, key, num_particles=50_000, t1=1.0, num_steps=1, block_size=50_000
             )
+
+    @pytest.mark.parametrize("free", [10**10, 10**6])  # all replicas fit, or a few
+    def test_free_memory_that_changes_compiles_nothing_anew(self, network, key, monkeypatch, free):
+        traced = []
+
+        class Counted(ssd.OneFactorStable):
+            def columns(self, *arguments):
+                traced.append(1)
+                return super().columns(*arguments)
+
+        def errors(replica):
+            keys = jax.random.split(jax.random.fold_in(key, replica), 40)
+            return coupled_steps(
+                network, Counted(1.5, 2), keys, widths=(4, 8), num_steps=(2,), fine_steps=4, t1=1.0
+            )
+
+        memory = iter([free, int(1.01 * free)])
+        monkeypatch.setattr(_coupled, "available_bytes", lambda: next(memory))
+        monkeypatch.setattr(_coupled, "require_memory", lambda *_: None)
+        errors(0)
+        before = len(traced)
+        errors(1)
+        assert before > 0
+        assert len(traced) == before
 
     def test_free_memory_is_known_here(self):
         free = _memory.available_bytes()

@@ -30,6 +30,8 @@ def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Data
     then `../shared/data`, then a checksummed download into the user's cache); `classes`, for
     ecg5000: 2 (normal or not, as in the paper) or 5.
 
+    **Returns:** a `Dataset`: float32 inputs (N, d), integer labels from 0.
+
     **Raises:** `ValueError` for an unknown name or a damaged file, `FileNotFoundError` where the
     data cannot be had; both say what to do.
     """

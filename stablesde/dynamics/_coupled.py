@@ -193,7 +193,10 @@ def _replicas(
     )
     if replica_batch is None:
         free = available_bytes() or 2**32
-        replica_batch = max(1, int(free / 4 // per_replica))
+        fitting = max(1, int(free / 4 // per_replica))
+        # Free memory changes from call to call; what is compiled must not.
+        count = keys.shape[0]
+        replica_batch = count if fitting >= count else 2 ** (fitting.bit_length() - 1)
     return _run(
         model, noise, keys, flow, grid, jnp.asarray(sigma, float), init, references, members,
         scheme, block, int(replica_batch), Prefixes(devices, axes), mesh, float_dtype(dtype),

@@ -2,7 +2,7 @@ r"""The law of the limit in dimension one, without Monte Carlo.
 
 The law ρ_t of `dθ = b(θ, m_t) dt + σ dL` solves the nonlinear fractional Fokker–Planck equation
 $\partial_t\rho = -\partial_x(b(x, m_t)\rho) - \sigma^\alpha(-\Delta)^{\alpha/2}\rho$ with
-$m_t = \int\varphi\,d\rho_t$. It is split into transport and noise (Strang, SIAM J. Numer. Anal. 5,
+$m_t = \int\varphi\,d\rho_t$. It is split into transport and noise (Strang
 1968): masses move along the characteristics, with m read from the masses themselves, and the noise
 of a step is the exact stable kernel of `_line_grid`. Everything is computed in float64, whatever
 the mode of JAX, and in NumPy apart from the model's own functions.

@@ -67,7 +67,10 @@ LOSSES: dict[str, Loss] = {
 
 
 def loss(name: str) -> Loss:
-    """The loss called "logistic", "cross-entropy", "squared" or "huber"; else `ValueError`."""
+    """A loss by name: "logistic", "cross-entropy", "squared" or "huber".
+
+    **Returns:** a `Loss`. **Raises:** `ValueError` for another name.
+    """
     if name not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}.")
     return LOSSES[name]

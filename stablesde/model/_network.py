@@ -109,6 +109,7 @@ class NetworkModel(MeanFieldModel):
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]
+        """p, the length of one particle θ."""
         return self.unit.dim
 
     def outputs(self, theta: Float[Array, " p"]) -> Float[Array, "N l"]:

@@ -75,6 +75,7 @@ class WeightDecay(MeanFieldModel):
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]
+        """p, the length of one particle θ."""
         return self.model.dim
 
     @property

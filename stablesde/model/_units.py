@@ -74,6 +74,7 @@ class RidgeUnit(Unit):
 
     With l = 1 this is a neuron with a fixed output weight; with l > 1 each output has its own
     incoming weights, which keeps h bounded (an output weight inside θ would not).
+    Raises `ValueError` for an unknown `activation`.
     """
 
     activation: str = eqx.field(static=True)
@@ -89,6 +90,7 @@ class RidgeUnit(Unit):
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]
+        """p = l d, the length of one particle θ."""
         return self.input_dim * self.num_outputs
 
     def outputs(self, theta: Float[Array, " p"], x: Float[Array, "N d"]) -> Float[Array, "N l"]:

@@ -49,6 +49,7 @@ class EllipticalStable(StableNoise):
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]
+        """Length of X."""
         return self.root.shape[0]
 
     def columns(
@@ -119,6 +120,7 @@ class SpectralStable(StableNoise):
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]
+        """Length of X."""
         return self.directions.shape[1]
 
     def columns(

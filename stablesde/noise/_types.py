@@ -130,6 +130,8 @@ _KINDS: dict[str, type[StableNoise]] = {
 def stable_noise(kind: str, alpha: float | Float[Array, ""], dim: int) -> StableNoise:
     """The noise of the paper's Type "I", "II" or "III" in dimension `dim`.
 
+    **Arguments:** `kind`; `alpha` in (0, 2]; `dim` ≥ 1.
+    **Returns:** a `OneFactorStable`, `IndependentStable` or `IsotropicStable`.
     **Raises:** `ValueError` for another kind, α outside (0, 2], or `dim` < 1.
     """
     if kind not in _KINDS:

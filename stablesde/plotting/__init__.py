@@ -15,7 +15,7 @@ from stablesde.plotting._columns import (
 )
 from stablesde.plotting._law_flow import plot_law_flow
 from stablesde.plotting._rates import plot_rates
-from stablesde.plotting._style import save, style
+from stablesde.plotting._style import MARKERS, STYLE, save, shades, style
 from stablesde.plotting._tails import plot_tail
 from stablesde.plotting._view import RateView
 from stablesde.studies import IndependenceStudy, ProbabilityStudy, RateStudy, TailStudy
@@ -57,6 +57,8 @@ def plot(study: Study | Mapping[str, Any], path: str | Path | None = None) -> Fi
 
 
 __all__ = [
+    "MARKERS",
+    "STYLE",
     "caption",
     "plot",
     "plot_compression_law",
@@ -64,4 +66,6 @@ __all__ = [
     "plot_law_flow",
     "plot_lemma_b1",
     "plot_probability",
+    "shades",
+    "style",
 ]

@@ -21,7 +21,9 @@ def caption(study: RateStudy | TailStudy | Mapping[str, Any]) -> str:
     """The caption of the figure of a study or of its record: plain text for a paper or a report.
 
     What is shown, the model, the noise, sizes, replicas, precision and key, what bars and lines
-    are, and the verdict. **Raises:** `ValueError` for a record that is none of a study.
+    are, and the verdict.
+
+    **Returns:** a string. **Raises:** `ValueError` for a record that is none of a study.
     """
     record = study if isinstance(study, Mapping) else study.to_dict()
     try:

@@ -147,7 +147,8 @@ def _draw_dependence(
 def plot_lemma_b1(path: str | Path | None = None) -> Figure:
     """Lemma B.1 over the truth, E max |Z_i| ≤ (8 C_α + 1) n^{1/α}, against α, for n = 10⁷.
 
-    **Returns:** the matplotlib `Figure`.
+    **Returns:** the matplotlib `Figure`. **Raises:** `ValueError` for a `path` whose suffix
+    matplotlib cannot write.
     """
     with style():
         figure = Figure(figsize=(4.8, 3.2), layout="constrained")

@@ -7,14 +7,18 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler  # matplotlib needs it itself, and Pillow
 from matplotlib import transforms
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image  # which matplotlib needs itself
+from PIL import Image
 
 from stablesde._storage import write_atomically
 
-_STYLE: Any = {
+# Okabe and Ito's, told apart by the colour-blind; for categories, `shades` for ordered series.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+STYLE: Any = {
+    "axes.prop_cycle": cycler(color=_COLOURS),
     "font.size": 9,
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -49,8 +53,21 @@ TITLES = {
 
 
 def style() -> AbstractContextManager[None]:
-    """The looks of every figure; nothing outside is changed."""
-    return mpl.rc_context(_STYLE)
+    """The looks of every figure here, for figures of your own beside them: a context manager.
+
+    Small type, a light grid, no frame, colours that the colour-blind tell apart. Matplotlib's
+    settings outside the `with` block are not changed; `plt.style.use(ssd.plotting.STYLE)` changes
+    them for a whole notebook.
+
+    ```python
+    with ssd.plotting.style():
+        figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
+        axes.plot(x, y)
+    ```
+
+    **Returns:** a context manager.
+    """
+    return mpl.rc_context(STYLE)
 
 
 def save(figure: Figure, path: str | Path) -> None:
@@ -77,7 +94,10 @@ def small_png(figure: Figure) -> bytes:
 
 
 def shades(count: int) -> list[Any]:
-    """Colours from dark to light, none too light for paper."""
+    """Colours from dark to light for an ordered series, none too light for paper.
+
+    **Arguments:** `count`, how many. **Returns:** a list of RGBA tuples (viridis).
+    """
     return [mpl.colormaps["viridis"](t) for t in np.linspace(0.0, 0.75, count)]
 
 

@@ -1,4 +1,4 @@
-"""Counter-based random words: Threefry-2x32 (Salmon, Moraes, Dror, Shaw, SC 2011).
+"""Counter-based random words: Threefry-2x32 (Salmon, Moraes, Dror and Shaw 2011).
 
 Every random number of the library is a pure function of (key, counter). JAX's own bit stream has
 this property only along the leading axis, and throws away half of what each Threefry call gives;

@@ -165,7 +165,10 @@ def pdf(
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
 ) -> Float[Array, "..."]:
-    """Density of the symmetric α-stable law; arguments, errors and formula as for `logpdf`."""
+    """Density of the symmetric α-stable law; arguments and formula as for `logpdf`.
+
+    **Returns:** an array of the broadcast shape, 0 at x = ±inf. **Raises:** as `logpdf`.
+    """
     z, a, s = standardise(x, alpha, beta, loc, scale)
     value = jnp.exp(log_density(jnp.abs(z), a))
     bounded = jnp.clip(z, -1e18, 1e18)
@@ -181,7 +184,10 @@ def sf(
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
 ) -> Float[Array, "..."]:
-    """P(X > x), with full relative accuracy in the right tail; otherwise as `logpdf`."""
+    """P(X > x), with full relative accuracy in the right tail; arguments as for `logpdf`.
+
+    **Returns:** an array of the broadcast shape. **Raises:** as `logpdf`.
+    """
     z, a, _ = standardise(x, alpha, beta, loc, scale)
     upper = survival(jnp.abs(z), a)
     upper = jnp.where(jnp.isinf(z), 0.0, upper)
@@ -196,6 +202,9 @@ def cdf(
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
 ) -> Float[Array, "..."]:
-    """P(X ≤ x), with full relative accuracy in the left tail; otherwise as `logpdf`."""
+    """P(X ≤ x), with full relative accuracy in the left tail; arguments as for `logpdf`.
+
+    **Returns:** an array of the broadcast shape. **Raises:** as `logpdf`.
+    """
     z, a, _ = standardise(x, alpha, beta, loc, scale)
     return sf(-z, a)

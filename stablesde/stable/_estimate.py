@@ -63,6 +63,8 @@ def default_hill_k(n: int) -> int:
     D/(2c) · k^(3/2)/n. D/c is 0.75, 4.0, 11, 21, 50 at α = 1.2, 1.5, 1.7, 1.8, 1.9, so this k keeps
     the bias below 0.2 standard errors for α ≤ 1.8, and below 0.5 for α ≤ 1.9. Source of the
     expansion: Zolotarev (1986), (2.4.8); of the bias: Hall (1982).
+
+    **Arguments:** `n`, the size of the sample. **Returns:** k.
     """
     return max(10, int((n / 50) ** (2 / 3)))
 

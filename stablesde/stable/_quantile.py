@@ -122,7 +122,9 @@ def ppf(
 ) -> Float[Array, "..."]:
     """x with P(X ≤ x) = `q`: the inverse of `cdf`, accurate in the far left tail.
 
-    For the right tail use `isf`: 1 - q is not representable there. Otherwise as `isf`.
+    For the right tail use `isf`: 1 - q is not representable there. Arguments as for `isf`.
+
+    **Returns:** an array of the broadcast shape. **Raises:** as `isf`.
     """
     standardise(0.0, alpha, beta, loc, scale)
     q_, a, location, s = as_floats(q, alpha, loc, scale)

@@ -214,17 +214,26 @@ def positive_logpdf(
 
 
 def positive_pdf(x: ArrayLike, alpha: ArrayLike, *, scale: ArrayLike = 1.0) -> Float[Array, "..."]:
-    """Density of the positive α-stable law; otherwise as `positive_logpdf`."""
+    """Density of the positive α-stable law; arguments as for `positive_logpdf`.
+
+    **Returns:** an array of the broadcast shape. **Raises:** as `positive_logpdf`.
+    """
     return jnp.exp(positive_logpdf(x, alpha, scale=scale))
 
 
 def positive_cdf(x: ArrayLike, alpha: ArrayLike, *, scale: ArrayLike = 1.0) -> Float[Array, "..."]:
-    """P(scale·A ≤ x), accurate in the left tail; otherwise as `positive_logpdf`."""
+    """P(scale·A ≤ x), accurate in the left tail; arguments as for `positive_logpdf`.
+
+    **Returns:** an array of the broadcast shape. **Raises:** as `positive_logpdf`.
+    """
     z, a, _ = _standardise(x, alpha, scale)
     return _evaluate(z, a, "cdf")
 
 
 def positive_sf(x: ArrayLike, alpha: ArrayLike, *, scale: ArrayLike = 1.0) -> Float[Array, "..."]:
-    """P(scale·A > x), accurate in the right tail; otherwise as `positive_logpdf`."""
+    """P(scale·A > x), accurate in the right tail; arguments as for `positive_logpdf`.
+
+    **Returns:** an array of the broadcast shape. **Raises:** as `positive_logpdf`.
+    """
     z, a, _ = _standardise(x, alpha, scale)
     return _evaluate(z, a, "sf")

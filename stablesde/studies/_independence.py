@@ -6,8 +6,8 @@ n(n-1) pairs of a replica estimate it. The empirical measure of a mean-field sys
 fluctuations of order n^{-1/2} (Sznitman 1991, *Topics in propagation of chaos*, §I.2; Tanaka 1984),
 so `n Cov(mean f_j, mean f_k) → Γ_{jk}`, and with
 `Cov(mean f_j, mean f_k) = Cov(f_j, f_k)/n + (1 - 1/n) C_n,jk` follows `n C_n → Γ - Cov(f, f)`:
-the interaction's part of the fluctuations. The power 1/n is also Lacker's (Probab. Math. Phys. 4,
-2023), who proves distance O(k/n) of the k-particle law for Brownian noise. For complex exponentials
+the interaction's part of the fluctuations. The power 1/n is also that of Lacker (2023), who
+proves distance O(k/n) of the k-particle law for Brownian noise. For complex exponentials
 C_n is the distance of the joint characteristic function from the product of its marginals.
 """
 

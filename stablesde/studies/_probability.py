@@ -32,7 +32,12 @@ _COLUMNS = 2**18  # of the limit, for the predicted probability
 
 
 def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """The exact interval of a probability from independent trials."""
+    """The exact interval of a probability from independent trials (Clopper and Pearson 1934).
+
+    **Arguments:** `successes` among `trials`; `level` of the interval.
+    **Returns:** its lower and upper end. **Raises:** `ValueError` unless
+    0 ≤ `successes` ≤ `trials` and `level` is a probability.
+    """
     interval = scipy.stats.binomtest(int(successes), int(trials)).proportion_ci(level, "exact")
     return float(interval.low), float(interval.high)
 

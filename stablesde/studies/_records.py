@@ -72,7 +72,7 @@ class RateStudy:
     _slopes: dict[Any, Slope] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def axis(self, name: str) -> Axis:
-        """The axis of that name; `ValueError` if the study has none."""
+        """The axis of that name. Raises `ValueError` if the study has none."""
         for axis in self.axes:
             if axis.name == name:
                 return axis
@@ -204,7 +204,7 @@ class RateStudy:
 
         True or False if the whole interval is on one side of the limit, None if it straddles it or
         no slope can be fitted. A claim that errors vanish (`claims_rate`) also needs a slope below
-        0; at exponent 0 nothing is claimed.
+        0; at exponent 0 nothing is claimed. Raises `ValueError` where theory gives no exponent.
         """
         chosen = self.axis(axis)
         if chosen.theory is None:

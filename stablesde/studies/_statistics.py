@@ -6,7 +6,7 @@ are offered (Efron and Tibshirani 1993, §13.3 and §14.3):
 
 - "percentile", expanded for the number of replicas: quantiles at `Φ(±√(R/(R-1)) t_{R-1})` in place
   of the nominal ones, since percentiles alone are too narrow by √((R-1)/R) and ignore that the
-  spread is estimated (Hesterberg, The American Statistician 69 (2015) 371-386, §4.2);
+  spread is estimated (Hesterberg 2015, §4.2);
 - "bca": bias-corrected and accelerated, for skewed estimates.
 """
 
@@ -177,6 +177,9 @@ def simultaneous_level(level: float, count: int) -> float:
     """The level of each of `count` intervals that hold together with probability ≥ `level`.
 
     Bonferroni's: they need not be independent.
+
+    **Returns:** `1 - (1 - level) / count`. **Raises:** `ValueError` for a `level` outside (0, 1) or
+    `count` < 1.
     """
     check_level(level)
     if count < 1:

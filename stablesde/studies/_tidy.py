@@ -46,8 +46,10 @@ def tidy_rows(record: Mapping[str, Any]) -> list[Row]:
 def summary_rows(record: Mapping[str, Any]) -> list[Row]:
     """One row for each study, case, measure and grid point: locations, interval and bounds.
 
-    Arguments and errors as for `tidy_rows`; the keys are `SUMMARY_COLUMNS`. `lower` and `upper` are
-    the interval of the location `interval_of`. A tail study has its norm under `median`.
+    Arguments as for `tidy_rows`. `lower` and `upper` are the interval of the location
+    `interval_of`. A tail study has its norm under `median`.
+
+    **Returns:** dictionaries with the keys `SUMMARY_COLUMNS`. **Raises:** as `tidy_rows`.
     """
     rows = []
     for point, cell in _points(record):
@@ -62,7 +64,10 @@ def summary_rows(record: Mapping[str, Any]) -> list[Row]:
 
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows with the same keys as CSV, atomically: UTF-8, floats exact, None empty."""
+    """Writes rows with the same keys as CSV, atomically: UTF-8, floats exact, None empty.
+
+    **Raises:** `OSError` where the file cannot be written; it names the folder of a full disk.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(
         text, list(rows[0]) if rows else list(TIDY_COLUMNS), lineterminator="\n"

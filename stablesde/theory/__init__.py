@@ -1,8 +1,8 @@
 """Theory with numbers: the bounds of the paper, sharper ones, laws and predicted exponents.
 
 References: Wan, Zaidi and Şimşekli (2023), Theorems 3.1, 4.1, 4.2 and Lemma B.1, with the
-corrections listed in the documentation ("Theory"); Gribonval, Cevher and Davies, IEEE Trans. Inf.
-Theory 58 (2012), for i.i.d. compressibility.
+corrections listed in the documentation ("Theory"); Gribonval, Cevher and Davies (2012) for i.i.d.
+compressibility.
 """
 
 from stablesde.theory._bounds import Bound, chaos_bound, euler_order, strong_error_bound

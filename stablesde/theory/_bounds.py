@@ -44,6 +44,7 @@ def strong_error_bound(
 
     **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `step` η (a
     time); `t1` T. **Returns:** a `Bound`; infinite for α ≤ 1, where E‖L_1‖ is.
+    **Raises:** `ValueError` for `width` < 1.
     """
     if not constants.holds:
         return Bound(math.inf, math.inf)
@@ -68,6 +69,9 @@ def chaos_bound(constants: AssumptionConstants, *, width: int, t1: float) -> Bou
     Paper: `(1+B)(BT/√n + B²T² exp(BT(1 + EΨ)) / (2√n))`.
     Sharp: `K T e^{(ℓ_θ+ℓ_μ)T} / √n`, K = `constants.fluctuation`, by Grönwall's inequality; it
     holds for the sup over i and for the Euler schemes of both systems alike.
+
+    **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `t1` T.
+    **Returns:** a `Bound`.
     """
     if not constants.holds:
         return Bound(math.inf, math.inf)
@@ -85,9 +89,8 @@ def euler_order(alpha: float, holder: float = 1.0) -> float:
     """`1/2 + min(β/α, 1/2)`: the proven L_p order of the Euler scheme for a bounded β-Hölder drift.
 
     Up to an arbitrarily small loss, for every p, `dX = b(X) dt + dL` with α-stable L, without
-    interaction: Butkovsky, Dareiotis and Gerencsér, *Strong rate of convergence of the Euler scheme
-    for SDEs with irregular drift driven by Lévy noise*, arXiv 2204.12926. It is 1 for Lipschitz
-    drifts, where Theorem 4.1 gives 1/α.
+    interaction: Butkovsky, Dareiotis and Gerencsér (2022). It is 1 for Lipschitz drifts, where
+    Theorem 4.1 gives 1/α.
 
     **Arguments:** `alpha` in [2/3, 2]; `holder` β in (0, 1], above 1 - α/2 (below, the equation may
     have no unique solution). **Returns:** the order. **Raises:** `ValueError` out of range.

@@ -1,8 +1,8 @@
 """The law of the compression error of n independent stable columns, and the width it asks for.
 
-Reference: Gribonval, Cevher and Davies, IEEE Trans. Inf. Theory 58 (2012), for the exponent; the
-limit law is the generalised central limit theorem for the whole (Feller 1971, XVII.5) beside the
-law of large numbers for the discarded part (Stigler, Ann. Statist. 1, 1973, on trimmed means).
+References: Gribonval, Cevher and Davies (2012) for the exponent; the limit law is the generalised
+central limit theorem for the whole (Feller 1971, XVII.5) beside the law of large numbers for the
+discarded part (Stigler 1973 on trimmed means).
 """
 
 import dataclasses
@@ -38,6 +38,7 @@ def compression_exponent(alpha: float, p: float = 2.0) -> float:
 
     Source: Gribonval, Cevher and Davies (2012), whose Theorem 1 has "vanishes if and only if the
     p-th moment is infinite"; the power is that of `n v` against the stable sum, `n^{p/α}`.
+    **Returns:** the exponent, ≤ 0.
     **Raises:** `ValueError` for α outside (0, 2] or p that is not positive and finite.
     """
     check_alpha(alpha)
@@ -109,6 +110,7 @@ class CompressionLaw:
 
         E log A = γ (2/α - 1), γ Euler's constant (Zolotarev 1986, §3.6), so its local slope in
         log n is 1/2 - 1/α up to terms of order 1/n: stable columns have no slow approach.
+        Raises `ValueError` for another offset.
         """
         if self.offset != 0:
             raise ValueError("geometric_mean is known for stable columns only (offset 0).")

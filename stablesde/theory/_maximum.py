@@ -18,7 +18,7 @@ def maximum_moment(noise: StableNoise | float, n: int) -> float:
     Exact where the norm is a scalar's modulus (Type I, or any noise of dimension one). Otherwise
     the law of ‖X‖ is taken from 2²¹ draws up to its 99.95 % quantile and from the exact tail
     `C t^-α` beyond: accurate to about 2 % (Monte Carlo, and the tail's second order).
-    Infinite for α ≤ 1. Raises `ValueError` for n < 1.
+    **Returns:** a float, infinite for α ≤ 1. **Raises:** `ValueError` for n < 1.
 
     Compare Lemma B.1 of the paper, `E max |Z_i| ≤ (8 C_α + 1) n^{1/α}`, whose exponent is right
     and whose constant is too small for α near 1, and the limit `Γ(1 - 1/α) (C n)^{1/α}`.
@@ -89,6 +89,7 @@ def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1
     C_α: "both tails" for `P(|Z| > t) ~ C_α t^-α`, that is `(1-α) / (Γ(2-α) cos(πα/2))`
     (Samorodnitsky and Taqqu 1994, (1.2.9)), or "one tail" for half of it (Nolan 2020, Theorem 1.2).
 
+    **Returns:** a `LemmaB1`.
     **Raises:** `ValueError` out of range (for α ≤ 1 the mean is infinite).
     """
     c, paper = _lemma_constant(alpha, constant)
@@ -101,7 +102,10 @@ def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1
 
 
 def lemma_b1_threshold(constant: str = "both tails") -> float:
-    """The α below which Lemma B.1 fails for every large n: Γ(1-1/α) c_α^{1/α} = 8 C_α + 1."""
+    """The α below which Lemma B.1 fails for every large n: Γ(1-1/α) c_α^{1/α} = 8 C_α + 1.
+
+    **Returns:** that α. **Raises:** `ValueError` for a `constant` that `lemma_b1` does not know.
+    """
 
     def excess(alpha: float) -> float:
         c, paper = _lemma_constant(alpha, constant)
@@ -111,7 +115,10 @@ def lemma_b1_threshold(constant: str = "both tails") -> float:
 
 
 def lemma_b1_smallest_n(alpha: float, *, constant: str = "both tails") -> float:
-    """The smallest n for which Lemma B.1 fails; infinite if there is none up to 10¹²."""
+    """The smallest n for which Lemma B.1 fails.
+
+    **Returns:** n, infinite if there is none up to 10¹². **Raises:** as `lemma_b1`.
+    """
 
     def fails(n: float) -> bool:
         return not lemma_b1(alpha, n, constant=constant).holds

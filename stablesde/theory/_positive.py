@@ -14,8 +14,9 @@ def positive_stable_quantile(probability: float, alpha: float) -> float:
 
     By root finding on `P(A ≤ x) = (1/π) ∫_0^π exp(-x^{-α/(1-α)} K(u)) du`,
     `K(u) = sin(αu)^{α/(1-α)} sin((1-α)u) / sin(u)^{1/(1-α)}` (Kanter 1975; Zolotarev 1986, §2.2).
-    In double precision, where `stable.positive_cdf` follows JAX's (float32 by default). Above the
-    largest float `inf`, below the smallest one that.
+    In double precision, where `stable.positive_cdf` follows JAX's (float32 by default).
+
+    **Returns:** a float: above the largest `inf`, below the smallest normal one that.
 
     **Raises:** `ValueError` unless `probability` and `alpha` lie in (0, 1).
     """

@@ -1,11 +1,14 @@
-"""The annotations of shapes hold at run time, under jaxtyping's import hook with beartype.
+"""The annotations of shapes hold at run time, under jaxtyping's import hook (docs/architecture.md).
 
 In a process of its own: the hook must stand before the first import of the library.
 """
 
 import json
+import os
 import subprocess
 import sys
+
+import pytest
 
 PROGRAM = """
 import json
@@ -43,7 +46,16 @@ print(json.dumps({
 """
 
 
-def test_annotations_hold_at_run_time():
+CHECKER = """
+from beartype import BeartypeConf, beartype
+check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+"""
+
+
+@pytest.mark.slow
+def test_annotations_hold_at_run_time(tmp_path, monkeypatch):
+    (tmp_path / "shape_checks.py").write_text(CHECKER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout.splitlines()[-1]) == {"rank": True, "dtype": True}

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: check quick test test-slow test-oldest dist lint types docs notebooks bench clean
+.PHONY: check quick test coverage test-slow test-oldest dist lint types docs notebooks bench clean
 
 check: $(VENV)/.installed
 	$(BIN)/stablesde check
@@ -18,6 +18,9 @@ quick: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
+
+coverage: $(VENV)/.installed-dev  # of the lines of the package, by the fast tests
+	$(BIN)/python -m pytest -n auto -m "not slow" --cov=stablesde --cov-report=term:skip-covered
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m slow

@@ -21,7 +21,7 @@ except ImportError as error:  # pragma: no cover
     ) from error
 
 
-class StablePath(diffrax.AbstractPath):
+class StablePath(diffrax.AbstractPath[Any]):
     """The Lévy processes L of n particles on a grid of [0, t1], as a diffrax path.
 
     Its increments over one step of the grid are those that `ssd.simulate` draws under the same key,

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from stablesde.dynamics._flow import LawFlow, checked_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
@@ -29,7 +29,7 @@ from stablesde.dynamics._sweep import Member, Prefixes, Sweep
 from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
-from stablesde.stable._bits import key_words
+from stablesde.stable._bits import Keys, key_words
 from stablesde.stable._sampling import float_dtype
 
 
@@ -51,7 +51,7 @@ class CoupledErrors(eqx.Module):
 def coupled_steps(
     model: MeanFieldModel,
     noise: StableNoise,
-    keys: PRNGKeyArray,
+    keys: Keys,
     *,
     widths: Sequence[int],
     num_steps: Sequence[int],
@@ -113,7 +113,7 @@ def coupled_steps(
 def coupled_limit(
     model: MeanFieldModel,
     noise: StableNoise,
-    keys: PRNGKeyArray,
+    keys: Keys,
     flow: LawFlow,
     *,
     widths: Sequence[int],
@@ -161,7 +161,7 @@ def _checked_widths(widths: Sequence[int]) -> tuple[int, ...]:
 def _replicas(
     model: MeanFieldModel,
     noise: StableNoise,
-    keys: PRNGKeyArray,
+    keys: Keys,
     flow: Array | None,
     grid: TimeGrid,
     sigma: float | Array,

@@ -8,12 +8,14 @@ without generating the rest. The rounds are unrolled so that XLA fuses them with
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, UInt32
+from jaxtyping import Array, Integer, Key, PRNGKeyArray, UInt32
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
 Words = tuple[UInt32[Array, "..."], UInt32[Array, "..."]]
+# One key for each replica, of either of JAX's kinds.
+Keys = Key[Array, " replicas"] | UInt32[Array, "replicas 2"]
 
 
 def threefry2x32(key: Words, counter: Words) -> Words:
@@ -47,7 +49,7 @@ def key_words(key: PRNGKeyArray | UInt32[Array, "2"]) -> Words:
     return words[0], words[1]
 
 
-def fold(key: Words, a: int | UInt32[Array, ""], b: int | UInt32[Array, ""] = 0) -> Words:
+def fold(key: Words, a: int | Integer[Array, ""], b: int | Integer[Array, ""] = 0) -> Words:
     """A new key for the pair (a, b): independent streams for different pairs."""
     return threefry2x32(key, (jnp.asarray(a).astype(jnp.uint32), jnp.asarray(b).astype(jnp.uint32)))
 

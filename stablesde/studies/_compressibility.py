@@ -15,6 +15,7 @@ from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
+from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
 from stablesde.studies._draws import (
     finite_columns,
@@ -76,7 +77,7 @@ def compressibility(
 
     scale = increment_scale(noise, t1, num_steps, sigma)
 
-    def compute(keys: PRNGKeyArray) -> dict[str, np.ndarray]:
+    def compute(keys: Keys) -> dict[str, np.ndarray]:
         rows = []
         for one in keys:
             theta = simulate_limit(
@@ -176,7 +177,7 @@ def iid_compressibility(
         noise, key, dtype, widths=widths, kappas=kept, p=float(p), replicas=replicas, batch=batch
     )
 
-    def compute(keys: PRNGKeyArray) -> dict[str, np.ndarray]:
+    def compute(keys: Keys) -> dict[str, np.ndarray]:
         rows = []
         for one in keys:
             norms = stable_norms(noise, one, max(widths), float_dtype(dtype))

@@ -26,6 +26,7 @@ from stablesde.dynamics import simulate, simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
+from stablesde.stable._bits import Keys
 from stablesde.studies._format import finite_json, format_rows
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._slopes import MIN_SIZES, Slope, slope_from, slope_weights
@@ -321,7 +322,7 @@ def independence(
             ).final
         return pair_moments(theta, u)
 
-    def compute(keys: PRNGKeyArray) -> dict[str, np.ndarray]:
+    def compute(keys: Keys) -> dict[str, np.ndarray]:
         flow() if not coupled else None  # outside of the transformation
         each = [jax.vmap(lambda k, n=n: moments(k, n))(keys) for n in widths]
         return {

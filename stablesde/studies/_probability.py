@@ -21,6 +21,7 @@ from stablesde.dynamics import simulate, simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
+from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
@@ -266,7 +267,7 @@ def compression_probability(
     )  # fmt: skip
     config["steps"] = list(steps)
 
-    def compute(keys: PRNGKeyArray) -> dict[str, np.ndarray]:
+    def compute(keys: Keys) -> dict[str, np.ndarray]:
         rows = []
         for n, number in zip(widths, steps, strict=True):
 

@@ -15,6 +15,7 @@ from stablesde.dynamics import coupled_limit, coupled_steps
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import AssumptionConstants, MeanFieldModel
 from stablesde.noise import StableNoise
+from stablesde.stable._bits import Keys
 from stablesde.studies._budget import (
     ErrorSource,
     law_flow_source,
@@ -82,7 +83,7 @@ def strong_error(
     )  # fmt: skip
     constants, alpha = constants_of(model), float(noise.alpha)
 
-    def compute(keys: PRNGKeyArray) -> dict[str, Array]:
+    def compute(keys: Keys) -> dict[str, Array]:
         errors = coupled_steps(
             model, noise, keys, widths=widths, num_steps=steps, fine_steps=fine_steps, t1=t1,
             sigma=sigma, init=init, dtype=dtype,
@@ -168,7 +169,7 @@ def propagation_of_chaos(
         init=init, dtype=dtype,
     )  # fmt: skip
 
-    def compute(keys: PRNGKeyArray) -> dict[str, Array]:
+    def compute(keys: Keys) -> dict[str, Array]:
         errors = coupled_limit(
             model, noise, keys, flow(), widths=widths, sigma=sigma, init=init, dtype=dtype
         )

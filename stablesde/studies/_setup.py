@@ -17,6 +17,7 @@ from stablesde.dynamics import LawFlow, law_flow
 from stablesde.dynamics._system import check_run
 from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
 from stablesde.noise import StableNoise
+from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
 from stablesde.studies._runner import run_cells
 
@@ -98,7 +99,7 @@ def replica_errors(
     name: str,
     config: dict[str, Any],
     key: PRNGKeyArray,
-    compute: Callable[[PRNGKeyArray], dict[str, Any]],
+    compute: Callable[[Keys], dict[str, Any]],
     run_dir: str | Path | None,
 ) -> dict[str, np.ndarray]:
     """`compute` on the keys of all replicas, in batches that are the cells of the run."""

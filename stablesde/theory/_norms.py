@@ -9,7 +9,7 @@ import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ class Truncated:
     log_fourth: np.ndarray
 
 
+@runtime_checkable  # so that checkers of types at run time can check it
 class NormLaw(Protocol):
     """The law of a norm, as far as compression needs it."""
 
@@ -245,15 +246,15 @@ def norm_scale(noise: StableNoise) -> float:
     return math.exp(-scipy.optimize.brentq(excess, low, high, xtol=1e-12))
 
 
-_law_cache: dict[tuple, NormLaw] = {}
-_norm_cache: dict[tuple, np.ndarray] = {}
+_law_cache: dict[tuple[Any, ...], NormLaw] = {}
+_norm_cache: dict[tuple[Any, ...], np.ndarray] = {}
 
 
-def _identity(noise: StableNoise) -> tuple:
+def _identity(noise: StableNoise) -> tuple[Any, ...]:
     return (type(noise), noise.dim, *(np.asarray(v).tobytes() for v in jax.tree.leaves(noise)))
 
 
-def _forget(cache: dict) -> None:
+def _forget(cache: dict[Any, Any]) -> None:
     """Makes room for one more."""
     while len(cache) >= 8:
         cache.pop(next(iter(cache)))

@@ -135,7 +135,9 @@ def _measure(setting: Setting, seed: int, data: Dataset, folder: Path) -> Cell:
     }
 
 
-def stored(setting: Setting, seeds: Sequence[int], out: Path) -> tuple[dict[int, Cell], dict]:
+def stored(
+    setting: Setting, seeds: Sequence[int], out: Path
+) -> tuple[dict[int, Cell], dict[str, Any]]:
     """The cells that are there, by seed, and the configuration they were computed with.
 
     **Raises:** `ValueError` if they are damaged, or were computed with other settings.

@@ -268,7 +268,10 @@ def _ratio(theta: Float[Array, "n p"]) -> float:
 
 
 def format_mean_field(result: MeanFieldResult) -> str:
-    """The trained networks beside the limit, as a table."""
+    """The trained networks beside the limit, as a table.
+
+    **Returns:** text of several lines.
+    """
     r, count = result, len(result.seeds)
     head = (
         f"{r.dataset}, mean-field scaling, {r.unit}, n = {r.width}, Type {r.noise} noise, "

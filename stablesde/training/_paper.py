@@ -22,9 +22,11 @@ def paper_tables() -> dict[str, Any]:
 
 
 def paper_row(dataset: str, noise: str, width: int, alpha: float) -> dict[str, Any] | None:
-    """The paper's row for a setting, with its table's number under "table"; None if it has none.
+    """The paper's row for a setting.
 
-    `noise` is "I", "II", "III" or "none" (then `alpha` does not matter).
+    **Arguments:** as `train`; `noise` is "I", "II", "III" or "none" (then `alpha` does not matter).
+    **Returns:** the printed numbers by name, with the table's number under "table"; None if the
+    paper has no such row.
     """
     label = "none" if noise == "none" else f"{alpha:g}"
     for number, table in paper_tables()["tables"].items():
@@ -80,6 +82,7 @@ def preset(dataset: str, width: int, noise: str) -> Preset:
     - others (digits, teacher, your own): ours, ηn = 40 and σ = 0.02, chosen once by hand so that
       digits train and pruning shows.
 
+    **Returns:** a `Preset`.
     **Raises:** `ValueError` for a width that is not a positive integer.
     """
     check_count("width", width)

@@ -21,6 +21,7 @@ def remove_units(network: Network, error: float = 0.1) -> Network:
 
     **Arguments:** `network`; `error`: the removed units' share of the squared norm of `w1` stays
     ≤ `error` (see `stablesde.pruning_ratio`).
+    **Returns:** a `Network` of the units that are left.
     **Raises:** `ValueError` for `error` outside [0, 1) or weights that are not finite.
     """
     keep = np.flatnonzero(~np.asarray(prunable(network.w1.T, error)))

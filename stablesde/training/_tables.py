@@ -258,7 +258,11 @@ _HEADS = {
 
 
 def format_paper_table(table: PaperTable) -> str:
-    """Ours above the paper's, row by row; what is off is marked, what is missing is said."""
+    """Ours above the paper's, row by row; what is off is marked, what is missing is said.
+
+    **Returns:** text of several lines; `print(table)` shows it.
+    **Raises:** `ValueError` for a record whose `number` is no table of the paper.
+    """
     columns = [n for n in _HEADS if any(n in r.ours or n in r.printed for r in table.rows)]
     lines = [_headline(table), *_configurations(table), ""]
     lines.append(f"{'':8}{'':7}" + "".join(f"{_HEADS[n]:>19}" for n in columns))

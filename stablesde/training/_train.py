@@ -349,7 +349,10 @@ _LABELS = {
 
 
 def format_table(result: TrainResult) -> str:
-    """Ours beside the paper's row, mean ± standard deviation over seeds."""
+    """Ours beside the paper's row, mean ± standard deviation over seeds.
+
+    **Returns:** text of several lines.
+    """
     row = paper_row(result.dataset, result.noise, result.width, result.alpha or 0.0)
     noise = "no noise"
     if result.noise != "none":

@@ -4,13 +4,12 @@
 """
 
 import argparse
-import statistics
+import functools
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from benchmarks._timing import markdown
+from benchmarks._timing import markdown, side_by_side
 
 IMPORTS = ("import jax", "import equinox, optax", "import stablesde")
 
@@ -21,14 +20,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=11)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    times: dict[str, list[float]] = {code: [] for code in IMPORTS}
-    for round_ in range(options.repetitions + 1):
-        for code, found in times.items():
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
-            if round_:  # the first fills the disk's cache
-                found.append(time.perf_counter() - start)
-    medians = {code: statistics.median(found) for code, found in times.items()}
+    contestants = {
+        code: functools.partial(subprocess.run, [sys.executable, "-c", code], check=True)
+        for code in IMPORTS
+    }
+    medians = side_by_side(contestants, options.repetitions)
     base = medians["import equinox, optax"]
     rows = [["", "s", "relative"]]
     rows += [[f"`{code}`", f"{m:.2f}", f"{m / base:.2f}"] for code, m in medians.items()]

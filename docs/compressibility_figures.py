@@ -3,30 +3,18 @@
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")
+
+from systems import Kuramoto
 
 import stablesde as ssd
 from stablesde import plotting, theory
 
 FIGURES = Path(__file__).parent / "figures"
 KEY = jax.random.key(20231106)
-
-
-class Kuramoto(ssd.MeanFieldModel):
-    """Identical oscillators, coupled through the order parameter."""
-
-    coupling: float
-    dim: int = 1
-
-    def statistic(self, theta):
-        return jnp.concatenate([jnp.cos(theta), jnp.sin(theta)])
-
-    def drift(self, theta, m):
-        return self.coupling * (m[1] * jnp.cos(theta) - m[0] * jnp.sin(theta))
 
 
 def probability() -> None:

@@ -9,23 +9,11 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from systems import Kuramoto
 
 import stablesde as ssd
 
 STYLES = {1.2: ("o", "-"), 1.5: ("s", "--"), 2.0: ("^", ":")}
-
-
-class Kuramoto(ssd.MeanFieldModel):
-    """Identical oscillators; the mean statistic is the order parameter."""
-
-    coupling: jax.Array
-    dim: int = 1
-
-    def statistic(self, theta):
-        return jnp.concatenate([jnp.cos(theta), jnp.sin(theta)])
-
-    def drift(self, theta, m):
-        return self.coupling * (m[1] * jnp.cos(theta) - m[0] * jnp.sin(theta))
 
 
 def main() -> None:

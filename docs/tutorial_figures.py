@@ -9,25 +9,13 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from systems import Kuramoto
 
 import stablesde as ssd
 from stablesde.plotting import shades, style
 
 FIGURES = Path(__file__).parent / "figures"
 KEY = jax.random.key(4)
-
-
-class Kuramoto(ssd.MeanFieldModel):
-    """Identical oscillators, coupled through the order parameter."""
-
-    coupling: float
-    dim: int = 1
-
-    def statistic(self, theta):
-        return jnp.concatenate([jnp.cos(theta), jnp.sin(theta)])
-
-    def drift(self, theta, m):
-        return self.coupling * (m[1] * jnp.cos(theta) - m[0] * jnp.sin(theta))
 
 
 def levy_paths() -> None:

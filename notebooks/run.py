@@ -6,23 +6,21 @@ notebook, and changes nothing. `python notebooks/run.py 1_stable_noise.ipynb` ru
 
 import argparse
 import base64
-import io
 import sys
 import time
 from pathlib import Path
 
 import nbformat
 from nbconvert.preprocessors import ExecutePreprocessor
-from PIL import Image
+
+from stablesde.plotting._style import few_colours
 
 HERE = Path(__file__).parent
 
 
 def small(png: str) -> str:
     """The same picture in at most 128 colours: a third of the bytes."""
-    pixels, out = Image.open(io.BytesIO(base64.b64decode(png))), io.BytesIO()
-    pixels.convert("RGB").quantize(128).save(out, "png", optimize=True)
-    return base64.b64encode(out.getvalue()).decode()
+    return base64.b64encode(few_colours(base64.b64decode(png), 128)).decode()
 
 
 def joined(outputs: list) -> list:

@@ -1,21 +1,14 @@
 """The hook that fails the build of the docs finds what is missing, and nothing else."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+from helpers import DOCS, docs_hook
 
-DOCS = Path(__file__).parents[1] / "docs"
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="not in the source distribution")
 
 
 @pytest.fixture(scope="module")
 def hook():
-    pytest.importorskip("mkdocs")
-    spec = importlib.util.spec_from_file_location("check_coverage", DOCS / "check_coverage.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_hook("check_coverage")
 
 
 def checked(x: float) -> float:

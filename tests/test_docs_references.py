@@ -1,13 +1,12 @@
 """docs/references.md lists what the code and the docs cite, all of it and nothing else."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from helpers import DOCS, docs_hook
 
 ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="not in the source distribution")
 # Names before a year: "Hill (1975)", "Hill 1975", "Samorodnitsky and Taqqu (1994)".
 NAME = r"[A-ZŞ][A-Za-zéüŞşö]+"
@@ -17,11 +16,7 @@ NOT_CITATIONS = {"April"}
 
 @pytest.fixture(scope="module")
 def hook():
-    pytest.importorskip("mkdocs")
-    spec = importlib.util.spec_from_file_location("citations", DOCS / "citations.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_hook("citations")
 
 
 def texts():

@@ -9,24 +9,15 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers import shells
 
 from stablesde import training
 from stablesde.cli import main
-from stablesde.datasets import Dataset
 from stablesde.training._paper import paper_tables
 
 TABLES = sorted(int(n) for n in paper_tables()["tables"])
-
-
-def shells(name="ecg5000", dim=8, classes=2):
-    """A small data set under the name of one of the paper's."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(90, dim)).astype(np.float32)
-    y = (np.linalg.norm(x, axis=1) > np.sqrt(dim)).astype(int)
-    return Dataset(name, x[:60], y[:60], x[60:], y[60:], classes)
 
 
 SMALL = dict(width=32, steps=20, learning_rate=0.05, data=shells())

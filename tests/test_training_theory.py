@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers import shells
 
 import stablesde as ssd
 from stablesde import training
 from stablesde.cli import main
 from stablesde.training._network import first_layer
-from tests.test_tables import SMALL, shells
 
 RULE = dict(sigma=0.1, learning_rate=0.05, steps=20, dim=8)
 FIELD = dict(width=64, noise="I", alpha=1.75, sigma=0.2, steps=20, learning_rate=0.05, seeds=2)
@@ -76,7 +76,8 @@ def test_predicted_ratio_refuses(change, message):
 
 
 def test_tables_show_the_prediction(tmp_path):
-    table = training.paper_table(1, tmp_path, only=["none", "1.75"], predict=3, **SMALL)
+    small = dict(width=32, steps=20, learning_rate=0.05, data=shells())
+    table = training.paper_table(1, tmp_path, only=["none", "1.75"], predict=3, **small)
     assert [len(row.predicted.samples) for row in table.rows] == [3, 3]
     text = str(table)
     assert "start alone" in text

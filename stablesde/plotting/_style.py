@@ -87,9 +87,15 @@ def image(figure: Figure, kind: str) -> bytes:
 
 def small_png(figure: Figure) -> bytes:
     """The figure as pixels of 64 colours: a quarter of the bytes, for a page with many of them."""
-    buffer, small = io.BytesIO(), io.BytesIO()
+    buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    Image.open(buffer).convert("RGB").quantize(64).save(small, "png", optimize=True)
+    return few_colours(buffer.getvalue(), 64)
+
+
+def few_colours(png: bytes, count: int) -> bytes:
+    """The same picture in at most so many colours."""
+    small = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(count).save(small, "png", optimize=True)
     return small.getvalue()
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from stablesde.compression import prunable
 from stablesde.datasets import Dataset, load
-from stablesde.dynamics import LawFlow, law_flow, simulate, simulate_limit
+from stablesde.dynamics import LawFlow, Trajectory, law_flow, simulate, simulate_limit
 from stablesde.model import NetworkModel
 from stablesde.noise import StableNoise, stable_noise
 from stablesde.training._network import first_layer
@@ -31,6 +31,7 @@ from stablesde.training._train import (
     check_setting,
     choose_seeds,
     format_measured,
+    record_data,
 )
 from stablesde.training._transform import check_learning_rate, check_sigma
 
@@ -79,12 +80,7 @@ class MeanFieldResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON data."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {
-            k: v.to_dict() if isinstance(v, Measured | PredictedRatio)
-            else list(v) if isinstance(v, tuple) else v
-            for k, v in fields.items()
-        }  # fmt: skip
+        return record_data(self)
 
     def __repr__(self) -> str:
         return (
@@ -149,16 +145,20 @@ def train_mean_field(
         like = preset(data.name, width, noise)
         sigma = like.sigma * (like.learning_rate * like.steps / t1) ** (1 / alpha)
     check_sigma(sigma)
-    experiment = _Experiment.of(data, width, unit, stable_noise(noise, alpha, 1), t1, steps, sigma)
-    flow = experiment.flow(jax.random.key(chosen[0]))
+    experiment = _Experiment(
+        data, NetworkModel(unit, "logistic", data.x_train, data.y_train),
+        stable_noise(noise, alpha, data.dim), width, t1, steps, sigma,
+    )  # fmt: skip
+    first = jax.random.key(chosen[0])
+    flow = experiment.flow(first)
     runs = [experiment.run(flow, s) for s in chosen]
     fresh = [
-        experiment.limit_ratio(flow, jax.random.fold_in(jax.random.key(chosen[0]), _FRESH + k))
+        _ratio(experiment.copies(flow, jax.random.fold_in(first, _FRESH + k)).final)
         for k in range(predictions)
     ]
     free = predicted_ratio(
         width, noise, alpha, sigma=sigma, learning_rate=learning_rate, steps=steps,
-        dim=experiment.model.dim, seed=chosen[0],
+        dim=data.dim, seed=chosen[0],
     )  # fmt: skip
     return MeanFieldResult(
         dataset=data.name, width=width, unit=unit, noise=noise, alpha=float(alpha),
@@ -191,40 +191,35 @@ class _Experiment:
     t1: float
     steps: int
     sigma: float
-    init: Callable[[PRNGKeyArray], Array]
-
-    @classmethod
-    def of(
-        cls, data: Dataset, width: int, unit: str, noise: StableNoise, t1: float, steps: int,
-        sigma: float,
-    ) -> "_Experiment":  # fmt: skip
-        model = NetworkModel(unit, "logistic", data.x_train, data.y_train)
-        noise = dataclasses.replace(noise, dim=model.dim)
-        return cls(data, model, noise, width, t1, steps, sigma, _start(model.dim))
 
     @property
-    def _settings(self) -> dict[str, Any]:
-        return {"sigma": self.sigma, "init": self.init}
+    def init(self) -> Callable[[PRNGKeyArray], Array]:
+        """The law of θ₀."""
+        return _start(self.data.dim)
 
     def flow(self, key: PRNGKeyArray) -> LawFlow:
         return law_flow(
             self.model, self.noise, key, t1=self.t1, num_steps=self.steps,
-            num_particles=_FLOW_FACTOR * self.width, **self._settings,
+            num_particles=_FLOW_FACTOR * self.width, sigma=self.sigma, init=self.init,
         )  # fmt: skip
+
+    def copies(self, flow: LawFlow, key: PRNGKeyArray) -> Trajectory:
+        """n copies of the limit, with the noise of the particles under the same key."""
+        return simulate_limit(
+            self.model, self.noise, key, flow, num_particles=self.width, init=self.init
+        )
 
     def run(self, flow: LawFlow, seed: int) -> dict[str, float]:
         """What one seed measures, and its coupled copies of the limit."""
         key = jax.random.key(seed)
         system = simulate(
             self.model, self.noise, key, num_particles=self.width, t1=self.t1,
-            num_steps=self.steps, **self._settings,
+            num_steps=self.steps, sigma=self.sigma, init=self.init,
         )  # fmt: skip
         theta, moved = system.final, system.displacement[-1]
         if not bool(jnp.all(jnp.isfinite(theta))):
             raise DivergedError(f"training diverged (seed {seed}): lower learning_rate or sigma.")
-        limit = simulate_limit(
-            self.model, self.noise, key, flow, num_particles=self.width, init=self.init
-        )
+        limit = self.copies(flow, key)
         removed = prunable(theta, 0.1)
         none_removed = jnp.zeros_like(removed)
         sets = {
@@ -242,13 +237,6 @@ class _Experiment:
             "drift": float(jnp.median(jnp.linalg.norm(moved, axis=1))),
             "distance": float(jnp.max(jnp.linalg.norm(moved - limit.displacement[-1], axis=1))),
         }
-
-    def limit_ratio(self, flow: LawFlow, key: PRNGKeyArray) -> float:
-        """The pruning ratio of n independent copies of the limit, percent."""
-        limit = simulate_limit(
-            self.model, self.noise, key, flow, num_particles=self.width, init=self.init
-        )
-        return _ratio(limit.final)
 
     def _accuracy(
         self, theta: Float[Array, "n p"], removed: Bool[Array, " n"], x: np.ndarray, y: np.ndarray

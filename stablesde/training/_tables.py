@@ -222,14 +222,14 @@ def _filled(row: TableRow, seeds: tuple[int, ...], out: Path) -> TableRow:
 
 def _predicted(row: TableRow, networks: int) -> TableRow:
     """The row with its ratio as start and noise alone predict it, if they can."""
-    setting, preset = row.setting, row.setting.preset
-    until = preset.until_accuracy is not None
+    setting, chosen = row.setting, row.setting.preset
+    until = chosen.until_accuracy is not None
     if not networks or row.ratio is not None or (until and not row.steps_taken):
         return row
-    steps = round(sum(row.steps_taken) / len(row.steps_taken)) if until else preset.steps
+    steps = round(sum(row.steps_taken) / len(row.steps_taken)) if until else chosen.steps
     law = predicted_ratio(
-        setting.width, setting.noise, setting.alpha or 2.0, sigma=preset.sigma,
-        learning_rate=preset.learning_rate, steps=steps, dim=_INPUT_DIM[setting.dataset],
+        setting.width, setting.noise, setting.alpha or 2.0, sigma=chosen.sigma,
+        learning_rate=chosen.learning_rate, steps=steps, dim=_INPUT_DIM[setting.dataset],
         networks=networks,
     )  # fmt: skip
     return dataclasses.replace(row, predicted=law)
@@ -276,12 +276,10 @@ def format_paper_table(table: PaperTable) -> str:
         lines.append(f"{row.label:8}{'ours':7}" + "".join(f"{c:>19}" for c in ours))
         lines.append(f"{'':8}{'paper':7}" + "".join(f"{c:>19}" for c in paper))
         if row.predicted is not None:
-            at = (
-                19 * (columns.index("pruning_ratio") + 1) - 5
-            )  # behind the label, longer than theirs
             found = format_measured(row.predicted.mean, row.predicted.std, 2) + " "
+            cells = "".join(f"{found if n == 'pruning_ratio' else '':>19}" for n in columns)
             what = "start alone" if row.setting.noise == "none" else "noise alone"
-            lines.append(f"{'':8}{what:12}{found:>{at}}")
+            lines.append(f"{'':8}{what:12}{cells.rstrip()[5:]} ")  # longer than the other labels
     if any(row.differs(n) for row in table.rows for n in columns):
         lines.append("* off the paper's by more than 0.01 (accuracies) or two of its standard "
                      "deviations (ratio; 0.4 where none is printed)")  # fmt: skip

@@ -94,11 +94,7 @@ class TrainResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON data."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {
-            k: v.to_dict() if isinstance(v, Measured) else list(v) if isinstance(v, tuple) else v
-            for k, v in fields.items()
-        }
+        return record_data(self)
 
     def __repr__(self) -> str:
         return (
@@ -106,6 +102,15 @@ class TrainResult:
             f"{len(self.seeds)} seeds: test accuracy {self.test_accuracy.mean:.3f}, "
             f"{self.pruning_ratio.mean:.1f} % pruned)"
         )
+
+
+def record_data(record: Any) -> dict[str, Any]:
+    """A frozen record as JSON data: tuples as lists, what has a `to_dict` by that."""
+    fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    return {
+        k: v.to_dict() if hasattr(v, "to_dict") else list(v) if isinstance(v, tuple) else v
+        for k, v in fields.items()
+    }
 
 
 def train(

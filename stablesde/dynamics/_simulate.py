@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde.dynamics._engine import Engine
+from stablesde.dynamics._adjoint import run, run_and_save
+from stablesde.dynamics._engine import Engine, State
 from stablesde.dynamics._flow import LawFlow, checked_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, layout, scratch_bytes
@@ -213,7 +214,7 @@ def _run(  # type: ignore[no-untyped-def]
     def local(model, noise, words, flow, grid, sigma, init):  # type: ignore[no-untyped-def]
         driver = Driver(noise, words, sigma.astype(dtype), dtype)
         engine = Engine(model, driver, grid, flow, plan, scheme)
-        return _sweep(engine, init, every, save_start)
+        return _sweep(engine, init, every, save_start, 7)
 
     axes = plan.axes
     specs = (
@@ -230,38 +231,32 @@ def _run(  # type: ignore[no-untyped-def]
     return Trajectory(times, initial[:n], levy[:, :n], displacement[:, :n], statistic)
 
 
-def _sweep(engine: Engine, init: InitialLaw, every: int, save_start: bool) -> tuple[Array, ...]:
+def _sweep(
+    engine: Engine, init: InitialLaw, every: int, save_start: bool, checkpoints: int | None
+) -> tuple[Array, ...]:
     """θ₀, and σL, D and m at the saved times, of this device's particles."""
-    state = engine.start(init)
-
-    def stretch(state, first):  # type: ignore[no-untyped-def]
-        saved = (state.levy, state.displacement, engine.statistic_at(state, first))
-        # The first step uses the statistic that is saved, so that it is computed once.
-        state = engine.step_given(state, first, saved[-1])
-        state, _ = jax.lax.scan(
-            lambda s, k: (engine.step(s, k)[0], None), state, first + jnp.arange(1, every)
-        )
-        return state, saved
-
-    def run(state, first):  # type: ignore[no-untyped-def]
-        return jax.lax.scan(lambda s, k: (engine.step(s, k)[0], None), state, first)[0]
-
+    start = engine.start(init)
     num_steps = engine.grid.num_steps
+
+    def step(moving: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], Array]:
+        state, m = engine.step(State(start.initial, *moving), k)
+        return (state.levy, state.displacement), m
+
+    moving = (start.levy, start.displacement)
     if save_start:
-        state, saved = jax.lax.scan(stretch, state, jnp.arange(0, num_steps, every))
+        # The first step of a stretch uses the statistic that is saved: it is computed once.
+        moving, starts, statistics = run_and_save(
+            step, moving, every, num_steps // every, checkpoints
+        )
     else:
-        state = run(state, jnp.arange(num_steps))
-    last = (state.levy, state.displacement, engine.statistic_at(state, jnp.asarray(num_steps)))
-    ends = [a[None] for a in last]
+        moving = run(step, moving, num_steps, checkpoints)
+    end = engine.statistic_at(State(start.initial, *moving), jnp.asarray(num_steps))
+    levy, displacement, statistic = (a[None] for a in (*moving, end))
     if save_start:
-        ends = [jnp.concatenate([s, e]) for s, e in zip(saved, ends, strict=True)]
-    levy, displacement, statistic = ends
-    return (
-        rows(state.initial),
-        rows(levy),
-        rows(displacement),
-        statistic,
-    )
+        levy = jnp.concatenate([starts[0], levy])
+        displacement = jnp.concatenate([starts[1], displacement])
+        statistic = jnp.concatenate([statistics, statistic])
+    return rows(start.initial), rows(levy), rows(displacement), statistic
 
 
 def rows(columns: Float[Array, "*S dim n"]) -> Float[Array, "*S n dim"]:

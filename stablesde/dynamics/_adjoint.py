@@ -68,12 +68,14 @@ def _forward(step: Step, state: Tree, every: int, count: int, save: bool) -> Tre
 
 @eqx.filter_custom_vjp
 def _checkpointed(moving, every, count, save, checkpoints):  # type: ignore[no-untyped-def]
-    return _forward(*moving, every, count, save)
+    step, state = moving
+    return _forward(step, state, every, count, save)
 
 
 @_checkpointed.def_fwd
 def _run_and_keep(perturbed, moving, every, count, save, checkpoints):  # type: ignore[no-untyped-def]
-    result = _forward(*moving, every, count, save)
+    step, state = moving
+    result = _forward(step, state, every, count, save)
     return result, result[1]
 
 
@@ -159,21 +161,21 @@ class Moves(NamedTuple):
     """Take the state in slot `source`, which stands before step `first`, `steps` steps further, and
     put it into slot `target`."""
 
-    source: Int[Array, " P"]
-    first: Int[Array, " P"]
-    steps: Int[Array, " P"]
-    target: Int[Array, " P"]
+    source: Int[np.ndarray, " P"]
+    first: Int[np.ndarray, " P"]
+    steps: Int[np.ndarray, " P"]
+    target: Int[np.ndarray, " P"]
 
 
 class Turns(NamedTuple):
     """Do the moves from `begin` to `end`; take the state in slot `source`, before step `first`,
     `steps` steps further, to the step whose turn it is: K - 1, …, 0."""
 
-    begin: Int[Array, " K"]
-    end: Int[Array, " K"]
-    source: Int[Array, " K"]
-    first: Int[Array, " K"]
-    steps: Int[Array, " K"]
+    begin: Int[np.ndarray, " K"]
+    end: Int[np.ndarray, " K"]
+    source: Int[np.ndarray, " K"]
+    first: Int[np.ndarray, " K"]
+    steps: Int[np.ndarray, " K"]
 
 
 @functools.lru_cache(maxsize=64)
@@ -201,8 +203,7 @@ def reversal(num_steps: int, checkpoints: int) -> tuple[Turns, Moves]:
                 turns.append((begin, len(moves), slot, first, k))
                 begin = len(moves)
     moves = moves or [(0, 0, 0, 0)]  # an empty table cannot be looked up, even never
-    columns = [[np.array(c, np.int32) for c in zip(*rows, strict=True)] for rows in (turns, moves)]
-    return Turns(*columns[0]), Moves(*columns[1])
+    return Turns(*np.array(turns, np.int32).T), Moves(*np.array(moves, np.int32).T)
 
 
 def _left_part(length: int, free: int) -> int:

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
@@ -111,7 +110,8 @@ def simulate(
 
     **Raises:** `ValueError` for mismatched dimensions, counts below 1, negative or non-finite
     `sigma` or `t1`, a `save_every` that does not divide the number of steps, an unknown scheme, or
-    `checkpoints` below 0; `MemoryError`, before anything is computed, if the result and its temporaries will not fit.
+    `checkpoints` below 0; `MemoryError`, before anything is computed, if the result and its
+    temporaries will not fit.
     """
     check_run(
         model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,

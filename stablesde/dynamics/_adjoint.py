@@ -90,7 +90,7 @@ def _pull_back(kept, cotangents, perturbed, moving, every, count, save, checkpoi
     free = min(checkpoints, every - 1)
     turns, moves = reversal(every, free)
 
-    def advance(state: Tree, first: Array, steps: Array) -> Tree:
+    def advance(state: Tree, first: Array, steps: Array | np.ndarray) -> Tree:
         return jax.lax.fori_loop(first, first + steps, lambda k, s: step(s, k)[0], state)
 
     def pull(state: Tree, k: Array, cotangent: Tree) -> Tree:
@@ -149,7 +149,7 @@ def _sum(a: Tree, b: Tree) -> Tree:
     return jax.tree.map(jnp.add, a, b)
 
 
-def _read(store: Tree, slot: Array) -> Tree:
+def _read(store: Tree, slot: Array | np.ndarray) -> Tree:
     return jax.tree.map(lambda s: s[slot], store)
 
 

@@ -105,24 +105,28 @@ def _pull_back(kept, cotangents, perturbed, moving, every, count, save, checkpoi
     def stretch(carry: Tree, given: Tree) -> tuple[Tree, None]:
         first, start, start_bar, report_bar = given
 
+        def read(store: Tree, slot: Array | np.ndarray) -> Tree:
+            # Slot 0 is not in the store: where nothing is saved it is zeros, and takes no memory.
+            found = jax.tree.map(lambda s: s[jnp.maximum(slot - 1, 0)], store)
+            return jax.tree.map(lambda x, s: jnp.where(slot == 0, x, s), start, found)
+
         def place(i: Array, store: Tree) -> Tree:
             move = jax.tree.map(lambda a: jnp.asarray(a)[i], moves)
-            state = advance(_read(store, move.source), first + move.first, move.steps)
-            return _write(store, move.target, state)
+            state = advance(read(store, move.source), first + move.first, move.steps)
+            return jax.tree.map(lambda s, x: s.at[move.target - 1].set(x), store, state)
 
         def undo(carry: Tree, turn: Turns) -> tuple[Tree, None]:
             store, parameters_bar, state_bar = carry
             store = jax.lax.fori_loop(turn.begin, turn.end, place, store)
-            state = advance(_read(store, turn.source), first + turn.first, turn.steps)
+            state = advance(read(store, turn.source), first + turn.first, turn.steps)
             k = turn.first + turn.steps
             reported = jax.tree.map(lambda r: jnp.where(k == 0, r, 0), report_bar)
             more, state_bar = pull(state, first + k, (state_bar, reported))
             return (store, _sum(parameters_bar, more), state_bar), None
 
-        store = jax.tree.map(lambda s: jnp.zeros((free + 1, *s.shape), s.dtype), start)
-        (_, parameters_bar, state_bar), _ = jax.lax.scan(
-            undo, (_write(store, 0, start), *carry), turns
-        )
+        slots = max(free, 1)
+        store = jax.tree.map(lambda s: jnp.zeros((slots, *s.shape), s.dtype), start)
+        (_, parameters_bar, state_bar), _ = jax.lax.scan(undo, (store, *carry), turns)
         return (parameters_bar, _sum(state_bar, start_bar)), None
 
     firsts = every * jnp.arange(count, dtype=jnp.int32)
@@ -147,14 +151,6 @@ def _filled(cotangents: Tree, like: Tree) -> Tree:
 
 def _sum(a: Tree, b: Tree) -> Tree:
     return jax.tree.map(jnp.add, a, b)
-
-
-def _read(store: Tree, slot: Array | np.ndarray) -> Tree:
-    return jax.tree.map(lambda s: s[slot], store)
-
-
-def _write(store: Tree, slot: Array | int, state: Tree) -> Tree:
-    return jax.tree.map(lambda s, x: s.at[slot].set(x), store, state)
 
 
 class Moves(NamedTuple):

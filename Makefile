@@ -27,7 +27,7 @@ test-slow: $(VENV)/.installed-dev
 
 # The parts that lean on JAX, equinox and optax most, with the oldest versions that are supported.
 OLDEST := .venv-oldest
-OLDEST_TESTS := import noise model compression dynamics limit layouts schemes record training \
+OLDEST_TESTS := import noise model compression dynamics limit layouts schemes gradients record training \
   training_removal diffrax cli
 test-oldest: $(OLDEST)/.installed
 	$(OLDEST)/bin/python -m pytest -n auto -m "not slow" $(OLDEST_TESTS:%=tests/test_%.py)
@@ -66,6 +66,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.fokker_planck
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.gradients
 	$(BIN)/python -m benchmarks.devices
 	$(BIN)/python -m benchmarks.schemes
 	$(BIN)/python -m benchmarks.slope_coverage

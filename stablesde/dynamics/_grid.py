@@ -56,10 +56,10 @@ def time_grid(
     if isinstance(t1, jax.core.Tracer):
         return TimeGrid((t1 / num_steps).astype(dtype), None, int(num_steps))
     # In double precision, so that it is the number that `noise.increment` makes of t1 / num_steps.
-    step = jnp.asarray(np.float64(t1) / int(num_steps), dtype)
+    step = np.asarray(np.float64(t1) / int(num_steps), dtype)
     if float(step) == 0 or not math.isfinite(float(step)):
         raise ValueError(f"the step t1 / num_steps = {t1} / {num_steps} is not a {dtype} number.")
-    return TimeGrid(step, None, int(num_steps))
+    return TimeGrid(jnp.asarray(step), None, int(num_steps))
 
 
 def _given(times: ArrayLike, dtype: jnp.dtype) -> TimeGrid:

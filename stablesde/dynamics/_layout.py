@@ -105,6 +105,8 @@ def by_blocks(function: Callable[..., Array], block: int, *arrays: Array) -> Arr
     n = arrays[0].shape[-1]
     if n <= block:
         return function(*arrays)
+    # Derivatives compute a block again: what they would keep of it, for all blocks, is O(n M).
+    function = jax.checkpoint(function)
     full = n // block
 
     def split(a: Array) -> Array:

@@ -1,12 +1,15 @@
 """The particle system and independent copies of the McKean–Vlasov limit."""
 
+from typing import Literal
+
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde.dynamics._engine import Engine
+from stablesde.dynamics._adjoint import run, run_and_save
+from stablesde.dynamics._engine import Engine, State
 from stablesde.dynamics._flow import LawFlow, checked_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, layout, scratch_bytes
@@ -72,6 +75,7 @@ def simulate(
     block_size: int | None = None,
     mesh: Mesh | None = None,
     dtype: jnp.dtype | None = None,
+    checkpoints: int | Literal["all"] | None = None,
 ) -> Trajectory:
     """Simulates n particles `dθ^i = b(θ^i, μ^n) dt + σ dL^i` with the Euler scheme (eq. 2–4).
 
@@ -96,13 +100,18 @@ def simulate(
       one named "replicas"). Noise does not depend on blocks or devices; sums over particles do,
       to rounding.
     - `dtype`: float32 or float64 (JAX's default if None).
+    - `checkpoints`: how many states reverse-mode differentiation keeps between two saved times
+      (the others it computes again): more cost memory and save time. None: few enough that the
+      gradient needs about three times the memory of the run. "all": every step, left to JAX,
+      which then can also differentiate forward (`jax.jvp`, `jax.jacfwd`).
 
-    **Returns:** a `Trajectory`. Reverse-mode differentiable in `sigma`, `init`, `noise.alpha` and
-    the arrays of `model`.
+    **Returns:** a `Trajectory`. Differentiable in `sigma`, `t1`, `init`, `noise.alpha` and what the
+    `model` is made of, at fixed random numbers ("pathwise").
 
     **Raises:** `ValueError` for mismatched dimensions, counts below 1, negative or non-finite
-    `sigma` or `t1`, a `save_every` that does not divide the number of steps, or an unknown scheme;
-    `MemoryError`, before anything is computed, if the result and its temporaries will not fit.
+    `sigma` or `t1`, a `save_every` that does not divide the number of steps, an unknown scheme, or
+    `checkpoints` below 0; `MemoryError`, before anything is computed, if the result and its
+    temporaries will not fit.
     """
     check_run(
         model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
@@ -111,7 +120,7 @@ def simulate(
     grid = time_grid(t1, num_steps, times, float_dtype(dtype))
     return _start(
         model, noise, key, None, grid, num_particles, sigma, init, save_every, scheme, block_size,
-        mesh, dtype,
+        mesh, dtype, checkpoints,
     )  # fmt: skip
 
 
@@ -129,6 +138,7 @@ def simulate_limit(
     block_size: int | None = None,
     mesh: Mesh | None = None,
     dtype: jnp.dtype | None = None,
+    checkpoints: int | Literal["all"] | None = None,
 ) -> Trajectory:
     """Simulates independent copies of the limit `dθ = b(θ, law(θ)) dt + σ dL` (eq. 5).
 
@@ -148,7 +158,7 @@ def simulate_limit(
     )  # fmt: skip
     return _start(
         model, noise, key, flow.m, flow.grid(float_dtype(dtype)), num_particles, sigma, init,
-        save_every, scheme, block_size, mesh, dtype,
+        save_every, scheme, block_size, mesh, dtype, checkpoints,
     )  # fmt: skip
 
 
@@ -166,6 +176,7 @@ def _start(
     block_size: int | None,
     mesh: Mesh | None,
     dtype: jnp.dtype | None,
+    checkpoints: int | Literal["all"] | None,
 ) -> Trajectory:
     """Plans the run, checks that it fits into memory, and runs it."""
     if save_every is not None and grid.num_steps % save_every:
@@ -189,7 +200,21 @@ def _start(
         scheme,
         mesh,
         float_dtype(dtype),
+        _checkpoints(checkpoints, save_every is not None),
     )
+
+
+def _checkpoints(given: int | str | None, saving: bool) -> int | None:
+    """States that reverse mode keeps between saved times; None for all of them."""
+    if given is None:
+        # Chosen so that the peak stays within three times the run's (benchmarks/gradients.py): a
+        # run that saves states has more room.
+        return 7 if saving else 3
+    if given == "all":
+        return None
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 0:
+        raise ValueError(f'checkpoints must be an integer ≥ 0, None or "all", got {given!r}.')
+    return int(given)
 
 
 def check_fits(plan: Layout, saved: int, size: int, dim: int, itemsize: int, scheme: str) -> None:
@@ -208,12 +233,25 @@ def check_fits(plan: Layout, saved: int, size: int, dim: int, itemsize: int, sch
 
 @eqx.filter_jit
 def _run(  # type: ignore[no-untyped-def]
-    model, noise, words, flow, grid, sigma, init, plan, every, save_start, scheme, mesh, dtype
+    model,
+    noise,
+    words,
+    flow,
+    grid,
+    sigma,
+    init,
+    plan,
+    every,
+    save_start,
+    scheme,
+    mesh,
+    dtype,
+    checkpoints,
 ):
     def local(model, noise, words, flow, grid, sigma, init):  # type: ignore[no-untyped-def]
         driver = Driver(noise, words, sigma.astype(dtype), dtype)
         engine = Engine(model, driver, grid, flow, plan, scheme)
-        return _sweep(engine, init, every, save_start)
+        return _sweep(engine, init, every, save_start, checkpoints)
 
     axes = plan.axes
     specs = (
@@ -230,38 +268,32 @@ def _run(  # type: ignore[no-untyped-def]
     return Trajectory(times, initial[:n], levy[:, :n], displacement[:, :n], statistic)
 
 
-def _sweep(engine: Engine, init: InitialLaw, every: int, save_start: bool) -> tuple[Array, ...]:
+def _sweep(
+    engine: Engine, init: InitialLaw, every: int, save_start: bool, checkpoints: int | None
+) -> tuple[Array, ...]:
     """θ₀, and σL, D and m at the saved times, of this device's particles."""
-    state = engine.start(init)
-
-    def stretch(state, first):  # type: ignore[no-untyped-def]
-        saved = (state.levy, state.displacement, engine.statistic_at(state, first))
-        # The first step uses the statistic that is saved, so that it is computed once.
-        state = engine.step_given(state, first, saved[-1])
-        state, _ = jax.lax.scan(
-            lambda s, k: (engine.step(s, k)[0], None), state, first + jnp.arange(1, every)
-        )
-        return state, saved
-
-    def run(state, first):  # type: ignore[no-untyped-def]
-        return jax.lax.scan(lambda s, k: (engine.step(s, k)[0], None), state, first)[0]
-
+    start = engine.start(init)
     num_steps = engine.grid.num_steps
+
+    def step(moving: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], Array]:
+        state, m = engine.step(State(start.initial, *moving), k)
+        return (state.levy, state.displacement), m
+
+    moving = (start.levy, start.displacement)
     if save_start:
-        state, saved = jax.lax.scan(stretch, state, jnp.arange(0, num_steps, every))
+        # The first step of a stretch uses the statistic that is saved: it is computed once.
+        moving, starts, statistics = run_and_save(
+            step, moving, every, num_steps // every, checkpoints
+        )
     else:
-        state = run(state, jnp.arange(num_steps))
-    last = (state.levy, state.displacement, engine.statistic_at(state, jnp.asarray(num_steps)))
-    ends = [a[None] for a in last]
+        moving = run(step, moving, num_steps, checkpoints)
+    end = engine.statistic_at(State(start.initial, *moving), jnp.asarray(num_steps))
+    levy, displacement, statistic = (a[None] for a in (*moving, end))
     if save_start:
-        ends = [jnp.concatenate([s, e]) for s, e in zip(saved, ends, strict=True)]
-    levy, displacement, statistic = ends
-    return (
-        rows(state.initial),
-        rows(levy),
-        rows(displacement),
-        statistic,
-    )
+        levy = jnp.concatenate([starts[0], levy])
+        displacement = jnp.concatenate([starts[1], displacement])
+        statistic = jnp.concatenate([statistics, statistic])
+    return rows(start.initial), rows(levy), rows(displacement), statistic
 
 
 def rows(columns: Float[Array, "*S dim n"]) -> Float[Array, "*S n dim"]:

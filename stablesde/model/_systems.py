@@ -23,8 +23,9 @@ class FunctionModel(MeanFieldModel):
     - `drift_function`: t (a scalar), θ (p,) and the mean statistic m (M,) to the velocity (p,).
     - `statistic_function`: θ (p,) to φ(θ) (M,); None for a system without interaction (M = 0).
 
-    Arrays that the functions close over are constants of the compiled program; to differentiate
-    with respect to a parameter, subclass `MeanFieldModel` and make the parameter a field.
+    The functions may close over arrays, traced ones and ones that are differentiated as well.
+    Arrays are then constants of the compiled program, which is compiled anew for other functions:
+    for a model with parameters, subclass `MeanFieldModel` and make them fields.
 
     **Raises:** `ValueError` for a `dim` below 1 or functions that can't be called.
     """

@@ -13,7 +13,7 @@ import numpy as np
 import stablesde as ssd
 from benchmarks._timing import markdown, side_by_side
 
-N, STEPS, H = 5000, 1000, 1e-5
+N, STEPS, H = 2000, 1000, 1e-5
 POINT = (0.5, 1.7, 0.8, 1.3)
 
 
@@ -43,7 +43,7 @@ def row(kind: str, save_every: int | None, checkpoints: int | None) -> list[str]
     differences = [(run(point + e) - run(point - e)) / (2 * H) for e in H * jnp.eye(4)]
     error = np.max(np.abs(gradient(point) / jnp.array(differences) - 1))
     memory = [c.memory_analysis().temp_size_in_bytes for c in (run, gradient)]
-    seconds = side_by_side({"run": lambda: run(point), "gradient": lambda: gradient(point)})
+    seconds = side_by_side({"run": lambda: run(point), "gradient": lambda: gradient(point)}, 3)
     return [
         kind, "the end" if save_every is None else f"every {save_every} steps",
         "default" if checkpoints is None else str(checkpoints), f"{error:.1e}",

@@ -11,6 +11,7 @@ from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._system import check_number
 from stablesde.noise import STREAM_NOISE, StableNoise, particle_index
 from stablesde.stable._bits import Words, fold, key_words
+from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype
 
 try:
@@ -85,6 +86,12 @@ class StablePath(diffrax.AbstractPath[Any]):
         self.step = time_grid(t1, num_steps, None, self.dtype).step
         self.num_particles, self.num_steps = num_particles, num_steps
         self.max_steps_at_once = max_steps_at_once
+
+    def __repr__(self) -> str:
+        return (
+            f"StablePath({self.noise}, {self.num_particles} particles, {self.num_steps} steps to "
+            f"{number_text(self.t1)}, {self.dtype})"
+        )
 
     def evaluate(
         self, t0: Any, t1: Any = None, left: bool = True, use_levy: bool = False

@@ -1,123 +1,136 @@
 """One instance of every public class, with arrays large enough that no repr may print them."""
 
 import functools
-import inspect
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from helpers import shells
 
 import stablesde as ssd
-from stablesde import _sizes, check, dynamics, model, stable, studies, training
+from stablesde import dynamics, model, stable, studies, training
 from stablesde.diffrax_path import StablePath
-from stablesde.model._losses import loss
-from stablesde.training import _prediction
 
 KEY = jax.random.key(0)
-SETTINGS = {"t1": 1.0, "num_steps": 4}
-
-
-def _network():
-    rng = np.random.default_rng(1)
-    return ssd.NetworkModel("tanh", "logistic", rng.normal(size=(300, 2)), np.arange(300) % 2)
-
-
-def _rates(network, noise):
-    return ssd.propagation_of_chaos(
-        network, noise, KEY, widths=(2, 4, 8, 16), replicas=8, law_particles=64, **SETTINGS
-    )
-
-
-def _design(rates, network, noise):
-    return studies.StudyDesign(
-        ssd.propagation_of_chaos, network, noise, KEY, {"replicas": 640, "t1": 1.0}, 0.02, 0.019,
-        {"law flow": 0.001}, 12.0, rates,
-    )  # fmt: skip
-
-
-def _mean_field_result(data):
-    return training.train_mean_field(
-        data, width=16, alpha=1.7, sigma=0.1, steps=4, seeds=2, predictions=2
-    )
-
-
-def _table_row():
-    row = training.paper_table(1, "nowhere").rows[1]
-    measured = {k: training.Measured((0.9, 0.91)) for k in row.printed}
-    return training.TableRow(row.label, row.setting, row.printed, ours=measured, seeds=(0, 1))
+GRID = {"t1": 1.0, "num_steps": 4}
+CONFIG = {"replicas": 64, "key": [0, 0]}
 
 
 @functools.cache
-def public_instances():
-    """By class name, an instance of every public class that can be made; made once."""
+def public_instances(folder: Path | None = None):
+    """By class name; those that need files where a folder is given."""
     noise = ssd.stable_noise("III", 1.7, 2)
-    network = _network()
-    law = {"num_particles": 64, **SETTINGS}
-    flow = ssd.law_flow(network, noise, KEY, **law)
-    data = shells()
-    x = stable.sample(KEY, 1.7, shape=(2000,))
-    rates = _rates(network, noise)
-    weights = training.Network(jnp.ones((8, 40)), jnp.ones((40, 2)))
-    result = training.train(data, width=16, alpha=1.7, steps=4, seeds=2)
-    predicted = _prediction.PredictedRatio(2000, "I", 1.75, 0.1, tuple(np.linspace(20, 40, 400)))
-    theta = jax.random.normal(KEY, (8, 4, 2))
-    ridge = network.unit
-    made = [
-        noise,
-        ssd.OneFactorStable(1.7, 2),
-        ssd.IndependentStable(1.7, 2),
-        ssd.EllipticalStable(1.7, jnp.eye(30)),
-        ssd.SpectralStable(1.7, jnp.eye(30), jnp.ones(30)),
-        network,
-        ssd.FunctionModel(1, lambda t, theta, m: -theta, jnp.tanh),
-        ssd.MeanReversion(2),
-        ssd.WeightDecay(network, 0.1),
-        ridge,
-        model.UserUnit(lambda theta, x: x @ theta, 2, 1),
-        loss("logistic"),
-        network.assumption_constants(),
-        ssd.simulate(network, noise, KEY, **law),
-        flow,
-        dynamics.picard_flow(network, noise, KEY, **law),
-        ssd.fokker_planck(ssd.MeanReversion(1), 1.7, **SETTINGS),
-        dynamics.coupled_limit(network, noise, jax.random.split(KEY, 9), flow, widths=(4, 8)),
-        StablePath(ssd.stable_noise("I", 1.7, 2), KEY, **law),
-        stable.tail_index(x),
-        stable.fit_symmetric(x),
-        stable.goodness_of_fit(x),
-        ssd.theory.lemma_b1(1.5, 1000),
-        ssd.theory.compression_law(noise, 0.1),
-        ssd.theory.chaos_bound(network.assumption_constants(), width=100, t1=1.0),
-        rates,
-        rates.axes[0],
-        rates.sources[0],
-        rates.slope(),
-        rates.tail_diagnosis()[0],
-        _design(rates, network, noise),
-        ssd.independence(network, noise, KEY, widths=(2, 4, 8, 16), replicas=8, **SETTINGS),
-        studies.pair_dependence(theta),
-        ssd.tail_study(network, noise, KEY, num_columns=1000, law_particles=64, **SETTINGS),
-        ssd.compression_probability(
-            network, noise, KEY, widths=(4, 8), kappas=(0.5,), epsilons=(0.1,), replicas=8,
-            **SETTINGS,
-        ),
-        data,
-        weights,
-        training.preset("ecg5000", 2000, "I"),
-        training.paper_table(1, "nowhere").rows[0].setting,
-        training.paper_table(1, "nowhere"),
-        _table_row(),
-        result,
-        result.test_accuracy,
-        _mean_field_result(data),
-        predicted,
-        training.pruning_curve(weights, data),
-        training.UnitAxis("hidden", 0),
-        training.UnitGroup(("hidden", 0), [("out", 0)]),
-        training.prune_tree({"hidden": jnp.arange(800.0).reshape(80, 10)}, [(("hidden", 0))]
-                            and [training.UnitGroup(("hidden", 0))]),
-        ssd.add_stable_noise(0.1, 1.7, "I", KEY, 0.1).init({"w": jnp.ones((3, 3))}),
-    ]  # fmt: skip
+    rng = np.random.default_rng(1)
+    network = ssd.NetworkModel("tanh", "logistic", rng.normal(size=(300, 2)), np.arange(300) % 2)
+    made = [*_noises(), *_models(network), *_stable(), *_theory(network)]
+    made += [*_simulations(network, noise), *_studies(network, noise), *_training(shells())]
+    if folder is not None:
+        settings = {"num_particles": 20, "save_every": 2, **GRID}
+        made.append(dynamics.record(folder, network, noise, KEY, **settings))
     return {type(v).__name__: v for v in made}
+
+
+def _noises():
+    yield ssd.OneFactorStable(1.7, 2)
+    yield ssd.IndependentStable(1.7, 2)
+    yield ssd.IsotropicStable(1.7, 2)
+    yield ssd.EllipticalStable(1.7, jnp.eye(30))
+    yield ssd.SpectralStable(1.7, jnp.eye(30), jnp.ones(30))
+
+
+def _models(network):
+    yield network
+    yield network.unit
+    yield network.assumption_constants()
+    yield ssd.FunctionModel(2, lambda t, theta, m: -theta, jnp.tanh)
+    yield ssd.MeanReversion(2)
+    yield ssd.WeightDecay(network, 0.1)
+    yield model.UserUnit(lambda theta, x: x @ theta, 2, 1)
+    yield model.loss("logistic")
+
+
+def _stable():
+    x = stable.sample(KEY, 1.7, shape=(200,))
+    yield stable.tail_index(x)
+    yield stable.fit_symmetric(x)
+    yield stable.goodness_of_fit(x)
+
+
+def _theory(network):
+    yield ssd.theory.lemma_b1(1.5, 1000)
+    yield ssd.theory.compression_law(ssd.stable_noise("I", 1.7, 1), 0.1)
+    yield ssd.theory.chaos_bound(network.assumption_constants(), width=100, t1=1.0)
+
+
+def _simulations(network, noise):
+    settings = {"num_particles": 64, **GRID}
+    flow = ssd.law_flow(network, noise, KEY, **settings)
+    yield flow
+    yield ssd.simulate(network, noise, KEY, save_every=2, **settings)
+    yield dynamics.picard_flow(network, noise, KEY, **settings)
+    yield ssd.fokker_planck(ssd.MeanReversion(1), 1.7, num_nodes=101, **GRID)
+    keys = jax.random.split(KEY, 9)
+    yield dynamics.coupled_limit(network, noise, keys, flow, widths=(4, 8))
+    yield StablePath(noise, KEY, **settings)
+
+
+def _studies(network, noise):
+    rng = np.random.default_rng(2)
+    widths = (4, 8, 16, 32)
+    axis = studies.Axis("width", tuple(map(float, widths)), -0.5)
+    source = studies.ErrorSource("law flow", "64 particles against 32", 0.1, np.linspace(1, 1.1, 4))
+    sup = np.asarray(widths) ** -0.5 * rng.lognormal(size=(64, 4))
+    study = studies.RateStudy(
+        "propagation_of_chaos", CONFIG, (axis,), {"sup": sup, "mean": sup / 2}, "sup", "trimmed",
+        "width", bounds={"paper": np.full(4, 9.0)}, sources=(source,),
+    )  # fmt: skip
+    yield from (axis, source, study, study.slope(), study.tail_diagnosis()[0])
+    yield studies.StudyDesign(
+        ssd.propagation_of_chaos, network, noise, KEY, {"replicas": 640, "t1": 1.0}, 0.02, 0.019,
+        {"law flow": 0.001}, 12.0, study,
+    )  # fmt: skip
+    means = rng.uniform(-1, 1, (64, 4, 8))
+    pairs = means[..., None] * means[..., None, :]
+    yield studies.IndependenceStudy(CONFIG, widths, means, pairs)
+    yield studies.PairDependence(0.0123456789, -0.00123456789, 0.023456789, 64)
+    top = np.sort(rng.pareto(1.7, 400) + 1)[::-1]
+    yield studies.TailStudy(CONFIG, top, 10_000, 1.7, 0.3, 100, 1.712345, 1.512345, 1.912345)
+    grid = (4, 2, 1)
+    yield studies.ProbabilityStudy(
+        CONFIG, widths, (4,) * 4, (0.1, 0.5), (0.1,), rng.uniform(size=(64, 4, 2)), np.zeros(grid),
+        np.zeros(grid, int), (64,) * 4, (True,) * 4,
+    )  # fmt: skip
+
+
+def _training(data):
+    yield data
+    network = training.Network(jnp.ones((8, 40)), jnp.ones((40, 2)))
+    yield network
+    yield training.pruning_curve(network, data)
+    group = training.UnitGroup(("hidden", 0), (("out", 0),))
+    yield group
+    yield training.UnitAxis("hidden", 0)
+    tree = {"hidden": jnp.arange(800.0).reshape(80, 10), "out": jnp.ones((80, 2))}
+    yield training.prune_tree(tree, [group])
+    yield ssd.add_stable_noise(0.1, 1.7, "I", KEY, 0.1).init(tree)
+    yield training.preset("ecg5000", 2000, "I")
+    table = training.paper_table(1, "no-such-folder")
+    yield from (table, table.rows[1], table.rows[1].setting)
+    measured = training.Measured((0.912345678, 0.923456789, 0.9345678901))
+    yield measured
+    accuracies = dict.fromkeys(
+        ("train_accuracy", "test_accuracy", "train_accuracy_pruned", "test_accuracy_pruned"),
+        measured,
+    )
+    rule = {"dataset": "ecg5000", "width": 2000, "noise": "I", "alpha": 1.75, "sigma": 0.1}
+    rule |= {"learning_rate": 3e-4, "steps": 600, "seeds": (0, 1, 2), "dtype": "float32"}
+    ratio = training.Measured((31.2345678, 42.3456789, 28.9012345))
+    yield training.TrainResult(**rule, **accuracies, pruning_ratio=ratio, steps_taken=(600,) * 3)
+    law = training.PredictedRatio(2000, "I", 1.75, 0.1, tuple(np.linspace(20, 40, 400).tolist()))
+    yield law
+    others = dict.fromkeys(("limit_ratio", "noise_ratio", "drift", "distance"), ratio)
+    yield training.MeanFieldResult(
+        **rule, **accuracies, **others, unit="tanh", pruning_ratio=ratio, predicted=law,
+        predicted_noise=law, drift_bound=1.0, flow_error=0.01,
+    )  # fmt: skip

@@ -47,6 +47,11 @@ class CoupledErrors(eqx.Module):
     final_sup: Float[Array, "R *grid"]
     final_mean: Float[Array, "R *grid"]
 
+    def __repr__(self) -> str:
+        replicas, *grid = self.sup.shape
+        sizes = " x ".join(map(str, grid))
+        return f"CoupledErrors({replicas} replicas, {sizes} sizes, {self.sup.dtype})"
+
 
 def coupled_steps(
     model: MeanFieldModel,

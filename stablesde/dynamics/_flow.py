@@ -56,7 +56,9 @@ class LawFlow(eqx.Module):
 
     def __repr__(self) -> str:
         source = f"{self.num_particles} particles" if self.num_particles else "deterministic"
-        return f"LawFlow({self.num_steps} steps, {self.m.shape[-1]} statistics, {source})"
+        *batch, _, size = self.m.shape
+        runs = f"{'x'.join(map(str, batch))} flows, " if batch else ""
+        return f"LawFlow({runs}{self.num_steps} steps, {size} statistics, {source})"
 
 
 def checked_flow(

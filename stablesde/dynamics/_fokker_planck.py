@@ -23,6 +23,7 @@ from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transi
 from stablesde.dynamics._system import check_run, velocity
 from stablesde.model import MeanFieldModel
 from stablesde.noise import IndependentStable
+from stablesde.stable._domain import number_text
 
 # Older versions of JAX have it in jax.experimental.
 _enable_x64: Any = getattr(jax, "enable_x64", None)
@@ -70,10 +71,11 @@ class FokkerPlanck(eqx.Module):
         )
 
     def __repr__(self) -> str:
+        reach, error = number_text(self.nodes[-1], 1), number_text(self.error.max(), 2)
         return (
             f"FokkerPlanck({self.scheme}, alpha={self.alpha:g}, {len(self.times) - 1} steps to "
-            f"{self.t1:g}, {self.nodes.size} nodes to ±{self.nodes[-1]:.1g}, {self.m.shape[1]} "
-            f"statistics, error {np.max(self.error):.1e})"
+            f"{self.t1:g}, {self.nodes.size} nodes to ±{reach}, {self.m.shape[1]} statistics, "
+            f"error {error})"
         )
 
 

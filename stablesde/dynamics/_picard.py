@@ -14,6 +14,7 @@ from stablesde.dynamics._system import Driver, InitialLaw, check_run
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import fold, key_words
+from stablesde.stable._domain import is_concrete, number_text
 from stablesde.stable._sampling import float_dtype
 
 
@@ -41,6 +42,8 @@ class PicardFlow(eqx.Module):
         return self.residuals[self.iterations - 1] <= self.tolerance
 
     def __repr__(self) -> str:
+        if self.residuals.ndim > 1 or not is_concrete(self.residuals):
+            return f"PicardFlow({self.flow}, residuals {number_text(self.residuals)})"
         last = float(self.residuals[int(self.iterations) - 1])
         state = "converged" if bool(self.converged) else "not converged"
         return f"PicardFlow({state} after {int(self.iterations)} iterations, residual {last:.2g})"

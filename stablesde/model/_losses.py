@@ -24,6 +24,9 @@ class Loss(NamedTuple):
     slope: Callable[[int], float]
     curvature: Callable[[int], float]
 
+    def __repr__(self) -> str:
+        return f"Loss({self.name!r})"
+
 
 def _huber(f: Array, y: Array) -> Array:
     r = jnp.abs(f - y)

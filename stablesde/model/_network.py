@@ -14,11 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from stablesde._pytree import pytree
 from stablesde.model._base import MeanFieldModel
 from stablesde.model._losses import encode_targets, loss
 from stablesde.model._units import ACTIVATIONS, RidgeUnit, Unit, UserUnit
+from stablesde.stable._domain import number_text
+
+_SHOWN = ("B", "phi", "drift_bound", "lipschitz_theta", "lipschitz_mean", "fluctuation")
 
 
+@pytree("holds", "reason")
 @dataclass(frozen=True)
 class AssumptionConstants:
     """Constants of Assumption 1 of the paper for one model, all finite where `holds`.
@@ -47,6 +52,12 @@ class AssumptionConstants:
     def mean_psi(self) -> float:
         """E Ψ."""
         return float(np.mean(self.psi))
+
+    def __repr__(self) -> str:
+        if not self.holds:
+            return f"AssumptionConstants(Assumption 1 fails: {self.reason})"
+        numbers = (f"{name}={number_text(getattr(self, name))}" for name in _SHOWN)
+        return f"AssumptionConstants({', '.join(numbers)}, {np.shape(self.psi)[-1]} data points)"
 
 
 class NetworkModel(MeanFieldModel):
@@ -111,6 +122,10 @@ class NetworkModel(MeanFieldModel):
     def dim(self) -> int:  # type: ignore[override]
         """p, the length of one particle θ."""
         return self.unit.dim
+
+    def __repr__(self) -> str:
+        unit = self.unit.activation if isinstance(self.unit, RidgeUnit) else repr(self.unit)
+        return f"NetworkModel({unit}, {self.loss}, x {self.x.shape}, dim={self.dim})"
 
     def outputs(self, theta: Float[Array, " p"]) -> Float[Array, "N l"]:
         """h_x(θ) of one particle at every data point."""

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from stablesde.model._base import MeanFieldModel
 from stablesde.noise._base import as_dim
+from stablesde.stable._domain import number_text
 
 
 class FunctionModel(MeanFieldModel):
@@ -39,6 +40,11 @@ class FunctionModel(MeanFieldModel):
             raise ValueError("drift_function must be a function of (t, theta, m).")
         if self.statistic_function is not None and not callable(self.statistic_function):
             raise ValueError("statistic_function must be a function of theta, or None.")
+
+    def __repr__(self) -> str:
+        functions = (self.drift_function, self.statistic_function)
+        names = (getattr(f, "__name__", type(f).__name__) for f in functions if f is not None)
+        return f"FunctionModel(dim={self.dim}, {', '.join(names)})"
 
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
         if self.statistic_function is None:
@@ -73,6 +79,9 @@ class WeightDecay(MeanFieldModel):
             raise ValueError(f"model must be a MeanFieldModel, got {type(self.model).__name__}.")
         if isinstance(self.rate, (int, float)) and not 0 <= self.rate < float("inf"):
             raise ValueError(f"rate must be finite and not negative, got {self.rate!r}.")
+
+    def __repr__(self) -> str:
+        return f"WeightDecay({self.model}, rate={number_text(self.rate)})"
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from jax import numpy as jnp
 
+from stablesde._pytree import pytree
+from stablesde.stable._domain import number_text
 
+
+@pytree("name", "note")
 @dataclass(frozen=True)
 class ErrorSource:
     """One systematic source of error of a study.
@@ -23,6 +27,9 @@ class ErrorSource:
     note: str
     relative: float
     factor: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"ErrorSource({self.name}: at most {number_text(self.relative, 2)} of an error)"
 
 
 def law_flow_source(widths: tuple[int, ...], law_particles: int) -> ErrorSource:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+_LONGEST = 140  # characters of a verdict in a repr
+
 
 def three_valued_and(values: Sequence[bool | None]) -> bool | None:
     """False if any is, else None if any is, else True."""
@@ -29,3 +31,9 @@ def finite_json(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def verdict_text(study: Any) -> str:
+    """The verdict of a study, cut to the length of a repr."""
+    verdict = str(study.verdict)
+    return verdict if len(verdict) <= _LONGEST else verdict[: _LONGEST - 1].rstrip() + "…"

@@ -21,13 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
+from stablesde._pytree import pytree
 from stablesde._storage import write_json
 from stablesde.dynamics import simulate, simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
-from stablesde.studies._format import finite_json, format_rows
+from stablesde.stable._domain import number_text
+from stablesde.studies._format import finite_json, format_rows, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._slopes import MIN_SIZES, Slope, slope_from, slope_weights
 from stablesde.studies._statistics import LEVEL, MIN_REPLICAS, bootstrap_counts, interval
@@ -35,6 +37,7 @@ from stablesde.studies._statistics import LEVEL, MIN_REPLICAS, bootstrap_counts,
 _TOLERANCE = 0.1
 
 
+@pytree("replicas")
 @dataclass(frozen=True)
 class PairDependence:
     """‖C‖ of the pairs of exchangeable particles, C the covariance matrix of bounded functions.
@@ -58,6 +61,10 @@ class PairDependence:
     def independent(self) -> bool:
         """Whether nothing speaks against independence."""
         return self.lower <= 0
+
+    def __repr__(self) -> str:
+        squared, low, high = map(number_text, (self.squared, self.lower, self.upper))
+        return f"PairDependence(‖C‖² = {squared} [{low}, {high}], {self.replicas} replicas)"
 
 
 def pair_dependence(
@@ -125,6 +132,7 @@ def _resampled(influence: np.ndarray, level: float = LEVEL) -> np.ndarray:
     return np.concatenate([_squared(influence, weights) for weights in blocks])
 
 
+@pytree("config", "widths", "coupled", "name", "claim", "has_bound")
 @dataclass(frozen=True)
 class IndependenceStudy:
     """Dependence of pairs of particles against the width.
@@ -258,7 +266,7 @@ class IndependenceStudy:
         write_json(Path(path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
-        return f"IndependenceStudy({len(self.means)} replicas; {self.verdict})"
+        return f"IndependenceStudy({len(self.means)} replicas; {verdict_text(self)})"
 
 
 def independence(

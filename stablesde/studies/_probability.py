@@ -15,6 +15,7 @@ import numpy as np
 import scipy
 from jaxtyping import PRNGKeyArray
 
+from stablesde._pytree import pytree
 from stablesde._storage import write_json
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate, simulate_limit
@@ -24,7 +25,7 @@ from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import finite_columns, increment_scale
-from stablesde.studies._format import finite_json, format_rows, three_valued_and
+from stablesde.studies._format import finite_json, format_rows, three_valued_and, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._statistics import LEVEL
 from stablesde.theory import compression_law
@@ -49,6 +50,10 @@ def theorem_steps(width: int, alpha: float, t1: float) -> int:
     return max(steps, 1)
 
 
+@pytree(
+    "config", "widths", "num_steps", "kappas", "epsilons", "systems", "in_regime", "level", "name",
+    "claim", "exponent_attained",
+)  # fmt: skip
 @dataclass(frozen=True)
 class ProbabilityStudy:
     """How often `‖Θ^(κn) - Θ‖_F ≤ ε ‖Θ‖_F` holds for n particles (Theorem 3.1).
@@ -216,7 +221,7 @@ class ProbabilityStudy:
         write_json(Path(path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
-        return f"ProbabilityStudy({len(self.errors)} replicas; {self.verdict})"
+        return f"ProbabilityStudy({len(self.errors)} replicas; {verdict_text(self)})"
 
 
 def compression_probability(

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from stablesde._pytree import pytree
 from stablesde._storage import write_json
 from stablesde.studies._budget import ErrorSource
-from stablesde.studies._format import finite_json, format_rows, three_valued_and
+from stablesde.studies._format import finite_json, format_rows, three_valued_and, verdict_text
 from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope, slope_of
 from stablesde.studies._statistics import (
     LEVEL,
@@ -37,6 +38,10 @@ class Axis:
     tolerance: float = 0.05
 
 
+@pytree(
+    "name", "config", "axes", "rate_measure", "rate_statistic", "rate_axis", "bounded_measure",
+    "claims_rate", "blocked", "claim", "notes", "level", "interval",
+)  # fmt: skip
 @dataclass(frozen=True)
 class RateStudy:
     """Errors over a grid of sizes, and what follows from them.
@@ -376,4 +381,4 @@ class RateStudy:
     def __repr__(self) -> str:
         grid = " x ".join(f"{len(a.values)} {a.name}s" for a in self.axes)
         replicas = next(iter(self.errors.values())).shape[0]
-        return f"RateStudy({self.name}: {grid}, {replicas} replicas; {self.verdict})"
+        return f"RateStudy({self.name}: {grid}, {replicas} replicas; {verdict_text(self)})"

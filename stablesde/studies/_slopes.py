@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stablesde._pytree import pytree
+from stablesde.stable._domain import number_text
 from stablesde.studies._statistics import LEVEL, estimate_interval
 
 MIN_SIZES = 4
@@ -12,6 +14,7 @@ MIN_SIZES = 4
 _STRAIGHT = 0.1
 
 
+@pytree("level", "interval")
 @dataclass(frozen=True)
 class Slope:
     """A power fitted on log–log axes, with its bootstrap interval.
@@ -42,12 +45,17 @@ class Slope:
 
     def contains(self, value: float) -> bool:
         """Whether the interval contains `value`."""
-        return self.lower <= value <= self.upper
+        return (self.lower <= value) & (value <= self.upper)
 
     @property
     def half_width(self) -> float:
         """Half the length of the interval."""
         return (self.upper - self.lower) / 2
+
+    def __repr__(self) -> str:
+        estimate, low, high = map(number_text, (self.estimate, self.lower, self.upper))
+        bent = ", not straight" if self.straight is False else ""
+        return f"Slope({estimate} [{low}, {high}], {100 * self.level:.6g} %{bent})"
 
     def __str__(self) -> str:
         return f"{self.estimate:+.3f} [{self.lower:+.3f}, {self.upper:+.3f}]"

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
+from stablesde._pytree import pytree
+from stablesde.stable._domain import number_text
+
 LEVEL = 0.95
 TRIM = 0.1
 # Below this many replicas a 95 % percentile interval covers in less than 90 % of studies.
@@ -187,6 +190,7 @@ def simultaneous_level(level: float, count: int) -> float:
     return 1 - (1 - level) / count
 
 
+@pytree()
 @dataclass(frozen=True)
 class TailDiagnosis:
     """Whether the mean over replicas can be trusted at one grid point.
@@ -202,6 +206,14 @@ class TailDiagnosis:
     upper: float
     largest_share: float
     finite_variance: bool | None
+
+    def __repr__(self) -> str:
+        index, low, high = map(number_text, (self.index, self.lower, self.upper))
+        share = number_text(self.largest_share, 3)
+        return (
+            f"TailDiagnosis(index {index} [{low}, {high}], largest share {share}, "
+            f"finite_variance={self.finite_variance})"
+        )
 
 
 def tail_diagnosis(errors: np.ndarray) -> TailDiagnosis:

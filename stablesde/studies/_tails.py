@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
+from stablesde._pytree import pytree
 from stablesde._storage import write_json
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.studies._draws import finite_columns, increment_scale
-from stablesde.studies._format import finite_json, format_rows
+from stablesde.studies._format import finite_json, format_rows, verdict_text
 from stablesde.studies._runner import run_cells
 from stablesde.studies._setup import (
     configuration,
@@ -32,6 +33,7 @@ from stablesde.studies._statistics import LEVEL
 WIDEST_INTERVAL = 0.5
 
 
+@pytree("config", "num_columns", "k", "drift_bounded", "name", "claim")
 @dataclass(frozen=True)
 class TailStudy:
     """The tail of ‖θ_t‖ in the limit, and what it says of Theorem 4.3.
@@ -159,7 +161,7 @@ class TailStudy:
         write_json(Path(path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
-        return f"TailStudy({self.num_columns} columns; {self.verdict})"
+        return f"TailStudy({self.num_columns} columns; {verdict_text(self)})"
 
 
 def tail_study(

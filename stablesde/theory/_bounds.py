@@ -7,12 +7,14 @@ References: Wan, Zaidi and Şimşekli (2023), with the corrections listed in the
 import math
 from dataclasses import dataclass
 
+from stablesde._pytree import pytree
 from stablesde.model import AssumptionConstants
 from stablesde.noise import StableNoise
-from stablesde.stable._domain import check_alpha
+from stablesde.stable._domain import check_alpha, number_text
 from stablesde.theory._maximum import maximum_moment
 
 
+@pytree()
 @dataclass(frozen=True)
 class Bound:
     """An upper bound as printed in the paper, and a sharper one by the same proof.
@@ -23,6 +25,9 @@ class Bound:
 
     paper: float
     sharp: float
+
+    def __repr__(self) -> str:
+        return f"Bound(paper={number_text(self.paper)}, sharp={number_text(self.sharp)})"
 
 
 def strong_error_bound(

@@ -7,8 +7,9 @@ import numpy as np
 import scipy
 
 from stablesde import stable
+from stablesde._pytree import pytree
 from stablesde.noise import OneFactorStable, StableNoise, scalar_tail_constant, stable_noise
-from stablesde.stable._domain import check_alpha
+from stablesde.stable._domain import check_alpha, number_text
 from stablesde.theory._norms import enable_x64, norm_sample, norm_scale
 
 
@@ -59,6 +60,7 @@ def _body_of_maximum(norms: np.ndarray, n: int, total: int | None = None) -> flo
     return float(np.sum(widths * (1 - below**n)))
 
 
+@pytree("constant")
 @dataclass(frozen=True)
 class LemmaB1:
     """Lemma B.1 of the paper, `E max_{i ≤ n} |Z_i| ≤ (8 C_α + 1) n^{1/α}`, beside the truth.
@@ -80,6 +82,11 @@ class LemmaB1:
     def holds(self) -> bool:
         """Whether the exact mean is below the lemma's bound."""
         return self.exact <= self.paper
+
+    def __repr__(self) -> str:
+        names = ("alpha", "n", "paper", "exact", "limit")
+        numbers = (f"{name}={number_text(getattr(self, name))}" for name in names)
+        return f"LemmaB1({', '.join(numbers)}, constant={self.constant!r})"
 
 
 def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1:

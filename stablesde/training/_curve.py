@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from stablesde._pytree import pytree
 from stablesde.compression import row_sizes
 from stablesde.datasets import Dataset
+from stablesde.stable._domain import number_text
 from stablesde.training._network import Network
 
 FRACTIONS = tuple(k / 100 for k in range(100))
@@ -18,6 +20,7 @@ FRACTIONS = tuple(k / 100 for k in range(100))
 _BLOCK = 2**24
 
 
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class PruningCurve:
     """A network with more and more of its units removed, those of smallest norm first.
@@ -31,6 +34,16 @@ class PruningCurve:
     train_accuracy: tuple[float, ...]
     test_accuracy: tuple[float, ...]
     error: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        first, last = (f"{number_text(100 * self.fractions[i])} %" for i in (0, -1))
+        accuracies = (
+            f"{number_text(self.test_accuracy[0])} to {number_text(self.test_accuracy[-1])}"
+        )
+        return (
+            f"PruningCurve({len(self.fractions)} fractions from {first} to {last}: "
+            f"test accuracy {accuracies})"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""

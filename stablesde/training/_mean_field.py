@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from stablesde._pytree import pytree
 from stablesde.compression import prunable
 from stablesde.datasets import Dataset, load
 from stablesde.dynamics import LawFlow, Trajectory, law_flow, simulate, simulate_limit
@@ -39,6 +40,7 @@ _EVALUATION_BATCH = 2000
 _FLOW_FACTOR = 10  # particles of the law flow over the width
 
 
+@pytree("dataset", "width", "unit", "noise", "steps", "seeds", "dtype")
 @dataclasses.dataclass(frozen=True)
 class MeanFieldResult:
     """Trained networks in mean-field scaling beside their limit. Ratios are in percent.

@@ -29,6 +29,11 @@ class Network(NamedTuple):
     w1: Float[Array, "d n"]
     w2: Float[Array, "n classes"]
 
+    def __repr__(self) -> str:
+        if not hasattr(self.w1, "shape"):  # a mask or a placeholder of the same structure
+            return f"Network({self.w1!r}, {self.w2!r})"
+        return f"Network(w1 {self.w1.shape}, w2 {self.w2.shape}, {self.w1.dtype})"
+
     def logits(self, x: Float[Array, "N d"]) -> Float[Array, "N classes"]:
         """Outputs for a batch of inputs."""
         return jax.nn.relu(x @ self.w1) @ self.w2

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from stablesde._pytree import pytree
 from stablesde.compression import pruning_ratio
 from stablesde.noise import StableNoise, stable_noise
 from stablesde.training._network import first_layer
@@ -26,6 +27,7 @@ _STREAM = 202
 _BLOCK = 2**24
 
 
+@pytree("width", "noise")
 @dataclasses.dataclass(frozen=True)
 class PredictedRatio:
     """The law of the pruning ratio (percent) of a network of n independent columns.

@@ -72,6 +72,12 @@ class PrunedTree(NamedTuple):
     masked: PyTree
     removed: tuple[Bool[Array, " units"], ...]
 
+    def __repr__(self) -> str:
+        if any(isinstance(r, jax.core.Tracer) for r in self.removed):
+            return f"PrunedTree({len(self.removed)} groups, traced)"
+        gone = (f"{int(np.sum(r))} of {np.size(r)}" for r in self.removed)
+        return f"PrunedTree({', '.join(gone)} units removed)"
+
 
 def prune_tree(
     params: PyTree,

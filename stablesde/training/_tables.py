@@ -42,6 +42,10 @@ class TableRow:
     dtype: str | None = None
     predicted: PredictedRatio | None = None
 
+    def __repr__(self) -> str:
+        ratio = "" if self.ratio is None else f", {100 * self.ratio:g} % pruned"
+        return f"TableRow({self.label!r}, {self.setting.name}{ratio}, {len(self.seeds)} seeds)"
+
     def differs(self, name: str) -> bool | None:
         """Whether our mean is off the paper's; None where one of the two is missing.
 
@@ -105,6 +109,11 @@ class PaperTable:
             "complete": self.complete,
             "rows": [row.to_dict() for row in self.rows],
         }
+
+    def __repr__(self) -> str:
+        labels = ", ".join(row.label for row in self.rows)
+        state = "complete" if self.complete else "not complete"
+        return f"PaperTable({_headline(self)}; rows {labels}; {state})"
 
     def __str__(self) -> str:
         return format_paper_table(self)

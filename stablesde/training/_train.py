@@ -14,9 +14,11 @@ from jaxtyping import Array
 from tqdm.auto import tqdm
 
 from stablesde._fingerprint import fingerprint
+from stablesde._pytree import pytree
 from stablesde._version import __version__
 from stablesde.datasets import NAMES, Dataset, load
 from stablesde.noise import stable_noise
+from stablesde.stable._domain import number_text
 from stablesde.training._checkpoint import Checkpoint
 from stablesde.training._network import (
     Network,
@@ -44,6 +46,7 @@ class DivergedError(ValueError):
     """A training run whose weights are no longer finite."""
 
 
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """A quantity over seeds: mean, standard deviation (n - 1; None for one seed), all values."""
@@ -64,7 +67,14 @@ class Measured:
         """JSON data."""
         return {"mean": self.mean, "std": self.std, "values": list(self.values)}
 
+    def __repr__(self) -> str:
+        spread = "" if self.std is None else f" ± {number_text(self.std, 2)}"
+        return f"Measured({number_text(self.mean)}{spread}, {len(self.values)} values)"
 
+
+@pytree(
+    "dataset", "width", "noise", "steps", "steps_taken", "seeds", "dtype", "diverged_seeds"
+)  # fmt: skip
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
     """A setting and what its seeds gave. Accuracies are fractions; the pruning ratio is in percent.

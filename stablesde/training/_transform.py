@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from stablesde.noise import STREAM_NOISE, particle_index, stable_noise
 from stablesde.stable._bits import fold, key_words
+from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype
 
 
@@ -22,6 +23,9 @@ class StableNoiseState(NamedTuple):
     """The state of `add_stable_noise`: the number of steps taken."""
 
     count: Int[Array, ""]  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"StableNoiseState(count={number_text(self.count)})"
 
 
 def add_stable_noise(

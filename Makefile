@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: check quick test coverage test-slow test-oldest dist lint types docs notebooks bench clean
+.PHONY: check quick test coverage test-slow test-oldest test-pythons dist lint types docs notebooks \
+  bench clean
 
 check: $(VENV)/.installed
 	$(BIN)/stablesde check
@@ -31,6 +32,10 @@ OLDEST_TESTS := import noise model compression dynamics limit layouts schemes gr
   training_removal diffrax cli
 test-oldest: $(OLDEST)/.installed
 	$(OLDEST)/bin/python -m pytest -n auto -m "not slow" $(OLDEST_TESTS:%=tests/test_%.py)
+
+# The same with the other supported versions of Python, where this machine has them.
+test-pythons: $(VENV)/.installed-dev
+	$(BIN)/python tests/programs/other_pythons.py $(OLDEST_TESTS:%=test_%)
 
 $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
@@ -91,4 +96,4 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(OLDEST) dist site results results-quick
+	rm -rf $(VENV) $(VENV)-3.* $(OLDEST) dist site results results-quick

@@ -14,7 +14,7 @@ from stablesde.diffrax_path import StablePath
 
 KEY = jax.random.key(0)
 GRID = {"t1": 1.0, "num_steps": 4}
-CONFIG = {"replicas": 64, "key": [0, 0]}
+CONFIG = {"replicas": 64, "key": [0, 0], "alpha": 1.7}
 
 
 @functools.cache

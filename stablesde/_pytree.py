@@ -46,7 +46,7 @@ def pytree(*static: str) -> Callable[[_Record], _Record]:
                 object.__setattr__(record, name, empty())  # type: ignore[operator]
             return record
 
-        printed: Callable[[Any], str] = cls.__repr__
+        printed: Callable[[Any], str] = cls.__repr__  # type: ignore[assignment]  # unbound
 
         def text(record: Any) -> str:
             try:

@@ -7,12 +7,14 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+Arrays = dict[str, np.ndarray]
 
 # A temporary file this old (seconds) has no writer any more: a write takes far less.
 _STALE = 3600.0
@@ -114,6 +116,20 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(path, buffer.getbuffer())
+
+
+def read_arrays(file: Path | io.BytesIO, names: Sequence[str] | None = None) -> Arrays:
+    """The arrays (of these names) in a NumPy archive.
+
+    **Raises:** `ValueError`, without the name of the file, if it is none or damaged; `OSError` if
+    there is no file that can be opened.
+    """
+    with open(file, "rb") if isinstance(file, Path) else file as stream:
+        try:
+            with np.load(stream, allow_pickle=False) as archive:
+                return {name: archive[name] for name in (archive.files if names is None else names)}
+        except Exception as error:  # the parsers of zip and npy raise whatever the bytes lead to
+            raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def claim(folder: Path, what: str, config: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from stablesde import _table_command
+from stablesde._extras import MissingExtraError
 from stablesde._version import __version__
 
 STUDY_NAMES = (
@@ -47,7 +48,7 @@ def _one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 def _message(error: Exception) -> str | None:
     """One line for an error that the user's input can cause; None for a fault of the program."""
     text = " ".join(str(error).split())[:_LONGEST_MESSAGE]
-    if isinstance(error, (ValueError, OSError)):
+    if isinstance(error, (ValueError, OSError, MissingExtraError)):
         return text
     if isinstance(error, OverflowError):
         return f"a number is too large: {text}"

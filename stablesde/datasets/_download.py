@@ -5,6 +5,7 @@ bytes are in a file of another name (`….part`), from which the next call goes 
 """
 
 import contextlib
+import functools
 import gzip
 import http.client
 import os
@@ -166,6 +167,7 @@ def _write(response: Any, part: Path, start: int, missing: int | None) -> None:
         since, arrived = time.monotonic(), 0
         while block := response.read1(_BLOCK):
             file.write(block)
+            file.flush()  # a kill loses nothing that has arrived
             bar.update(len(block))
             arrived += len(block)
             now = time.monotonic()
@@ -175,6 +177,7 @@ def _write(response: Any, part: Path, start: int, missing: int | None) -> None:
                 since, arrived = now, 0
 
 
+@functools.cache
 def _certificates() -> ssl.SSLContext:
     """The system's certificates and, where they are installed, those that pooch's requests uses."""
     context = ssl.create_default_context()

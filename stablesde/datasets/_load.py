@@ -83,7 +83,7 @@ def _dataset(
 
 def _inputs(raw: dict[str, np.ndarray], key: str) -> np.ndarray:
     x = raw[key]
-    if x.dtype.kind not in "fiu" or x.ndim < 2:
+    if x.dtype.kind not in "fiu" or x.ndim < 2 or x.size == 0:
         raise ValueError(f"{key} holds {x.dtype} of shape {x.shape}, not numbers, an input a row.")
     return x
 
@@ -96,7 +96,7 @@ def _labels(raw: dict[str, np.ndarray], key: str) -> np.ndarray:
 
 
 def _flat(x: np.ndarray) -> np.ndarray:
-    return x.reshape(len(x), -1).astype(np.float32)
+    return x.reshape(len(x), -1)
 
 
 def _digits() -> Dataset:

@@ -1,13 +1,14 @@
 """Files that are either absent, old, or complete, in folders bound to one configuration."""
 
 import errno
+import hashlib
 import io
 import json
 import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -132,24 +133,45 @@ def read_arrays(file: Path | io.BytesIO, names: Sequence[str] | None = None) -> 
             raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
-def claim(folder: Path, what: str, config: dict[str, Any]) -> None:
+def seal(config: dict[str, Any]) -> str:
+    """A hash of a configuration, for the files computed with it: they need no folder to be told.
+
+    The same for the configuration that `claim` has written and its text read back.
+    """
+    plain = json.loads(json.dumps(config))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def claim(
+    folder: Path, what: str, config: dict[str, Any], verify: Callable[[], object] = lambda: None
+) -> None:
     """Binds `folder` to a configuration. Raises `ValueError` if it is bound to another one.
 
-    Of two processes that start at once with different configurations, one is refused.
+    Of two processes that start at once with different configurations, one is refused. `verify` is
+    called before a folder is bound: it raises if the folder holds files of other settings.
     """
     text = json.dumps(config, indent=1, sort_keys=True)
     path = folder / "config.json"
-    if not path.exists() and write_once(path, text.encode()):
-        return
-    found = path.read_bytes()
-    if found != text.encode():
-        try:
-            old = json.loads(found)
-            keys = sorted(k for k in {*old, *config} if old.get(k) != json.loads(text).get(k))
-        except (ValueError, AttributeError, TypeError):
-            old, keys = {}, ["unreadable config.json"]
+    if not os.path.lexists(path):
+        verify()
+        if write_once(path, text.encode()):
+            return
+    try:
+        old = json.loads(path.read_bytes())
+        keys = sorted(k for k in {*old, *config} if old.get(k) != json.loads(text).get(k))
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{folder} holds {what} with an unreadable config.json ({_short(error)}). Delete "
+            f"{path}, and only that: what was computed with the same settings is kept."
+        ) from error
+    if keys:
         version = "" if "version" not in keys else f" by another version, {old.get('version')},"
         raise ValueError(
             f"{folder} holds {what}{version} with another configuration (different: "
-            f"{', '.join(keys)}). Choose another run directory, or delete this one."
+            f"{', '.join(keys)}; see its config.json). Choose another run directory, or delete "
+            "this one."
         )
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -178,7 +178,7 @@ def _parsed(label: str, text: str | bytes, config: dict[str, Any]) -> Result:
     values = json.loads(text)
     checksum = values.pop("sha256", None)
     if checksum != _checksum(label, values, config):
-        raise ValueError("its checksum is not that of these numbers and settings")
+        raise ValueError("its checksum is not that of its numbers and of config.json")
     return {k: np.asarray(v, dtype=float) for k, v in values.items()}
 
 

@@ -60,7 +60,7 @@ class Checkpoint:
         except (OSError, ValueError) as error:
             raise self._damaged(error) from error
         if str(arrays["seal"]) != self._seal:
-            raise self._damaged("it is of a training with other settings")
+            raise self._damaged("it is of a training with other settings than config.json")
         return arrays
 
     def _damaged(self, why: object) -> ValueError:

@@ -88,7 +88,7 @@ def holder(path: Path) -> dict[str, Any] | None:
         told = json.loads(os.read(handle, 4096) or b"{}")
         told = told if isinstance(told, dict) else {}
         return None if got is None and _dead(told) else told
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     finally:
         os.close(handle)
@@ -110,7 +110,7 @@ def _dead(who: dict[str, Any]) -> bool:
         os.kill(who["pid"], 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except (OSError, OverflowError):
         return False
     return False
 

@@ -87,6 +87,23 @@ def telling_full_disk(path: Path) -> Iterator[None]:
         ) from error
 
 
+def check_writable(path: Path) -> None:
+    """Raises `OSError` now if the file could not be written later. Makes its folder."""
+    try:
+        if path.is_dir() or (path.parent.exists() and not path.parent.is_dir()):
+            code = errno.EISDIR if path.is_dir() else errno.ENOTDIR
+            raise OSError(code, os.strerror(code))
+        with telling_full_disk(path):
+            _write_beside(path, b".").unlink()
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        raise OSError(
+            error.errno, f"{error.strerror}: no file can be written there, choose another place",
+            str(path),
+        ) from error  # fmt: skip
+
+
 def temporaries(path: Path) -> list[Path]:
     """The temporary files of `path` that writers, or processes killed while writing, left."""
     pattern = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}")

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stablesde._fingerprint import fingerprint
+from stablesde._storage import check_writable
 from stablesde._version import __version__
 from stablesde.datasets import Dataset
 from stablesde.studies._runner import read_cell, run_cells
@@ -110,6 +111,14 @@ def compute(setting: Setting, seeds: Sequence[int], data: Dataset, out: Path) ->
 
     cells = [(label(s), lambda s=s: cell(s)) for s in seeds]
     return run_cells(setting.name, config, cells, out)
+
+
+def check_places(settings: Sequence[Setting], seeds: Sequence[int], out: Path) -> None:
+    """Raises `OSError` before hours of training if a cell that is missing could not be written."""
+    for folder in (out / setting.name for setting in settings):
+        cells = [folder / f"{label(seed)}.json" for seed in seeds]
+        for path in [cell for cell in cells if not cell.exists()][:1]:
+            check_writable(path)
 
 
 def label(seed: int) -> str:

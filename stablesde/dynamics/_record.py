@@ -152,9 +152,13 @@ def _read(path: Path, names: tuple[str, ...], bound: str) -> Arrays:
         raise _damaged(path, "it is missing") from None
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
-    if str(arrays.pop("seal")) != bound:
-        raise _damaged(path, "it is of a run with other settings than config.json")
+    if str(arrays.pop("seal")) != f"{path.name} {bound}":
+        raise _damaged(path, "it is another file, or of a run with other settings than config.json")
     return arrays
+
+
+def _write(path: Path, bound: str, **arrays: np.ndarray) -> None:
+    write_arrays(path, seal=np.asarray(f"{path.name} {bound}"), **arrays)
 
 
 def _step(folder: Path, bound: str) -> int:
@@ -248,7 +252,7 @@ def _write_parts(folder: Path, engine: Engine, init: InitialLaw, config: dict[st
     if step < 0:
         state, step = _start(engine, init), 0
         initial = np.asarray(rows(state.initial))
-        write_arrays(folder / "initial.npz", initial=initial, seal=np.asarray(bound))
+        _write(folder / "initial.npz", bound, initial=initial)
         _write_state(folder, state, step, bound)
     else:
         for name in ("initial.npz", *map(_part_name, range(_parts_before(config, step)))):
@@ -271,8 +275,9 @@ def _write_parts(folder: Path, engine: Engine, init: InitialLaw, config: dict[st
         if not config["particles"]:
             arrays = {"mean_statistic": arrays["mean_statistic"]}
         first = number * count
-        arrays |= {"times": times[first : first + now], "seal": np.asarray(bound)}
-        write_arrays(folder / _part_name(number), **arrays)
+        _write(
+            folder / _part_name(number), bound, times=times[first : first + now], **arrays
+        )  # fmt: skip
         step += stretches * every
         _write_state(folder, state, step, bound)
 
@@ -311,7 +316,7 @@ _STATE = ("initial", "levy", "displacement")
 
 def _write_state(folder: Path, state: State, step: int, bound: str) -> None:
     arrays = {k: np.asarray(getattr(state, k)) for k in _STATE}
-    write_arrays(folder / "state.npz", step=np.asarray(step), seal=np.asarray(bound), **arrays)
+    _write(folder / "state.npz", bound, step=np.asarray(step), **arrays)
 
 
 __all__ = ["Recording", "record"]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stablesde._storage import telling_full_disk
+from stablesde._storage import telling_where
 
 try:
     import fcntl
@@ -61,7 +61,7 @@ def share(path: Path) -> Lock:
 
 def _acquire(path: Path, exclusive: bool) -> Lock | None:
     while True:
-        with telling_full_disk(path):
+        with telling_where(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         got = _flock(handle, exclusive)

@@ -27,7 +27,7 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
 
     **Raises:** `OSError`; on a full disk it names the folder, and the half-written file is gone.
     """
-    with telling_full_disk(path):
+    with telling_where(path):
         temporary = _write_beside(path, data)
         try:
             os.replace(temporary, path)
@@ -39,7 +39,7 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
 
 def write_once(path: Path, data: bytes) -> bool:
     """Writes a file unless there is one, atomically; False if there is: of two, one is first."""
-    with telling_full_disk(path):
+    with telling_where(path):
         temporary = _write_beside(path, data)
         try:
             os.link(temporary, path)
@@ -72,36 +72,33 @@ def _write_beside(path: Path, data: bytes | memoryview) -> Path:
 
 
 @contextmanager
-def telling_full_disk(path: Path) -> Iterator[None]:
-    """Turns "no space left" into an error that says where, and what is safe."""
+def telling_where(path: Path) -> Iterator[None]:
+    """Turns an error of the system into one that says where, what to do and what is safe."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise OSError(
-            error.errno,
-            f"no space left to write {path.name}; what was written before is complete, free some "
-            "space and start again",
-            str(path.parent),
-        ) from error
-
-
-def check_writable(path: Path) -> None:
-    """Raises `OSError` now if the file could not be written later. Makes its folder."""
-    try:
-        if path.is_dir() or (path.parent.exists() and not path.parent.is_dir()):
-            code = errno.EISDIR if path.is_dir() else errno.ENOTDIR
-            raise OSError(code, os.strerror(code))
-        with telling_full_disk(path):
-            _write_beside(path, b".").unlink()
-    except OSError as error:
         if error.errno in _FULL:
+            raise OSError(
+                error.errno,
+                f"no space left to write {path.name}; what was written before is complete, free "
+                "some space and start again",
+                str(path.parent),
+            ) from error
+        if error.errno is None:
             raise
         raise OSError(
             error.errno, f"{error.strerror}: no file can be written there, choose another place",
             str(path),
         ) from error  # fmt: skip
+
+
+def check_writable(path: Path) -> None:
+    """Raises `OSError` now if the file could not be written later. Makes its folder."""
+    with telling_where(path):
+        if path.is_dir() or (path.parent.exists() and not path.parent.is_dir()):
+            code = errno.EISDIR if path.is_dir() else errno.ENOTDIR
+            raise OSError(code, os.strerror(code))
+        _write_beside(path, b".").unlink()
 
 
 def temporaries(path: Path) -> list[Path]:

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from stablesde._extras import MissingExtraError
 from stablesde._locks import take
-from stablesde._storage import telling_full_disk
+from stablesde._storage import telling_where
 from stablesde._version import __version__
 
 _TIMEOUT = 30.0  # seconds without a byte
@@ -54,7 +54,7 @@ def fetch(url: str, known_hash: str | None) -> Path:
     transfer = _Transfer(folder / f"{name}.part")
     while True:
         try:
-            with telling_full_disk(folder / name):
+            with telling_where(folder / name):
                 found = pooch.retrieve(url, known_hash, name, folder, downloader=transfer)
             return Path(found)
         except _FAULTS as error:

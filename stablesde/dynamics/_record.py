@@ -1,6 +1,7 @@
 """Long runs, written to disk in parts while they go, and resumed where they were."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,9 +240,10 @@ def record(
 
 def _verify(folder: Path, bound: str) -> None:
     """Raises `ValueError` if a folder without a configuration holds files of another run."""
-    for path in (*folder.glob("part-*.npz"), folder / "initial.npz", folder / "state.npz"):
-        if path.exists():
-            _read(path, (), bound)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in names:
+        if _PART(name) or name in ("initial.npz", "state.npz"):
+            _read(folder / name, (), bound)
 
 
 def _write_parts(folder: Path, engine: Engine, init: InitialLaw, config: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ last, and taken over if that process dies. A cell is the same whoever computes i
 import errno
 import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -157,7 +158,7 @@ def _check_finite(
 
 def _verify(folder: Path, config: dict[str, Any]) -> None:
     """Raises `ValueError` if a folder without a configuration holds cells of another one."""
-    if folder.is_dir():
+    if os.path.isdir(folder):
         for path in sorted(p for p in folder.iterdir() if CELL.fullmatch(p.name)):
             read_cell(path, config)
 

@@ -1,5 +1,6 @@
 """Where a long training stands, on disk: parameters, optimizer state and steps taken."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,10 @@ class Checkpoint:
 
     def _arrays(self, names: list[str]) -> Arrays | None:
         """These arrays of the file; None if there is no file."""
+        if not os.path.lexists(self._path):
+            return None
         try:
             arrays = read_arrays(self._path, names)
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError) as error:
             raise self._damaged(error) from error
         if str(arrays["seal"]) != self._seal:

@@ -6,6 +6,7 @@ controls) share its cells.
 
 import dataclasses
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -117,7 +118,7 @@ def check_places(settings: Sequence[Setting], seeds: Sequence[int], out: Path) -
     """Raises `OSError` before hours of training if a cell that is missing could not be written."""
     for folder in (out / setting.name for setting in settings):
         cells = [folder / f"{label(seed)}.json" for seed in seeds]
-        for path in [cell for cell in cells if not cell.exists()][:1]:
+        for path in [cell for cell in cells if not os.path.lexists(cell)][:1]:
             check_writable(path)
 
 

@@ -162,13 +162,13 @@ def check_damage(run, source, whole, what, seed):
         assert isinstance(told.exception, SystemExit | None)
 
 
-@settings(max_examples=250, derandomize=True, deadline=None)
+@settings(max_examples=120, derandomize=True, deadline=None)
 @given(DAMAGE, st.integers(0, 2**32))
 def test_a_damaged_study(finished, what, seed):
     check_damage(run_study, *finished["study"], what, seed)
 
 
-@settings(max_examples=120, derandomize=True, deadline=None)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(DAMAGE, st.integers(0, 2**32), st.sampled_from([run_record, read_recording]))
 def test_a_damaged_recording(finished, what, seed, run):
     if run is read_recording and what in ("deleted", "loop", "dangling"):
@@ -176,7 +176,7 @@ def test_a_damaged_recording(finished, what, seed, run):
     check_damage(run, *finished["recording"], what, seed)
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=30, derandomize=True, deadline=None)
 @given(DAMAGE, st.integers(0, 2**32))
 def test_a_damaged_training(finished, what, seed):
     check_damage(run_training, *finished["training"], what, seed)

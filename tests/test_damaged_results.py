@@ -203,7 +203,7 @@ def with_change(folder, name, new, seed):
     return path, old
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=150, derandomize=True, deadline=None)
 @given(st.sampled_from((*FILES, "results.json")), JSON, st.integers(0, 2**32))
 def test_status_of_any_json(example, name, new, seed):
     path, old = with_change(example, name, new, seed)
@@ -214,7 +214,7 @@ def test_status_of_any_json(example, name, new, seed):
         path.write_bytes(old)
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(JSON, st.integers(0, 2**32))
 def test_report_of_any_record(example, new, seed):
     """The figures have a test of their own: here they are what was drawn."""

@@ -155,8 +155,10 @@ def prepared(
         old = read_object(path, problems) or ("an unreadable run.json" if problems else None)
         if old is not None and old != config and not (overwrite and alone):
             hint = "" if overwrite else ", or pass --overwrite to discard it"
-            raise ValueError(f"{folder} holds a run with {old}, not {config}: choose another --out"
-                             f"{hint}.")  # fmt: skip
+            raise ValueError(
+                f"{folder} holds a run with {old} (its run.json), not {config}: choose another "
+                f"--out{hint}."
+            )
         unknown = old is None and bool(own_files(folder) or (folder / "results.json").exists())
         if unknown and not (overwrite and alone):
             raise ValueError(

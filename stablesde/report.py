@@ -25,7 +25,8 @@ _TITLES = {
 def write_report(directory: str | Path, path: str | Path | None = None) -> Path:
     """Writes the report of a run, to `report.html` in its directory if no `path` is given.
 
-    **Returns:** where it is. **Raises:** `ValueError` if the directory is no run.
+    **Returns:** where it is. **Raises:** `ValueError` if the directory is no run; `OSError` if the
+    page cannot be written.
     """
     directory = Path(directory)
     target = directory / "report.html" if path is None else Path(path)

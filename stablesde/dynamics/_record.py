@@ -199,7 +199,8 @@ def record(
     - `saves_per_file`: saved times per file; None: about 128 MB.
 
     **Returns:** a `Recording`. **Raises:** as `simulate`; `ValueError` if `directory` was written
-    by another configuration, of which nothing is changed then; `OSError` if it can't be written.
+    by another configuration, or holds a file that is damaged or lacks one, of which nothing is
+    changed then; `OSError` if it can't be written.
     """
     folder = Path(directory)
     dtype = float_dtype(dtype)

@@ -35,9 +35,9 @@ def run_cells(
 ) -> list[Result]:
     """The results of all cells in order, computed or, where `run_dir` holds them, read back.
 
-    **Raises:** `ValueError` if `run_dir` was written by another configuration (nothing in it is
-    changed then), or if a result is not finite (it is not written). `OSError` if it cannot be
-    written.
+    **Raises:** `ValueError` if `run_dir` was written by another configuration or holds a damaged
+    file (nothing in it is changed then), or if a result is not finite (it is not written).
+    `OSError` if it cannot be written.
     """
     folder = None if run_dir is None else Path(run_dir) / name
     results: dict[str, Result] = {}

@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import sys
+import tarfile
 import threading
 import urllib.error
 import zipfile
@@ -388,6 +389,50 @@ def test_a_file_that_was_damaged_in_the_cache_is_replaced(ecg, cache):
     (kept,) = cache.iterdir()
     kept.write_bytes(kept.read_bytes()[:500])
     assert len(load("ecg5000").x_train) == 2
+
+
+def md5(data):
+    return hashlib.md5(data).hexdigest()
+
+
+@pytest.fixture
+def images(server, monkeypatch, tmp_path):
+    """The server has a few of MNIST and of CIFAR-10; the arrays that are in them."""
+    rng, sums, arrays = np.random.default_rng(0), {}, {}
+    for part, prefix, count in (("train", "train", 3), ("test", "t10k", 2)):
+        x = rng.integers(0, 256, (count, 28, 28)).astype(np.uint8)
+        y = rng.integers(0, 10, count).astype(np.uint8)
+        arrays[part] = x, y
+        for name, head, array in (("images-idx3", 16, x), ("labels-idx1", 8, y)):
+            name, data = f"{prefix}-{name}-ubyte.gz", gzip.compress(bytes(head) + array.tobytes())
+            server.files[f"/{name}"], sums[name] = data, md5(data)
+    monkeypatch.setattr(_files, "_MNIST_URL", server.url("/"))
+    monkeypatch.setattr(_files, "_MNIST_MD5", sums)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, label in (("data_batch_1.bin", 3), ("data_batch_2.bin", 4), ("test_batch.bin", 5),
+                            ("readme.html", 0)):  # fmt: skip
+            row = bytes([label]) + bytes(range(256)) * 12
+            entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            entry.size = len(row)
+            archive.addfile(entry, io.BytesIO(row))
+    server.files["/cifar.tar.gz"] = buffer.getvalue()
+    monkeypatch.setattr(_files, "_CIFAR_URL", server.url("/cifar.tar.gz"))
+    monkeypatch.setattr(_files, "_CIFAR_MD5", md5(buffer.getvalue()))
+    monkeypatch.setattr(_files, "search_path", lambda root: iter([tmp_path / "nothing"]))
+    return arrays
+
+
+def test_images_are_downloaded(images):
+    mnist, cifar = load("mnist"), load("cifar10")
+    x, y = images["train"]
+    np.testing.assert_allclose(mnist.x_train * 0.3081 + 0.1307, x.reshape(3, -1) / 255, atol=1e-6)
+    assert mnist.y_train.tolist() == y.tolist()
+    assert mnist.x_test.shape == (2, 784)
+    assert cifar.y_train.tolist() == [3, 4]
+    assert cifar.y_test.tolist() == [5]
+    raw = cifar.x_train[0].reshape(32, 32, 3) * (0.2470, 0.2435, 0.2616) + (0.4914, 0.4822, 0.4465)
+    assert np.rint(255 * raw[0, :3, 0]).tolist() == [0, 1, 2]  # channels come last
 
 
 def test_offline_it_is_said_where_a_file_belongs(ecg, cache, monkeypatch):

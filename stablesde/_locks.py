@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stablesde._storage import telling_full_disk
+from stablesde._storage import telling_where
 
 try:
     import fcntl
@@ -61,7 +61,7 @@ def share(path: Path) -> Lock:
 
 def _acquire(path: Path, exclusive: bool) -> Lock | None:
     while True:
-        with telling_full_disk(path):
+        with telling_where(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         got = _flock(handle, exclusive)
@@ -88,7 +88,7 @@ def holder(path: Path) -> dict[str, Any] | None:
         told = json.loads(os.read(handle, 4096) or b"{}")
         told = told if isinstance(told, dict) else {}
         return None if got is None and _dead(told) else told
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     finally:
         os.close(handle)
@@ -110,7 +110,7 @@ def _dead(who: dict[str, Any]) -> bool:
         os.kill(who["pid"], 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except (OSError, OverflowError):
         return False
     return False
 

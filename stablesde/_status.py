@@ -5,7 +5,7 @@ Reads files only: no device is touched and nothing is changed, so that it is saf
 
 import itertools
 import json
-import re
+import os
 import statistics
 import time
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 
 from stablesde._locks import holder
 from stablesde.studies._format import format_rows
+from stablesde.studies._runner import CELL, read_cell
 
 RUN_LOCK = ".run.lock"
-_CELL = re.compile(r"[a-z]+-\d{5}\.json")
 _HOLDS = {True: "holds", False: "DOES NOT HOLD", None: "inconclusive"}
 
 
@@ -42,7 +42,7 @@ def status(directory: Path) -> dict[str, Any]:
             f"{directory} is no run of a study{told}: give the --out of `stablesde check` or the "
             "run_dir of a study."
         )
-    planned = [p["name"] for p in plan.get("runs", []) if isinstance(p, dict) and "name" in p]
+    planned = _planned(plan)
     rows += [_not_started(name) for name in planned if name not in folders]
     order = {name: i for i, name in enumerate(planned)}
     rows.sort(key=lambda row: (order.get(row["name"], len(order)), row["name"]))
@@ -63,13 +63,20 @@ def status(directory: Path) -> dict[str, Any]:
     }
 
 
+def _planned(plan: dict[str, Any]) -> list[str]:
+    """The names of the studies there are to be."""
+    runs = plan.get("runs")
+    names = [p.get("name") for p in runs if isinstance(p, dict)] if isinstance(runs, list) else []
+    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
 def read_object(path: Path, problems: list[str]) -> dict[str, Any] | None:
     """The JSON object in a file; None, and a line in `problems`, if it holds something else."""
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{path} is unreadable ({' '.join(str(error).split())})")
         return None
     if not isinstance(value, dict):
@@ -98,37 +105,32 @@ def _is_study(folder: Path) -> bool:
         return False
     config = read_object(folder / "config.json", []) or {}
     begun = "model_fingerprint" in config or (folder / "progress.json").exists()
-    return begun or any(_CELL.fullmatch(p.name) for p in folder.iterdir())
+    return begun or any(CELL.fullmatch(p.name) for p in folder.iterdir())
 
 
 def _study(name: str, folder: Path, problems: list[str]) -> dict[str, Any]:
     """`state` is "finished", "running", "stopped" (resume it) or "damaged"; times in seconds."""
     before = len(problems)
     config = read_object(folder / "config.json", problems)
-    progress = read_object(folder / "progress.json", problems)
-    labels = (progress or {}).get("cells")
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        labels = None
+    labels = _labels(folder / "progress.json", problems)
     names = (
-        {p.name for p in folder.iterdir() if _CELL.fullmatch(p.name)}
+        {p.name for p in folder.iterdir() if CELL.fullmatch(p.name)}
         if labels is None
         else {f"{label}.json" for label in labels}
     )
-    done = [folder / n for n in sorted(names) if (folder / n).exists()]
-    good = [path for path in done if read_object(path, problems) is not None]
+    good = [folder / n for n in sorted(names) if _is_good(folder / n, config, problems)]
     locks = sorted(folder.glob(".*.lock"))
     held = [(p.name[1:-5], who) for p in locks if (who := holder(p)) is not None]
     total = None if labels is None else len(labels)
     finished = total is not None and len(good) == total
     damaged = len(problems) > before
-    started = (folder / "config.json").stat().st_mtime
-    times = sorted(path.stat().st_mtime for path in good)
+    started, times = _written(folder / "config.json"), sorted(map(_written, good))
     last = time.time() if held else (times[-1] if times else started)
     state = "running" if held else "damaged" if damaged else "finished" if finished else "stopped"
     return {
         "name": name,
         "study": folder.name,
-        "alpha": (config or {}).get("alpha"),
+        "alpha": alpha if isinstance(alpha := (config or {}).get("alpha"), float) else None,
         "cells_done": len(good),
         "cells_total": total,
         "state": state,
@@ -137,6 +139,38 @@ def _study(name: str, folder: Path, problems: list[str]) -> dict[str, Any]:
         "seconds_left": _left(started, times, total),
         "last_written": times[-1] if times else None,
     }
+
+
+def _labels(path: Path, problems: list[str]) -> list[str] | None:
+    """The names of the cells there are to be; None if they are not known."""
+    progress = read_object(path, problems)
+    if progress is None:
+        return None
+    labels = progress.get("cells")
+    named = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    if not named or not all(CELL.fullmatch(f"{label}.json") for label in labels or ()):
+        problems.append(f"{path} is unreadable (no list of cells)")
+        return None
+    return list(dict.fromkeys(labels or ()))
+
+
+def _is_good(path: Path, config: dict[str, Any] | None, problems: list[str]) -> bool:
+    """Whether a cell is there and whole, as far as that is known without its configuration."""
+    if config is None:
+        return read_object(path, problems) is not None
+    try:
+        return read_cell(path, config) is not None
+    except ValueError as error:
+        problems.append(str(error))
+        return False
+
+
+def _written(path: Path) -> float:
+    """When a file was written; now if it has just gone."""
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return time.time()
 
 
 def _left(started: float, times: list[float], total: int | None) -> float | None:
@@ -173,7 +207,7 @@ def _results(directory: Path, problems: list[str]) -> dict[str, Any] | None:
         verdicts = [
             {
                 "study": name,
-                "label": run.get("label", ""),
+                "label": str(run.get("label", "")),
                 "holds": h if (h := run.get("holds", "")) in (True, False, None) else "",
                 "verdict": str(run["verdict"]),
             }
@@ -231,7 +265,8 @@ def as_text(state: dict[str, Any]) -> str:
     elif state["kind"] == "check":
         lines += ["", "results.json is not there yet: it is written when all studies are done."]
     lines += [f"PROBLEM  {problem}" for problem in state["problems"]]
-    return "\n".join(lines)
+    # What JSON can hold, half of a surrogate pair, no terminal and no file can.
+    return "\n".join(lines).encode("utf-8", "replace").decode()
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -268,9 +303,10 @@ def _person(who: dict[str, Any]) -> str:
 
 
 def _ago(when: Any) -> str:
-    if not isinstance(when, (int, float)):
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+    except (TypeError, ValueError, OverflowError, OSError):
         return "?"
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(when))}"
 
 
 def duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ import scipy
 from stablesde import studies, training
 from stablesde._jobs import Job, Study, file_name, jobs
 from stablesde._sizes import DEFAULT, FULL, QUICK, SIZES, Size
-from stablesde._storage import write_json
+from stablesde._storage import check_writable, write_json
 from stablesde._version import __version__
 from stablesde.studies import RateStudy, TailStudy
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
@@ -117,6 +118,19 @@ def own_files(out: Path, groups: Sequence[str] = STUDIES) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
+def check_places(out: Path, size: str, groups: Sequence[str]) -> None:
+    """Raises `OSError` before hours of computing if something could not be written after them."""
+    check_writable(out / "results.json")
+    names = [(j.group.replace("-", "_"), file_name(j)) for j in jobs(SIZES[size], 0, groups)]
+    files = [out / name for name in ("run.json", *RECORDS)]
+    files += [out / "figures" / f"{name}.png" for _, name in names]
+    folders = [out / "figures", *(out / "cells" / name / group for group, name in names)]
+    # The folders themselves are not made: another process may be about to.
+    nearest = {next(p for p in (f, *f.parents) if os.path.lexists(p)) for f in folders}
+    for path in (*filter(Path.is_dir, files), *(folder / "config.json" for folder in nearest)):
+        check_writable(path)
+
+
 def remove_own(out: Path, groups: Sequence[str] = STUDIES) -> None:
     """Deletes `own_files`, and the folders that are empty then."""
     for path in own_files(out, groups):
@@ -195,13 +209,15 @@ def keep_earlier(path: Path, record: dict[str, Any]) -> dict[str, Any]:
     if not path.exists():
         return record
     try:
-        old = json.loads(path.read_text())
+        old = json.loads(path.read_bytes())
+        json.dumps(old, allow_nan=False)
+        studies.tidy_rows(old), studies.summary_rows(old)
         if any(old["config"][k] != record["config"][k] for k in ("size", "seed")):
             return record
         both = old["studies"] | record["studies"]
         kept = {n: both[n] for n in (s.replace("-", "_") for s in STUDIES) if n in both}
         return record | {"studies": kept, "training": record["training"] or old["training"]}
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         _move_aside(path)
         return record
 

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from stablesde import _table_command
+from stablesde._extras import MissingExtraError
 from stablesde._version import __version__
 
 STUDY_NAMES = (
@@ -47,7 +47,7 @@ def _one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 def _message(error: Exception) -> str | None:
     """One line for an error that the user's input can cause; None for a fault of the program."""
     text = " ".join(str(error).split())[:_LONGEST_MESSAGE]
-    if isinstance(error, (ValueError, OSError)):
+    if isinstance(error, (ValueError, OSError, MissingExtraError)):
         return text
     if isinstance(error, OverflowError):
         return f"a number is too large: {text}"
@@ -130,13 +130,16 @@ def prepared(
     size or seed, else those of the studies that are run again; and nothing at all while another
     process is at work there.
 
-    **Raises:** `ValueError` if it holds a run of another size or seed and `overwrite` is off, or
-    if another process is at work there and `resume` is off.
+    **Raises:** `ValueError` if it holds a run of another size or seed, or of an unknown one, and
+    `overwrite` is off, or if another process is at work there and `resume` is off. `OSError` if
+    something that the run writes could not be written.
     """
     from stablesde import _locks
     from stablesde._status import RUN_LOCK, read_object
     from stablesde._storage import write_json
+    from stablesde.check import check_places, own_files
 
+    check_places(folder, config["size"], only)
     path, problems = folder / "run.json", list[str]()
     lock = _locks.take(folder / RUN_LOCK)
     alone = lock is not None
@@ -152,10 +155,20 @@ def prepared(
         old = read_object(path, problems) or ("an unreadable run.json" if problems else None)
         if old is not None and old != config and not (overwrite and alone):
             hint = "" if overwrite else ", or pass --overwrite to discard it"
-            raise ValueError(f"{folder} holds a run with {old}, not {config}: choose another --out"
-                             f"{hint}.")  # fmt: skip
+            raise ValueError(
+                f"{folder} holds a run with {old} (its run.json), not {config}: choose another "
+                f"--out{hint}."
+            )
+        unknown = old is None and bool(own_files(folder) or (folder / "results.json").exists())
+        if unknown and not (overwrite and alone):
+            raise ValueError(
+                f"{path} is missing, beside files of a run: write {json.dumps(config)} into it if "
+                "that is what they are of, or choose another --out, or pass --overwrite to discard "
+                "them."
+            )
         if alone:
-            _remove_earlier(folder, old is not None and old != config, only, resume)
+            foreign = unknown or (old is not None and old != config)
+            _remove_earlier(folder, foreign, only, resume)
         if old != config:
             write_json(path, config)
         lock.share()
@@ -174,13 +187,6 @@ def _remove_earlier(folder: Path, foreign: bool, only: Sequence[str], resume: bo
             (folder / name).unlink(missing_ok=True)
     elif not resume:
         remove_own(folder, only)
-
-
-def check_writable(path: Path) -> None:
-    """Raises `OSError` now if the file could not be written later."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
 
 
 _RUN = click.argument("directory", type=click.Path(path_type=Path))
@@ -253,7 +259,7 @@ def train(
 ) -> None:  # fmt: skip
     """Train a one-hidden-layer network with heavy-tailed SGD, prune it, compare with the paper."""
     from stablesde import training
-    from stablesde._storage import write_json
+    from stablesde._storage import check_writable, write_json
     from stablesde.check import training_table
     from stablesde.studies._format import finite_json
 

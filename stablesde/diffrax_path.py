@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from stablesde._extras import MissingExtraError
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._system import check_number
 from stablesde.noise import STREAM_NOISE, StableNoise, particle_index
@@ -17,9 +18,7 @@ from stablesde.stable._sampling import float_dtype
 try:
     import diffrax
 except ImportError as error:  # pragma: no cover
-    raise ImportError(
-        "stablesde.diffrax_path needs diffrax: install it with  pip install 'stablesde[diffrax]'."
-    ) from error
+    raise MissingExtraError("stablesde.diffrax_path", "diffrax", "diffrax") from error
 
 
 class StablePath(diffrax.AbstractPath[Any]):

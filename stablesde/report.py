@@ -6,7 +6,7 @@ Made from the files of the run alone, whole or partial; it needs no network and 
 import importlib.resources
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from stablesde import _html as html
 from stablesde._status import as_text, read_object, run_name, runs_of, status
 from stablesde._storage import write_atomically
 
-_FAULTS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 _TITLES = {
     "strong_error": "Strong error of the Euler scheme",
     "propagation_of_chaos": "Propagation of chaos",
@@ -26,11 +25,12 @@ _TITLES = {
 def write_report(directory: str | Path, path: str | Path | None = None) -> Path:
     """Writes the report of a run, to `report.html` in its directory if no `path` is given.
 
-    **Returns:** where it is. **Raises:** `ValueError` if the directory is no run.
+    **Returns:** where it is. **Raises:** `ValueError` if the directory is no run; `OSError` if the
+    page cannot be written.
     """
     directory = Path(directory)
     target = directory / "report.html" if path is None else Path(path)
-    write_atomically(target, report(directory).encode())
+    write_atomically(target, report(directory).encode("utf-8", "replace"))
     return target
 
 
@@ -43,29 +43,37 @@ def report(directory: Path) -> str:
     state = status(directory)
     record = read_object(directory / "results.json", []) or {}
     try:
-        runs = runs_of(record)
-    except _FAULTS:
+        runs = _titled(runs_of(record))
+    except (KeyError, TypeError, AttributeError):
         runs, record = [], {}
     name = directory.resolve().name
     light = len(runs) > _MOST_DRAWINGS
-    sections = [_study(directory, study, run, light) for study, run in _titled(runs)]
+    sections = [_study(directory, study, run, light) for study, run in runs]
     style = importlib.resources.files("stablesde").joinpath("report.css").read_text("utf-8")
     return html.page(
         f"{name}: stablesde",
         style,
         html.tag("h1", f"Report of the run {name}"),
-        html.tag("p", _lead(record, state), class_="lead"),
+        html.tag("p", _part(_lead, record, state), class_="lead"),
         _missing(state, record),
         html.tag("h2", "Verdicts", class_="first"),
         _verdicts(runs) if runs else html.tag("p", "None yet."),
         html.tag("p", _LEGEND, class_="small") if runs else "",
         *sections,
-        _training(record.get("training")),
+        _part(_training, record.get("training")),
         html.tag("h2", "Where the run stands"),
         html.tag("pre", as_text(state)),
         html.tag("h2", "How to repeat it"),
-        _repeat(record, state, runs),
+        _part(_repeat, record, state, runs),
     )
+
+
+def _part(make: Callable[..., Any], *arguments: Any) -> Any:
+    """A part of the page, or why there is none: whatever a file holds, there is a page."""
+    try:
+        return make(*arguments)
+    except Exception as error:
+        return f"This part of the record is unreadable: {error!r}."
 
 
 # More figures than these are pixels, or the page would have tens of megabytes.
@@ -119,18 +127,19 @@ def _missing(state: Mapping[str, Any], record: Mapping[str, Any]) -> Any:
 
 
 def _titled(runs: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    return [(study, run) for study, run in runs if isinstance(run, Mapping)]
+    """Runs with labels that are text."""
+    return [(study, {**run, "label": str(run.get("label", ""))}) for study, run in runs]
 
 
 def _verdicts(runs: list[tuple[str, Any]]) -> html.Html:
     head = ["study", "case", "exponent of", "theory", "measured", "95 % interval", "bound holds",
             "attained", "passes"]  # fmt: skip
     rows: list[list[Any]] = []
-    for study, run in _titled(runs):
+    for study, run in runs:
         title = study.replace("_", " ")
         try:
             rows += _verdict_rows(title, run)
-        except _FAULTS as error:
+        except Exception as error:
             rows.append([title, run.get("label", ""), f"unreadable ({error!r})", *[""] * 6])
     return html.table(head, rows)
 
@@ -175,7 +184,7 @@ def _study(directory: Path, study: str, run: Mapping[str, Any], light: bool) -> 
                 _versions(run),
             ]
         )
-    except _FAULTS as error:
+    except Exception as error:
         return html.join(
             [head, html.tag("p", f"This part of results.json is unreadable: {error!r}.")]
         )
@@ -190,7 +199,7 @@ def _figure(directory: Path, study: str, run: Mapping[str, Any], light: bool) ->
     title = f"Figure: {study.replace('_', ' ')}, {run.get('label', '')}"
     try:
         words = plotting.caption(run)
-    except ValueError:
+    except Exception:
         words = ""
     try:
         figure = plotting.plot(run)
@@ -199,7 +208,7 @@ def _figure(directory: Path, study: str, run: Mapping[str, Any], light: bool) ->
                 picture = html.image(small_png(figure), "image/png", title)
             else:
                 picture = html.image(image(figure, "svg"), "image/svg+xml", title)
-    except (*_FAULTS, OSError) as error:
+    except Exception as error:
         try:
             picture = html.image(saved.read_bytes(), "image/png", title)
         except OSError:

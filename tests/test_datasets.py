@@ -61,7 +61,7 @@ def test_missing_files(tmp_path, monkeypatch):
     def offline(url, known_hash):
         raise OSError("no network")
 
-    monkeypatch.setattr(_files, "_fetch", offline)
+    monkeypatch.setattr(_files, "fetch", offline)
     monkeypatch.setattr(_files, "search_path", lambda root: iter([tmp_path]))
     with pytest.raises(FileNotFoundError, match="set STABLESDE_DATA"):
         load("mnist")

@@ -85,8 +85,12 @@ def test_twenty_kills_change_no_byte(tmp_path):
     while killed < 20:
         # Without a pause in the cells, most of the time goes to writing them.
         process = start(out, pause=rng.choice((0.0, 0.03)))
-        # The start of the interpreter takes a part of it.
-        time.sleep(0.15 + 0.35 * rng.random())
+        # However slow the machine: not before it computes.
+        log = out / "computed.log"
+        before = log.stat().st_size if log.exists() else 0
+        while process.poll() is None and (not log.exists() or log.stat().st_size == before):
+            time.sleep(0.001)
+        time.sleep(0.1 * rng.random())
         if process.poll() is not None:
             # It ended before the kill came: make room for the next one.
             assert process.returncode == 0, process.stderr.read().decode()

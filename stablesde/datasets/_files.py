@@ -1,14 +1,20 @@
 """Finding the data files: a given directory, `$STABLESDE_DATA`, `../shared/data`, or a download."""
 
+import functools
 import gzip
 import hashlib
+import io
 import os
 import tarfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+
+from stablesde._storage import read_arrays
+from stablesde.datasets._download import fetch
 
 # Archives prepared from the originals (see docs, "Data"), by SHA-256.
 ARCHIVES = {
@@ -55,11 +61,12 @@ def arrays(name: str, root: str | Path | None) -> tuple[Arrays, str]:
     """The raw arrays of a data set and where they came from.
 
     **Raises:** `FileNotFoundError` if a given directory lacks the file, or nothing is found and
-    the download fails; `ValueError` if a file's checksum is wrong.
+    the download fails; `ValueError` if a file is there and cannot be read, or its checksum is
+    wrong; `MissingExtraError` if it would have to be downloaded and pooch is not installed.
     """
     file, checksum = ARCHIVES[name]
     for folder in search_path(root):
-        if (folder / file).is_file():
+        if os.path.lexists(folder / file):
             return _read_archive(folder / file, checksum), str(folder / file)
     if root is not None:
         raise FileNotFoundError(f"{Path(root) / file} does not exist (data set {name!r}).")
@@ -74,31 +81,54 @@ def arrays(name: str, root: str | Path | None) -> tuple[Arrays, str]:
 
 
 def _read_archive(path: Path, checksum: str) -> Arrays:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        kind = "a directory" if path.is_dir() else error.strerror or "an error"
+        raise ValueError(
+            f"{path} cannot be read ({kind}): put a readable file in its place."
+        ) from error
     if hashlib.sha256(data).hexdigest() != checksum:
         raise ValueError(
             f"{path} is damaged or another version ({len(data)} bytes, wrong SHA-256): replace it."
         )
-    with np.load(path, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+    try:
+        return read_arrays(io.BytesIO(data))
+    except ValueError as error:
+        raise ValueError(f"{path} is no archive of arrays ({error}): replace it.") from error
 
 
-def _fetch(url: str, known_hash: str | None) -> Path:
-    import pooch
+# What unpacking raises for bytes that are not what they should be.
+_NOT_UNPACKED = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile,
+    tarfile.TarError,
+)  # fmt: skip
 
-    folder = pooch.os_cache("stablesde")
-    return Path(pooch.retrieve(url, known_hash, path=folder, progressbar=True))
+
+def _unpacked(url: str, known_hash: str | None, unpack: Callable[[Path], Arrays]) -> Arrays:
+    """The arrays in the file at a URL; what holds no such arrays does not stay in the cache."""
+    for attempt in (1, 2):  # a file that lay in the cache is asked for once more
+        archive = fetch(url, known_hash)
+        try:
+            return unpack(archive)
+        except _NOT_UNPACKED as error:
+            archive.unlink(missing_ok=True)
+            if attempt == 2:
+                raise ValueError(f"what {url} sent is not the data ({error!r})") from error
+    raise AssertionError("unreachable")  # pragma: no cover
 
 
 def _ecg() -> Arrays:
-    archive = _fetch(_ECG_URL, None)
+    return _unpacked(_ECG_URL, None, _read_ecg)
+
+
+def _read_ecg(archive: Path) -> Arrays:
     result: Arrays = {}
     with zipfile.ZipFile(archive) as files:
         for name, checksum in _ECG_SHA256.items():
             text = files.read(name)
             if hashlib.sha256(text).hexdigest() != checksum:
-                archive.unlink()
-                raise ValueError(f"the downloaded {name} has the wrong SHA-256; try again")
+                raise ValueError(f"{name} has the wrong SHA-256")
             table = np.array([line.split() for line in text.decode().splitlines()], float)
             part = "train" if "TRAIN" in name else "test"
             result[f"x_{part}"] = table[:, 1:].astype(np.float32)
@@ -109,23 +139,32 @@ def _ecg() -> Arrays:
 def _mnist() -> Arrays:
     result: Arrays = {}
     for name, checksum in _MNIST_MD5.items():
-        data = gzip.decompress(_fetch(_MNIST_URL + name, f"md5:{checksum}").read_bytes())
         part = "train" if name.startswith("train") else "test"
-        if "images" in name:
-            result[f"x_{part}"] = np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)
-        else:
-            result[f"y_{part}"] = np.frombuffer(data, np.uint8, offset=8)
+        read = functools.partial(_read_idx, part=part, images="images" in name)
+        result |= _unpacked(_MNIST_URL + name, f"md5:{checksum}", read)
     return result
 
 
+def _read_idx(path: Path, *, part: str, images: bool) -> Arrays:
+    data = gzip.decompress(path.read_bytes())
+    if images:
+        return {f"x_{part}": np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)}
+    return {f"y_{part}": np.frombuffer(data, np.uint8, offset=8)}
+
+
 def _cifar() -> Arrays:
+    return _unpacked(_CIFAR_URL, f"md5:{_CIFAR_MD5}", _read_cifar)
+
+
+def _read_cifar(archive: Path) -> Arrays:
     parts: dict[str, list[np.ndarray]] = {"train": [], "test": []}
-    with tarfile.open(_fetch(_CIFAR_URL, f"md5:{_CIFAR_MD5}")) as files:
+    with tarfile.open(archive) as files:
         for member in sorted(files.getnames()):
             if not member.endswith(".bin"):
                 continue
             stream = files.extractfile(member)
-            assert stream is not None  # a regular file
+            if stream is None:
+                raise ValueError(f"{member} is no file")
             rows = np.frombuffer(stream.read(), np.uint8).reshape(-1, 3073)
             parts["test" if "test" in member else "train"].append(rows)
     result: Arrays = {}

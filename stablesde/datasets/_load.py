@@ -32,8 +32,9 @@ def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Data
 
     **Returns:** a `Dataset`: float32 inputs (N, d), integer labels from 0.
 
-    **Raises:** `ValueError` for an unknown name or a damaged file, `FileNotFoundError` where the
-    data cannot be had; both say what to do.
+    **Raises:** `ValueError` for an unknown name, or for a file that is damaged or cannot be read;
+    `FileNotFoundError` where the data cannot be had; `ImportError` if they would have to be
+    downloaded and the extra `data` is not installed. All say what to do.
     """
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}; known are {', '.join(NAMES)}.")
@@ -41,44 +42,61 @@ def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Data
         return teacher()
     if name == "digits":
         return _digits()
+    if name == "ecg5000" and classes not in (2, 5):
+        raise ValueError(f"classes must be 2 or 5 for ecg5000, got {classes!r}.")
     raw, source = arrays(name, root)
+    try:
+        return _normalised(name, raw, source, classes)
+    except (KeyError, ValueError, TypeError) as error:
+        missing = f"it has no array {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{source}: {missing} Replace this file.") from error
+
+
+def _normalised(name: str, raw: dict[str, np.ndarray], source: str, classes: int) -> Dataset:
+    x = {part: _inputs(raw, f"x_{part}") for part in ("train", "test")}
+    y = {part: _labels(raw, f"y_{part}") for part in ("train", "test")}
     if name == "ecg5000":
-        return _ecg5000(raw, source, classes)
+        # All five classes are checked before they are joined.
+        five = _dataset(name, {p: _flat(v) for p, v in x.items()}, y, 5, source)
+        if classes == 5:
+            return five
+        y = {part: (v > 0).astype(np.int32) for part, v in y.items()}
+        return _dataset(name, {"train": five.x_train, "test": five.x_test}, y, 2, source)
     mean, std = np.asarray(_MNIST_SCALE if name == "mnist" else _CIFAR_SCALE, np.float32)
-    scaled = {
-        part: _flat((raw[f"x_{part}"] / np.float32(255) - mean) / std) for part in ("train", "test")
-    }
+    scaled = {part: _flat((v / np.float32(255) - mean) / std) for part, v in x.items()}
+    return _dataset(name, scaled, y, 10, source)
+
+
+def _dataset(
+    name: str, x: dict[str, np.ndarray], y: dict[str, np.ndarray], classes: int, source: str
+) -> Dataset:
     return Dataset(
         name=name,
-        x_train=scaled["train"],
-        y_train=raw["y_train"].astype(np.int32),
-        x_test=scaled["test"],
-        y_test=raw["y_test"].astype(np.int32),
-        num_classes=10,
-        source=source,
-    )
-
-
-def _flat(x: np.ndarray) -> np.ndarray:
-    return x.reshape(len(x), -1).astype(np.float32)
-
-
-def _ecg5000(raw: dict[str, np.ndarray], source: str, classes: int) -> Dataset:
-    if classes not in (2, 5):
-        raise ValueError(f"classes must be 2 or 5 for ecg5000, got {classes!r}.")
-    labels = {
-        part: (raw[f"y_{part}"] > 0 if classes == 2 else raw[f"y_{part}"]).astype(np.int32)
-        for part in ("train", "test")
-    }
-    return Dataset(
-        name="ecg5000",
-        x_train=_flat(raw["x_train"]),
-        y_train=labels["train"],
-        x_test=_flat(raw["x_test"]),
-        y_test=labels["test"],
+        x_train=x["train"],
+        y_train=y["train"],
+        x_test=x["test"],
+        y_test=y["test"],
         num_classes=classes,
         source=source,
     )
+
+
+def _inputs(raw: dict[str, np.ndarray], key: str) -> np.ndarray:
+    x = raw[key]
+    if x.dtype.kind not in "fiu" or x.ndim < 2 or x.size == 0:
+        raise ValueError(f"{key} holds {x.dtype} of shape {x.shape}, not numbers, an input a row.")
+    return x
+
+
+def _labels(raw: dict[str, np.ndarray], key: str) -> np.ndarray:
+    y = raw[key]
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"{key} holds {y.dtype}, not integer labels.")
+    return y.astype(np.int64)
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), -1)
 
 
 def _digits() -> Dataset:

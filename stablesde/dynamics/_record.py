@@ -1,6 +1,8 @@
 """Long runs, written to disk in parts while they go, and resumed where they were."""
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._fingerprint import fingerprint
-from stablesde._storage import claim, write_arrays
+from stablesde._storage import Arrays, claim, read_arrays, seal, write_arrays
 from stablesde._version import __version__
 from stablesde.dynamics._engine import Engine, State
 from stablesde.dynamics._grid import time_grid
@@ -33,7 +35,8 @@ class Recording:
     Iterating over it gives the saved times as a `Trajectory` per file, in order.
 
     **Arguments:** `directory`, as given to `record`.
-    **Raises:** `ValueError` if it holds no recording.
+    **Raises:** `ValueError` if it holds no recording; and, from whatever reads a file, if that is
+    damaged, missing between others or of another run.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -43,45 +46,126 @@ class Recording:
 
     @property
     def parts(self) -> list[Path]:
-        """The files, in order."""
-        return sorted(self.directory.glob("part-*.npz"))
+        """The files, in order. **Raises:** `ValueError` if one is missing."""
+        config = self._config
+        found = {p.name for p in self.directory.glob("part-*.npz")}
+        step = _step(self.directory, seal(config))
+        count = max([_parts_before(config, step), *(int(n[5:10]) + 1 for n in found if _PART(n))])
+        files = [self.directory / _part_name(i) for i in range(count)]
+        for path in files:
+            if path.name not in found:
+                raise _damaged(path, "it is missing")
+        return files
 
     @property
     def complete(self) -> bool:
         """Whether the run has come to its end."""
-        config = json.loads((self.directory / "config.json").read_text())
-        state = _read_state(self.directory)
-        return state is not None and state["step"] == config["num_steps"]
+        config = self._config
+        at_end = _step(self.directory, seal(config)) == config["num_steps"]
+        return at_end and _last_part(config) in {p.name for p in self.parts}
 
     @property
     def times(self) -> Float[np.ndarray, " S"]:
         """The saved times."""
-        return np.concatenate([np.load(p)["times"] for p in self.parts])
+        return self._joined("times")
 
     @property
     def mean_statistic(self) -> Float[np.ndarray, "S M"]:
         """m at the saved times."""
-        return np.concatenate([np.load(p)["mean_statistic"] for p in self.parts])
+        return self._joined("mean_statistic")
 
     def __iter__(self) -> Iterator[Trajectory]:
-        for path in self.parts:
-            part = np.load(path)
-            if "levy" not in part:
-                raise ValueError(
-                    "only the mean statistic was recorded (particles=False): read "
-                    "`mean_statistic`, or record again with particles=True."
-                )
-            yield Trajectory(
-                times=part["times"],
-                initial=np.load(self.directory / "initial.npz")["initial"],
-                levy=part["levy"],
-                displacement=part["displacement"],
-                mean_statistic=part["mean_statistic"],
+        bound = seal(self._config)
+        if self.parts and not self._config["particles"]:
+            raise ValueError(
+                "only the mean statistic was recorded (particles=False): read "
+                "`mean_statistic`, or record again with particles=True."
             )
+        for path in self.parts:
+            names = ("times", "levy", "displacement", "mean_statistic")
+            initial = _read(self.directory / "initial.npz", ("initial",), bound)
+            values: dict[str, Any] = initial | _read(path, names, bound)
+            yield Trajectory(**values)
 
     def __repr__(self) -> str:
         state = "complete" if self.complete else "not complete"
         return f"Recording({self.directory}, {len(self.parts)} files, {state})"
+
+    @property
+    def _config(self) -> dict[str, Any]:
+        path = self.directory / "config.json"
+        try:
+            config = json.loads(path.read_bytes())
+            whole = all(type(config[k]) is int and config[k] > 0 for k in _COUNTS)
+            whole &= config["particles"] in (True, False)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(
+                _BAD_CONFIG.format(path, f"{type(error).__name__}: {error}")
+            ) from error
+        if not whole:
+            raise ValueError(_BAD_CONFIG.format(path, "settings that are none"))
+        return config
+
+    def _joined(self, name: str) -> np.ndarray:
+        bound = seal(self._config)
+        return np.concatenate([_read(p, (name,), bound)[name] for p in self.parts])
+
+
+_COUNTS = ("num_steps", "save_every", "saves_per_file")
+_BAD_CONFIG = (
+    "{} is not that of a recording ({}): if it is damaged, delete it, and only it, and call "
+    "`record` with the settings of the run, which restores it."
+)
+_PART = re.compile(r"part-\d{5}\.npz").fullmatch
+
+
+def _part_name(number: int) -> str:
+    return f"part-{number:05d}.npz"
+
+
+def _parts_before(config: dict[str, Any], step: int) -> int:
+    """How many files were written before the state of a step.
+
+    At the last step the file that holds the end alone may be missing: it needs nothing else.
+    """
+    total, every, count = (config[k] for k in _COUNTS)
+    saves = max(step, 0) // every
+    return saves // count + (step == total and saves % count > 0)
+
+
+def _last_part(config: dict[str, Any]) -> str:
+    total, every, count = (config[k] for k in _COUNTS)
+    return _part_name(total // every // count)
+
+
+def _damaged(path: Path, why: object) -> ValueError:
+    return ValueError(
+        f"{path} is damaged ({why}): delete state.npz in its folder and call `record` again, which "
+        "writes the same numbers from the start."
+    )
+
+
+def _read(path: Path, names: tuple[str, ...], bound: str) -> Arrays:
+    """These arrays of a file of the run, which is `bound` to its settings."""
+    try:
+        arrays = read_arrays(path, (*names, "seal"))
+    except FileNotFoundError:
+        raise _damaged(path, "it is missing") from None
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if str(arrays.pop("seal")) != f"{path.name} {bound}":
+        raise _damaged(path, "it is another file, or of a run with other settings than config.json")
+    return arrays
+
+
+def _write(path: Path, bound: str, **arrays: np.ndarray) -> None:
+    write_arrays(path, seal=np.asarray(f"{path.name} {bound}"), **arrays)
+
+
+def _step(folder: Path, bound: str) -> int:
+    """The step of the state on disk; -1 if there is none."""
+    path = folder / "state.npz"
+    return int(_read(path, ("step",), bound)["step"]) if path.exists() else -1
 
 
 def record(
@@ -115,7 +199,8 @@ def record(
     - `saves_per_file`: saved times per file; None: about 128 MB.
 
     **Returns:** a `Recording`. **Raises:** as `simulate`; `ValueError` if `directory` was written
-    by another configuration, of which nothing is changed then; `OSError` if it can't be written.
+    by another configuration, or holds a file that is damaged or lacks one, of which nothing is
+    changed then; `OSError` if it can't be written.
     """
     folder = Path(directory)
     dtype = float_dtype(dtype)
@@ -146,29 +231,42 @@ def record(
         **{"save_every": int(save_every), "saves_per_file": int(count)},
         **{"particles": bool(particles), "scheme": scheme},
     }
-    claim(folder, "a recording", config)
+    bound = seal(config)
+    claim(folder, "a recording", config, lambda: _verify(folder, bound))
     driver = Driver(noise, key_words(key), jnp.asarray(sigma, dtype), dtype)
     engine = Engine(model, driver, grid, None, plan, scheme)
-    _write_parts(folder, engine, init, int(save_every), int(count), particles)
+    _write_parts(folder, engine, init, config)
     return Recording(folder)
 
 
-def _write_parts(
-    folder: Path, engine: Engine, init: InitialLaw, every: int, count: int, particles: bool
-) -> None:
-    total = engine.grid.num_steps
+def _verify(folder: Path, bound: str) -> None:
+    """Raises `ValueError` if a folder without a configuration holds files of another run."""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in names:
+        if _PART(name) or name in ("initial.npz", "state.npz"):
+            _read(folder / name, (), bound)
+
+
+def _write_parts(folder: Path, engine: Engine, init: InitialLaw, config: dict[str, Any]) -> None:
+    total, every, count = (config[k] for k in _COUNTS)
+    bound = seal(config)
     times = np.asarray(engine.grid.all_times())[::every]
-    at = _read_state(folder)
-    if at is None:
+    step = _step(folder, bound)
+    if step < 0:
         state, step = _start(engine, init), 0
-        write_arrays(folder / "initial.npz", initial=np.asarray(rows(state.initial)))
-        _write_state(folder, state, step)
+        initial = np.asarray(rows(state.initial))
+        _write(folder / "initial.npz", bound, initial=initial)
+        _write_state(folder, state, step, bound)
     else:
-        state = State(*(jnp.asarray(at[k]) for k in ("initial", "levy", "displacement")))
-        step = int(at["step"])
+        for name in ("initial.npz", *map(_part_name, range(_parts_before(config, step)))):
+            _read(
+                folder / name, (), bound
+            )  # that it is there, and whose: what it holds is not read
+        at = _read(folder / "state.npz", _STATE, bound)
+        state = State(*(jnp.asarray(at[k]) for k in _STATE))
     saves = total // every + 1
     # After the last step there is one time more to save, and no step to do: `step` stays there.
-    while step < total or not (folder / f"part-{(saves - 1) // count:05d}.npz").exists():
+    while step < total or not (folder / _last_part(config)).exists():
         number = step // every // count
         now = min(count, saves - number * count)
         stretches = min(now, total // every - number * count)
@@ -177,13 +275,14 @@ def _write_parts(
             saved = _with_end(engine, state, saved)
         names = ("levy", "displacement", "mean_statistic")
         arrays = {k: np.asarray(v) for k, v in zip(names, saved, strict=True)}
-        if not particles:
+        if not config["particles"]:
             arrays = {"mean_statistic": arrays["mean_statistic"]}
         first = number * count
-        part = folder / f"part-{number:05d}.npz"
-        write_arrays(part, times=times[first : first + now], **arrays)
+        _write(
+            folder / _part_name(number), bound, times=times[first : first + now], **arrays
+        )  # fmt: skip
         step += stretches * every
-        _write_state(folder, state, step)
+        _write_state(folder, state, step, bound)
 
 
 @eqx.filter_jit
@@ -215,21 +314,12 @@ def _with_end(engine: Engine, state: State, saved: Any) -> Any:
     return tuple(jnp.concatenate([s, e[None]]) for s, e in zip(saved, end, strict=True))
 
 
-def _write_state(folder: Path, state: State, step: int) -> None:
-    arrays = {k: np.asarray(getattr(state, k)) for k in ("initial", "levy", "displacement")}
-    write_arrays(folder / "state.npz", step=np.asarray(step), **arrays)
+_STATE = ("initial", "levy", "displacement")
 
 
-def _read_state(folder: Path) -> dict[str, np.ndarray] | None:
-    path = folder / "state.npz"
-    if not path.exists():
-        return None
-    try:
-        return dict(np.load(path))
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); delete the directory and record again."
-        ) from error
+def _write_state(folder: Path, state: State, step: int, bound: str) -> None:
+    arrays = {k: np.asarray(getattr(state, k)) for k in _STATE}
+    _write(folder / "state.npz", bound, step=np.asarray(step), **arrays)
 
 
 __all__ = ["Recording", "record"]

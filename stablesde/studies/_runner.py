@@ -4,7 +4,11 @@ Several processes may work on one run directory: a cell that another one is comp
 last, and taken over if that process dies. A cell is the same whoever computes it.
 """
 
+import errno
+import hashlib
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,10 +20,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from stablesde._locks import Lock, take
-from stablesde._storage import claim, remove_temporaries, write_atomically
+from stablesde._storage import claim, remove_temporaries, seal, write_atomically
 
 Cell = tuple[str, Callable[[], dict[str, np.ndarray]]]
 Result = dict[str, np.ndarray]
+CELL = re.compile(r"[a-z]+-\d{5}\.json")
 
 # Seconds between two looks at the cells that other processes are computing.
 _POLL = (0.05, 2.0)
@@ -30,20 +35,19 @@ def run_cells(
 ) -> list[Result]:
     """The results of all cells in order, computed or, where `run_dir` holds them, read back.
 
-    **Raises:** `ValueError` if `run_dir` was written by another configuration (nothing in it is
-    changed then), or if a result is not finite (it is not written). `OSError` if it cannot be
-    written.
+    **Raises:** `ValueError` if `run_dir` was written by another configuration or holds a damaged
+    file (nothing in it is changed then), or if a result is not finite (it is not written).
+    `OSError` if it cannot be written.
     """
     folder = None if run_dir is None else Path(run_dir) / name
-    if folder is not None:
-        claim(folder, f"a {name} study", config)
-        _announce(folder, [label for label, _ in cells])
     results: dict[str, Result] = {}
     if folder is not None:
+        claim(folder, f"a {name} study", config, lambda: _verify(folder, config))
+        _announce(folder, [label for label, _ in cells])
         _sweep_finished(folder, [label for label, _ in cells])
-        results = {
-            label: _read(path) for label, _ in cells if (path := _file(folder, label)).exists()
-        }
+        for label, _ in cells:
+            if (result := read_cell(_file(folder, label), config)) is not None:
+                results[label] = result
     missing = [cell for cell in cells if cell[0] not in results]
     with tqdm(
         total=len(cells), initial=len(results), desc=name, unit="cell", file=sys.stderr,
@@ -79,19 +83,19 @@ def _one(
     if folder is None:
         return {k: v.astype(float) for k, v in _computed(name, label, compute, config).items()}
     path = _file(folder, label)
-    if path.exists():
-        return _read(path)
+    if (result := read_cell(path, config)) is not None:
+        return result
     lock = take(_lock_file(folder, label))
     if lock is None:
         return None
     try:
-        if not path.exists():  # it may have been finished while we took the lock
+        # It may have been finished while we took the lock.
+        if (result := read_cell(path, config)) is None:
             _sweep(path, lock)
-            result = _computed(name, label, compute, config)
-            # float → text → float is exact in Python, so a resumed run sees the very same bits.
-            text = json.dumps({k: v.astype(float).tolist() for k, v in sorted(result.items())})
+            text = _text(label, _computed(name, label, compute, config), config)
             write_atomically(path, text.encode())
-        return _read(path)
+            result = _parsed(label, text, config)
+        return result
     finally:
         lock.release()
 
@@ -125,10 +129,11 @@ def _file(folder: Path, label: str) -> Path:
 def _announce(folder: Path, labels: list[str]) -> None:
     """Writes which cells there are to be, for `stablesde status`; the results do not need it."""
     path, data = folder / "progress.json", json.dumps({"cells": labels}).encode()
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         if path.read_bytes() == data:
             return
-    write_atomically(path, data)
+    if not path.is_dir():  # `status` tells of it
+        write_atomically(path, data)
 
 
 def _computed(
@@ -151,13 +156,46 @@ def _check_finite(
         )
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _verify(folder: Path, config: dict[str, Any]) -> None:
+    """Raises `ValueError` if a folder without a configuration holds cells of another one."""
+    if os.path.isdir(folder):
+        for path in sorted(p for p in folder.iterdir() if CELL.fullmatch(p.name)):
+            read_cell(path, config)
+
+
+def _text(label: str, result: Result, config: dict[str, Any]) -> str:
+    # float → text → float is exact in Python, so a resumed run sees the very same bits.
+    values = {k: v.astype(float).tolist() for k, v in sorted(result.items())}
+    return json.dumps({"sha256": _checksum(label, values, config), **values})
+
+
+def _checksum(label: str, values: dict[str, Any], config: dict[str, Any]) -> str:
+    """Of the numbers, of whose they are, and of what they were computed with."""
+    told = [label, seal(config), json.dumps(values, sort_keys=True)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def _parsed(label: str, text: str | bytes, config: dict[str, Any]) -> Result:
+    values = json.loads(text)
+    checksum = values.pop("sha256", None)
+    if checksum != _checksum(label, values, config):
+        raise ValueError("its checksum is not that of its numbers and of config.json")
+    return {k: np.asarray(v, dtype=float) for k, v in values.items()}
+
+
+def read_cell(path: Path, config: dict[str, Any]) -> Result | None:
+    """The numbers of a cell that was computed with `config`; None if it is not there.
+
+    **Raises:** `ValueError` if it is damaged, cannot be read, or was computed with other settings.
+    """
     try:
-        cell = {k: np.asarray(v, dtype=float) for k, v in json.loads(path.read_text()).items()}
-        if not all(np.all(np.isfinite(v)) for v in cell.values()):
-            raise ValueError("it holds numbers that are not finite")
-        return cell
-    except (ValueError, AttributeError, TypeError) as error:
+        return _parsed(path.stem, path.read_bytes(), config)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ELOOP:
+            return None  # a link that leads nowhere
+        why = error.strerror if isinstance(error, OSError) else str(error)
         raise ValueError(
-            f"{path} is damaged ({error}); delete this one file and resume, the other cells stay."
+            f"{path} is damaged ({why}); delete this one file and resume, the other cells stay."
         ) from error

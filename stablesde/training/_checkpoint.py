@@ -1,8 +1,7 @@
 """Where a long training stands, on disk: parameters, optimizer state and steps taken."""
 
-import io
+import os
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablesde._storage import claim, write_arrays
+from stablesde._storage import Arrays, claim, read_arrays, seal, write_arrays
 
 FILE = "checkpoint.npz"
 
@@ -31,7 +30,8 @@ class Checkpoint:
         if not every >= 0:
             raise ValueError(f"save_every, in seconds, must not be negative, got {every!r}.")
         self._path = Path(folder) / FILE
-        claim(Path(folder), "a training", config)
+        self._seal = seal(config)
+        claim(Path(folder), "a training", config, lambda: self._arrays(["seal"]))
         self._every, self._last = every, time.monotonic()
 
     def read(self, carry: Any) -> tuple[Any, int, bool]:
@@ -40,18 +40,29 @@ class Checkpoint:
         `carry` itself, 0 and False if there is nothing. **Raises:** `ValueError` if it is damaged.
         """
         leaves, structure = jax.tree.flatten(carry)
-        try:
-            with np.load(io.BytesIO(self._path.read_bytes())) as file:
-                saved = [jnp.asarray(file[f"leaf{i}"]) for i in range(len(leaves))]
-                steps, finished = int(file["steps"]), bool(file["finished"])
-        except FileNotFoundError:
+        names = [f"leaf{i}" for i in range(len(leaves))]
+        arrays = self._arrays([*names, "steps", "finished", "seal"])
+        if arrays is None:
             return carry, 0, False
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise self._damaged(error) from error
+        saved = [jnp.asarray(arrays[name]) for name in names]
         for old, new in zip(leaves, saved, strict=True):
             if old.shape != new.shape or old.dtype != new.dtype:
                 raise self._damaged(f"{new.dtype}{new.shape} where {old.dtype}{old.shape} belongs")
-        return jax.tree.unflatten(structure, saved), steps, finished
+        return (
+            jax.tree.unflatten(structure, saved), int(arrays["steps"]), bool(arrays["finished"])
+        )  # fmt: skip
+
+    def _arrays(self, names: list[str]) -> Arrays | None:
+        """These arrays of the file; None if there is no file."""
+        if not os.path.lexists(self._path):
+            return None
+        try:
+            arrays = read_arrays(self._path, names)
+        except (OSError, ValueError) as error:
+            raise self._damaged(error) from error
+        if str(arrays["seal"]) != self._seal:
+            raise self._damaged("it is of a training with other settings than config.json")
+        return arrays
 
     def _damaged(self, why: object) -> ValueError:
         return ValueError(f"{self._path} is damaged ({why}); delete it to train from the start.")
@@ -61,5 +72,6 @@ class Checkpoint:
         if not finished and time.monotonic() - self._last < self._every:
             return
         arrays = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(carry))}
-        write_arrays(self._path, **arrays, steps=np.asarray(steps), finished=np.asarray(finished))
+        arrays |= {"steps": np.asarray(steps), "finished": np.asarray(finished)}
+        write_arrays(self._path, **arrays, seal=np.asarray(self._seal))
         self._last = time.monotonic()

@@ -6,6 +6,7 @@ controls) share its cells.
 
 import dataclasses
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -17,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from stablesde._fingerprint import fingerprint
+from stablesde._storage import check_writable
 from stablesde._version import __version__
 from stablesde.datasets import Dataset
-from stablesde.studies._runner import run_cells
+from stablesde.studies._runner import read_cell, run_cells
 from stablesde.training._curve import FRACTIONS, pruning_curve
 from stablesde.training._paper import Preset, paper_tables
 from stablesde.training._train import DivergedError, fit, measured
@@ -112,6 +114,14 @@ def compute(setting: Setting, seeds: Sequence[int], data: Dataset, out: Path) ->
     return run_cells(setting.name, config, cells, out)
 
 
+def check_places(settings: Sequence[Setting], seeds: Sequence[int], out: Path) -> None:
+    """Raises `OSError` before hours of training if a cell that is missing could not be written."""
+    for folder in (out / setting.name for setting in settings):
+        cells = [folder / f"{label(seed)}.json" for seed in seeds]
+        for path in [cell for cell in cells if not os.path.lexists(cell)][:1]:
+            check_writable(path)
+
+
 def label(seed: int) -> str:
     """The name of a seed's cell."""
     return f"seed-{seed:05d}"
@@ -143,26 +153,26 @@ def stored(
     **Raises:** `ValueError` if they are damaged, or were computed with other settings.
     """
     folder = out / setting.name
+    path = folder / "config.json"
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads(path.read_bytes())
+        expected = json.loads(json.dumps(setting.config()))
+        other = sorted(k for k, v in expected.items() if config.get(k) != v)
     except FileNotFoundError:
+        if any((folder / f"{label(seed)}.json").exists() for seed in seeds):
+            raise ValueError(
+                f"{path} is missing, beside cells: compute the table (--run), which restores it."
+            ) from None
         return {}, {}
-    except ValueError as error:
-        raise ValueError(f"{folder / 'config.json'} is damaged ({error}).") from error
-    expected = json.loads(json.dumps(setting.config()))
-    other = sorted(k for k, v in expected.items() if config.get(k) != v)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}): delete it, and only it, and compute the table (--run), "
+            "which restores it."
+        ) from error
     if other:
         raise ValueError(
             f"{folder} was computed with other settings (different: {', '.join(other)}): delete it "
             "to compute it anew, or choose another --out."
         )
-    cells = {}
-    for seed in seeds:
-        path = folder / f"{label(seed)}.json"
-        try:
-            cells[seed] = {k: np.asarray(v) for k, v in json.loads(path.read_text()).items()}
-        except FileNotFoundError:
-            continue
-        except (ValueError, AttributeError, TypeError) as error:
-            raise ValueError(f"{path} is damaged ({error}); delete this one file.") from error
-    return cells, config
+    found = {seed: read_cell(folder / f"{label(seed)}.json", config) for seed in seeds}
+    return {seed: cell for seed, cell in found.items() if cell is not None}, config

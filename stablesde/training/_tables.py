@@ -8,7 +8,7 @@ from typing import Any
 from stablesde.datasets import Dataset, load
 from stablesde.training._paper import Preset, check_count, paper_tables, preset
 from stablesde.training._prediction import PredictedRatio, predicted_ratio
-from stablesde.training._suite import Cell, Setting, compute, is_control, stored
+from stablesde.training._suite import Cell, Setting, check_places, compute, is_control, stored
 from stablesde.training._train import MEASURED, Measured, choose_seeds, format_measured
 
 # Sizes of the full CIFAR-10; what is shipped is a tenth.
@@ -157,7 +157,8 @@ def paper_table(
     **Returns:** a `PaperTable`; `print` shows it.
 
     **Raises:** `ValueError` for another table, a label that it has not, settings out of range, or
-    an `out` that holds cells of other data; `FileNotFoundError` where the data cannot be had.
+    an `out` that holds cells of other data or damaged ones; `OSError` where the data cannot be had
+    (`FileNotFoundError`) or `out` cannot be written; both before anything is computed.
     """
     table = _table(number)
     given: dict[str, Any] = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
@@ -173,7 +174,9 @@ def paper_table(
         raise ValueError(f"Table {number} is about {table['dataset']}, not {data.name}.")
     if run:
         data = load(table["dataset"], root) if data is None else data
-        for setting in dict.fromkeys(row.setting for row in rows):
+        settings = list(dict.fromkeys(row.setting for row in rows))
+        check_places(settings, chosen, Path(out))
+        for setting in settings:
             compute(setting, chosen, data, Path(out))
     if predict:
         check_count("predict", predict)

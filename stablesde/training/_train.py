@@ -261,7 +261,7 @@ def fit(
     **Returns:** the network and the number of steps it took.
 
     **Raises:** `ValueError` for settings out of range, if training diverges, or if `run_dir` holds
-    another training.
+    another training or a damaged one; `OSError` if it cannot be written.
     """
     check_setting(width, noise, alpha)
     start, noise_key, batch_key = jax.random.split(jax.random.key(seed), 3)

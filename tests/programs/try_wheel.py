@@ -1,8 +1,8 @@
 """Installs a built wheel where the repository is out of sight, and uses it.
 
 `python tests/programs/try_wheel.py dist`: checks what wheel and sdist hold, installs the wheel into
-a new virtual environment, runs the command and a few lines of Python there, and a part of the tests
-from the unpacked sdist.
+a new virtual environment, runs the command and a few lines of Python there, without any extra, and
+then, with the extra `test`, a part of the tests from the unpacked sdist.
 """
 
 import subprocess
@@ -23,6 +23,20 @@ run = ssd.simulate(model, noise, jax.random.key(0), num_particles=10, t1=1.0, nu
 assert run.final.shape == (10, 2), run
 assert "site-packages" in ssd.__file__, ssd.__file__
 print(ssd.__version__, run)
+"""
+# Without the extra `data` there are the embedded data, and a clear word for the others.
+NO_EXTRA = """
+import importlib.util, os
+from stablesde.datasets import load
+assert importlib.util.find_spec("pooch") is None
+assert len(load("digits").x_train) == 1200
+os.environ.pop("STABLESDE_DATA", None)
+try:
+    load("ecg5000")
+except ImportError as error:
+    assert 'pip install "stablesde[data]"' in str(error), error
+else:
+    raise AssertionError("ECG5000 came from nowhere")
 """
 
 
@@ -54,10 +68,12 @@ def main(dist: Path) -> None:
             subprocess.run([str(binaries / command[0]), *command[1:]], cwd=cwd, check=True)
 
         quiet = ("--quiet", "--disable-pip-version-check", "-c", str(ROOT / "constraints.txt"))
-        run("python", "-m", "pip", "install", *quiet, f"{wheel.resolve()}[test]")
+        run("python", "-m", "pip", "install", *quiet, str(wheel.resolve()))
         run("python", "-c", LINES)
+        run("python", "-c", NO_EXTRA)
         run("stablesde", "--version")
-        run("stablesde", "check", "strong-error", "--quick")
+        run("stablesde", "check", "strong-error", "training", "--quick")
+        run("python", "-m", "pip", "install", *quiet, f"{wheel.resolve()}[test]")
         with tarfile.open(sdist) as archive:
             archive.extractall(folder, filter="data")
         unpacked = str(Path(folder, sdist.name.removesuffix(".tar.gz")))

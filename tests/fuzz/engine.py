@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 import stablesde
 
 ROOT = Path(stablesde.__file__).parent
-FACTOR = float(os.environ.get("STABLESDE_FUZZ", "0"))
+FACTOR = float(os.environ.get("STABLESDE_FUZZ") or 0)
 SECONDS = 60  # a call that takes longer hangs
 # How messages of JAX, NumPy and Python begin that a user cannot make sense of.
 INTERNAL = re.compile(

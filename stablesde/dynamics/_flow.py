@@ -7,12 +7,13 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from stablesde._arguments import as_flag
 from stablesde.dynamics._engine import Engine
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, layout, scratch_bytes
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
+from stablesde.dynamics._system import Driver, InitialLaw, check_number, check_run, statistic_size
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import fold, key_words
@@ -73,6 +74,7 @@ def checked_flow(
         )
     if sigma is None:
         return flow.sigma
+    check_number("sigma", sigma)
     traced = isinstance(sigma, jax.core.Tracer) or isinstance(flow.sigma, jax.core.Tracer)
     if not traced and not np.isclose(float(sigma), float(flow.sigma), rtol=1e-5, atol=0):
         raise ValueError(
@@ -145,7 +147,14 @@ def law_flow(
     if init is not None and not callable(init) and np.ndim(init) == 2:
         raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
     dtype = float_dtype(dtype)
+    words = fold(key_words(key), 0, STREAM_LAW)
     grid = time_grid(t1, num_steps, times, dtype)
+    variants = tuple(
+        as_flag(name, value)
+        for name, value in (
+            ("antithetic", antithetic), ("stratified", stratified), ("richardson", richardson)
+        )
+    )  # fmt: skip
     reduced = antithetic or stratified or richardson
     if reduced and batches == 1:
         raise ValueError("with variance reduction the error is that of batches: give at least 2.")
@@ -158,13 +167,13 @@ def law_flow(
     m, error = _flow(
         model,
         noise,
-        fold(key_words(key), 0, STREAM_LAW),
+        words,
         grid,
         jnp.asarray(sigma, float),
         init,
         plan,
         batches,
-        (bool(antithetic), bool(stratified), bool(richardson)),
+        variants,
         scheme,
         mesh,
         dtype,

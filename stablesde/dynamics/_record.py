@@ -1,6 +1,7 @@
 """Long runs, written to disk in parts while they go, and resumed where they were."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from stablesde._arguments import as_flag
 from stablesde._fingerprint import fingerprint
 from stablesde._storage import claim, write_arrays
 from stablesde._version import __version__
@@ -37,7 +39,7 @@ class Recording:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
+        self.directory = _folder(directory)
         if not (self.directory / "config.json").exists():
             raise ValueError(f"{self.directory} holds no recording: there is no config.json.")
 
@@ -84,6 +86,12 @@ class Recording:
         return f"Recording({self.directory}, {len(self.parts)} files, {state})"
 
 
+def _folder(directory: str | Path) -> Path:
+    if not isinstance(directory, (str, os.PathLike)) or "\0" in os.fspath(directory):
+        raise ValueError(f"directory must be a path, got {directory!r}.")
+    return Path(directory)
+
+
 def record(
     directory: str | Path,
     model: MeanFieldModel,
@@ -117,7 +125,8 @@ def record(
     **Returns:** a `Recording`. **Raises:** as `simulate`; `ValueError` if `directory` was written
     by another configuration, of which nothing is changed then; `OSError` if it can't be written.
     """
-    folder = Path(directory)
+    folder, words = _folder(directory), key_words(key)
+    particles = as_flag("particles", particles)
     dtype = float_dtype(dtype)
     check_run(
         model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
@@ -147,7 +156,7 @@ def record(
         **{"particles": bool(particles), "scheme": scheme},
     }
     claim(folder, "a recording", config)
-    driver = Driver(noise, key_words(key), jnp.asarray(sigma, dtype), dtype)
+    driver = Driver(noise, words, jnp.asarray(sigma, dtype), dtype)
     engine = Engine(model, driver, grid, None, plan, scheme)
     _write_parts(folder, engine, init, int(save_every), int(count), particles)
     return Recording(folder)

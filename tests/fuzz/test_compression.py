@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from fuzz.engine import ABSENT, array, check, flag, fuzz, promise, real, value
 
+from fuzz.engine import ABSENT, array, check, flag, fuzz, promise, real, value
 from stablesde import compression
 
-THETA = array((4, 3), (1, 1), others=(np.zeros((4, 3)), np.full((4, 3), 1e30), np.eye(3, dtype=int)))
+THETA = array(
+    (4, 3), (1, 1), others=(np.zeros((4, 3)), np.full((4, 3), 1e30), np.eye(3, dtype=int))
+)
 
 
 @fuzz(300, theta=THETA, kappa=real(0.01, 1.0))

@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 import numpy as np
-from fuzz.engine import ABSENT, array, check, choice, count, fuzz, number, promise, real, value
 from hypothesis import strategies as st
 
 import stablesde as ssd
+from fuzz.engine import ABSENT, array, check, choice, count, fuzz, number, promise, real, value
 from stablesde import model as models
 
 OUTPUTS = st.sampled_from([lambda theta: theta, lambda *a: 1 / 0, lambda theta, m: theta, max])

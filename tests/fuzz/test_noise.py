@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from fuzz.engine import array, check, choice, count, dtype, fuzz, key, number, promise, real, value
 from hypothesis import strategies as st
 
 import stablesde as ssd
+from fuzz.engine import array, check, choice, count, dtype, fuzz, key, number, promise, real, value
 from stablesde import noise as noise_module
 
 ALPHA = number(0.3, 1, 1.5, 2.0)
@@ -34,9 +34,7 @@ def draws(outcome):
             assert constant.error is not None or promise(constant.value, ()) >= 0
 
 
-@pytest.mark.parametrize(
-    "kind", [ssd.OneFactorStable, ssd.IndependentStable, ssd.IsotropicStable]
-)
+@pytest.mark.parametrize("kind", [ssd.OneFactorStable, ssd.IndependentStable, ssd.IsotropicStable])
 @fuzz(120, alpha=ALPHA, dim=DIM)
 def test_types(kind, call):
     draws(check(kind, **call))

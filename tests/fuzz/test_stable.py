@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
+
 from fuzz.engine import (
     ABSENT,
     array,
@@ -16,8 +18,6 @@ from fuzz.engine import (
     real,
     value,
 )
-from hypothesis import strategies as st
-
 from stablesde import stable
 
 POINTS = array((), (3,), others=(0.0, 1, 2.5, float("inf"), -1e6))
@@ -54,7 +54,8 @@ def densities(function, call):
 
 def ordinary(call):
     """Whether no density passes the largest float32 at this index and scale."""
-    return np.min(np.asarray(call["alpha"])) > 0.1 and np.min(np.asarray(call["scale"])) > 1e-6
+    alpha, scale = np.asarray(call["alpha"], float), np.asarray(call["scale"], float)
+    return bool(np.all(alpha > 0.1) and np.all(scale > 1e-6))
 
 
 LAW = dict(alpha=ALPHA, beta=number(0, 0.0), loc=LOC, scale=SCALE)

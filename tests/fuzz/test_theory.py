@@ -4,13 +4,15 @@ import math
 
 import numpy as np
 import pytest
-from fuzz.engine import array, check, choice, count, fuzz, number, promise, real, value
 
 import stablesde as ssd
+from fuzz.engine import array, check, choice, count, fuzz, number, promise, real, value
 from stablesde import theory
 
 NETWORK = ssd.NetworkModel("tanh", "logistic", np.eye(4, 2), np.arange(4) % 2)
-NOISES = value(*(ssd.stable_noise(kind, 1.5, 2) for kind in ("I", "II")), ssd.stable_noise("I", 1, 2))
+NOISES = value(
+    *(ssd.stable_noise(kind, 1.5, 2) for kind in ("I", "II")), ssd.stable_noise("I", 1, 2)
+)
 CONSTANTS = value(
     NETWORK.assumption_constants(),
     ssd.NetworkModel("relu", "squared", np.eye(4, 2), np.ones(4)).assumption_constants(),
@@ -64,7 +66,9 @@ def test_chaos_bound(call):
         assert min(promise(v, (), finite=False) for v in (bound.paper, bound.sharp)) >= 0
 
 
-@fuzz(250, noise=value(1.5, 2, *(ssd.stable_noise("I", a, 2) for a in (1, 1.5))), n=count(1, 10, 100))
+@fuzz(
+    250, noise=value(1.5, 2, *(ssd.stable_noise("I", a, 2) for a in (1, 1.5))), n=count(1, 10, 100)
+)
 def test_maximum_moment(call):
     result = number_or_infinity(check(theory.maximum_moment, **call))
     assert result is None or result >= 0

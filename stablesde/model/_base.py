@@ -5,12 +5,12 @@ m = ∫ φ dμ, so a step of n particles costs O(n).
 """
 
 import abc
-import math
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+from stablesde._arguments import as_number, is_concrete
 from stablesde.noise._base import as_dim
 
 
@@ -79,8 +79,8 @@ class MeanReversion(MeanFieldModel):
     def __check_init__(self) -> None:
         for name in ("rate", "coupling"):
             value = getattr(self, name)
-            if isinstance(value, (int, float)) and not math.isfinite(value):
-                raise ValueError(f"{name} must be finite, got {value!r}.")
+            if is_concrete(value):
+                as_number(name, value)
 
     @property
     def linear_rate(self) -> float | Float[Array, ""]:

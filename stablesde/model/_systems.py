@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stablesde._arguments import as_number, is_concrete
 from stablesde.model._base import MeanFieldModel
 from stablesde.noise._base import as_dim
 
@@ -62,7 +63,7 @@ class WeightDecay(MeanFieldModel):
     drift is no longer bounded, so Assumption 1 fails. `scheme="exponential"` of `ssd.simulate`
     integrates the linear part exactly and stays stable for steps beyond 2 / rate.
 
-    Raises `ValueError` unless `rate` is finite and not negative.
+    Raises `ValueError` unless `model` is one and `rate` is finite and not negative.
     """
 
     model: MeanFieldModel
@@ -71,8 +72,8 @@ class WeightDecay(MeanFieldModel):
     def __check_init__(self) -> None:
         if not isinstance(self.model, MeanFieldModel):
             raise ValueError(f"model must be a MeanFieldModel, got {type(self.model).__name__}.")
-        if isinstance(self.rate, (int, float)) and not 0 <= self.rate < float("inf"):
-            raise ValueError(f"rate must be finite and not negative, got {self.rate!r}.")
+        if is_concrete(self.rate):
+            as_number("rate", self.rate, 0)
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]

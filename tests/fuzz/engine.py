@@ -94,7 +94,7 @@ def documented(function: Any, seen: tuple[str, ...] = ()) -> set[str]:
 
     Announced is what stands in backquotes after **Raises:**, or in a sentence with "raises `X`".
     """
-    doc = inspect.getdoc(function) or ""
+    doc = inspect.getdoc(_plain(function)) or ""
     texts = re.findall(r"\*\*Raises:\*\*(.*?)(?=\n\n\*\*|\*\*\w+:\*\*|\Z)", doc, re.DOTALL)
     texts += re.findall(r"\b[Rr]aises (`.*?)(?:\.\s|\Z)", doc, re.DOTALL)
     found: set[str] = set()
@@ -104,6 +104,13 @@ def documented(function: Any, seen: tuple[str, ...] = ()) -> set[str]:
             if other not in seen:
                 found |= documented(_named(function, other), (*seen, other))
     return found
+
+
+def _plain(function: Any) -> Any:
+    """The function of a bound method, looked up in its class: its docstring may be inherited."""
+    if (owner := getattr(function, "__self__", None)) is None or inspect.ismodule(owner):
+        return function
+    return getattr(type(owner), getattr(function, "__name__", ""), function)
 
 
 def _named(function: Any, name: str) -> Any:

@@ -95,8 +95,8 @@ def test_simulate(call):
 
 TIMES = value(
     [0, 0.1, 0.5, 1.0, 2.0], np.linspace(0, 1, 5), jnp.linspace(0, 1, 5),
-    bad=st.sampled_from([[0, 1, 1], [0.5, 1], [0], [0, np.nan], [0, np.inf], [0, 1e-320, 1], [[0, 1]],
-                         [1, 0], [0, "a"], [0, 1e308]]),
+    bad=st.sampled_from([[0, 1, 1], [0.5, 1], [0], [0, np.nan], [0, np.inf], [0, 1e-320, 1],
+                         [[0, 1]], [1, 0], [0, "a"], [0, 1e308]]),
 )  # fmt: skip
 
 

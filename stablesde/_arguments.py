@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def is_concrete(value: Any) -> bool:
     """Whether a value can be looked at: it is not traced."""
@@ -44,6 +46,16 @@ def as_number(
     if not (above and below and math.isfinite(number)):
         raise ValueError(f"{name} must be {_range(low, high, ends)}, got {_shown(value)}.")
     return number
+
+
+def as_parameter(name: str, value: Any, low: float = -math.inf) -> Any:
+    """`value` for a field of a model: traced, an array () or a float, finite in any precision."""
+    if not is_concrete(value):
+        return value
+    number = as_number(name, value, low)
+    if abs(number) > _LARGEST:
+        raise ValueError(f"{name} must be finite in float32, got {_shown(value)}.")
+    return value if isinstance(value, (np.ndarray, np.generic, jax.Array)) else number
 
 
 def _range(low: float, high: float, ends: str) -> str:

@@ -196,8 +196,8 @@ def _check(
             "an array (n, 1) of values."
         )
     as_choice("scheme", scheme, ("strang", "euler"))
-    values = np.zeros(()) if init is None else as_real("init", init)
-    points = {"num_particles": np.shape(values)[0]} if np.ndim(values) == 2 else {}
+    shape = () if init is None else np.shape(as_real("init", init))
+    points = {"num_particles": int(shape[0])} if len(shape) == 2 else {}
     check_run(
         model,
         IndependentStable(alpha, 1),

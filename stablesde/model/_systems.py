@@ -1,12 +1,13 @@
 """Systems put together from functions or from other systems."""
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stablesde._arguments import as_number, is_concrete
+from stablesde._arguments import as_parameter
 from stablesde.model._base import MeanFieldModel
 from stablesde.noise._base import as_dim
 
@@ -67,13 +68,11 @@ class WeightDecay(MeanFieldModel):
     """
 
     model: MeanFieldModel
-    rate: float | Float[Array, ""]
+    rate: float | Float[Array, ""] = eqx.field(converter=partial(as_parameter, "rate", low=0.0))
 
     def __check_init__(self) -> None:
         if not isinstance(self.model, MeanFieldModel):
             raise ValueError(f"model must be a MeanFieldModel, got {type(self.model).__name__}.")
-        if is_concrete(self.rate):
-            as_number("rate", self.rate, 0)
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]

@@ -160,7 +160,7 @@ def goodness_of_fit(
     given = {"alpha": alpha, "loc": loc, "scale": scale}
     for name, value in given.items():
         if value is not None:
-            (number,) = law_arguments(**{name: value})
+            (number,) = law_arguments(2.0, False, **{name: value})
             if number.ndim:
                 raise ValueError(f"{name} must be one number, got shape {number.shape}.")
             given[name] = number.astype(data.dtype)

@@ -27,6 +27,8 @@ _LOG_MAX = math.log(np.finfo(float).max)
 _ASYMPTOTIC = 1e9
 # With more kept columns the limit law is within about 1e-3 in probability, and is used.
 _EXACT_KEPT = 2000.0
+# A sample's second moment below a quantile is that of its tail and more, but for noise.
+_MOST = 10.0
 # Below, the Fourier integral converges too slowly.
 _SMALLEST_ALPHA = 0.3
 
@@ -77,7 +79,10 @@ class CompressionLaw:
         return self._law(_checked_width(n), self._kept(n))(2 * np.log(eps))
 
     def quantile(self, q: ArrayLike, n: float) -> np.ndarray:
-        """ε with P(error ≤ ε) = `q` at width `n`. **Raises:** `ValueError` unless 0 < q < 1."""
+        """ε with P(error ≤ ε) = `q` at width `n`.
+
+        **Raises:** `ValueError` unless 0 < q < 1 and n ≥ 2, or for a q below what is resolved.
+        """
         levels = np.asarray(as_real("q", q), float)
         if not np.all((levels > 0) & (levels < 1)):
             raise ValueError(f"q must lie in (0, 1), got {q!r}.")
@@ -87,9 +92,14 @@ class CompressionLaw:
             def excess(log_eps: float) -> float:
                 return float(law(np.asarray(2 * log_eps))) - level
 
-            low, high = -2.0, 0.0
-            while excess(low) > 0:
-                low *= 2
+            low, high, before = -2.0, 0.0, math.inf
+            while (over := excess(low)) > 0:
+                if over == before:
+                    raise ValueError(
+                        f"q={level:g} is below what the law at width n={n:g} resolves, "
+                        f"{over + level:.2g}."
+                    )
+                low, before = 2 * low, over
             return math.exp(scipy.optimize.brentq(excess, low, high, xtol=1e-10))
 
         return np.vectorize(one, otypes=[float])(levels)
@@ -151,8 +161,8 @@ class CompressionLaw:
     def _limit_probability(self, log_square: np.ndarray, n: float) -> np.ndarray:
         """P(D / S ≤ ε²) with D = n v and S = n^{2/α} scale A + n offset."""
         v = math.exp(float(self.norms.truncated(np.array([self.kappa])).log_second[0]))
-        heavy = v * np.exp(-np.asarray(log_square)) - self.offset
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
+            heavy = v * np.exp(-np.asarray(log_square)) - self.offset
             log_a = np.log(np.maximum(heavy, 0.0))
         log_a = log_a - self.log_scale - (2 / self.alpha - 1) * math.log(n)
         chance = positive_survival(np.maximum(log_a, -600.0), self.alpha / 2)
@@ -210,7 +220,8 @@ def compression_law(
         raise ValueError(f"columns must have shape (N ≥ 1000, {noise.dim}), got {theta.shape}.")
     if not np.all(np.isfinite(theta)):
         raise ValueError("columns must be finite.")
-    tail = noise.norm_tail_constant() * t * sigma**alpha
+    log_tail = math.log(noise.norm_tail_constant()) + math.log(t) + alpha * math.log(sigma)
+    tail = math.exp(min(log_tail, _LOG_MAX))
     norms = np.sort(np.linalg.norm(theta, axis=-1))
     return CompressionLaw(
         alpha,
@@ -230,7 +241,13 @@ def _offset(norms: np.ndarray, alpha: float, tail: float) -> float:
     """
     x = float(norms[int(0.99 * len(norms))])
     second = float(np.sum(norms[norms <= x] ** 2)) / len(norms)
-    return second - tail * alpha / (2 - alpha) * x ** (2 - alpha)
+    power = tail * alpha / (2 - alpha) * x ** (2 - alpha)
+    if power > _MOST * second:
+        raise ValueError(
+            f"columns are not of this noise, sigma and t: below {x:.3g} they have {second:.3g} of "
+            f"the second moment, where the tail alone would have {power:.3g}."
+        )
+    return second - power
 
 
 def required_width(

@@ -93,12 +93,11 @@ def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1
     **Raises:** `ValueError` out of range (for α ≤ 1 the mean is infinite).
     """
     c, paper = _lemma_constant(alpha, constant)
-    if not as_number("n", n) >= 1:
-        raise ValueError(f"n must be at least 1 and finite, got {n!r}.")
+    alpha, n = float(alpha), as_number("n", n, 1)
     with enable_x64(True):
-        exact = float(stable.expected_maximum(float(alpha), float(n)))
+        exact = float(stable.expected_maximum(alpha, n))
     limit = math.gamma(1 - 1 / alpha) * (c * n) ** (1 / alpha)
-    return LemmaB1(float(alpha), float(n), paper * n ** (1 / alpha), exact, limit, constant)
+    return LemmaB1(alpha, n, paper * n ** (1 / alpha), exact, limit, constant)
 
 
 def lemma_b1_threshold(constant: str = "both tails") -> float:

@@ -20,6 +20,7 @@ from fuzz.engine import (
     key,
     number,
     promise,
+    real,
     value,
 )
 from stablesde import dynamics
@@ -47,8 +48,8 @@ INIT = value(
 MESH = value(ABSENT, None, bad=None)
 DRIVE = dict(model=MODEL, noise=NOISE, key=key(), init=INIT, dtype=dtype())
 SCHEME = choice("euler", "heun")
-SIGMA = number(1.0, 0, 0.5)
-T1 = number(0.5, 1, 2.0)
+SIGMA = real(0.0, 2.0)
+T1 = real(0.1, 2.0)
 STEPS = size(4)
 BLOCK = value(ABSENT, None, 2, bad=SIZE)
 

@@ -13,7 +13,14 @@ from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, layout, scratch_bytes
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import Driver, InitialLaw, check_number, check_run, statistic_size
+from stablesde.dynamics._system import (
+    Driver,
+    InitialLaw,
+    check_is_model,
+    check_number,
+    check_run,
+    statistic_size,
+)
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import fold, key_words
@@ -66,6 +73,7 @@ def checked_flow(
     """σ of a run along `flow`. Raises `ValueError` if the flow is not of this model and σ."""
     if not isinstance(flow, LawFlow):
         raise ValueError(f"flow must be a LawFlow, from law_flow, got {type(flow).__name__}.")
+    check_is_model(model)
     expected = statistic_size(model)
     if flow.m.shape[1:] != (expected,):
         raise ValueError(

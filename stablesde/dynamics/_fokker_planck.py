@@ -22,7 +22,7 @@ from stablesde._arguments import as_choice, as_count, as_number, as_real
 from stablesde.dynamics._flow import LawFlow
 from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transition
 from stablesde.dynamics._memory import require_memory
-from stablesde.dynamics._system import check_number, check_run, velocity
+from stablesde.dynamics._system import check_is_model, check_number, check_run, velocity
 from stablesde.model import MeanFieldModel
 from stablesde.noise import IndependentStable
 
@@ -31,6 +31,8 @@ _enable_x64: Any = getattr(jax, "enable_x64", None)
 if _enable_x64 is None:
     _enable_x64 = importlib.import_module("jax.experimental").enable_x64
 SPACING = 0.04
+# Noise of a smaller scale in a step moves nothing between nodes.
+_LEAST_SCALE = 1e-100
 _LOG_MAX = math.log(np.finfo(float).max)
 FEWEST_NODES = 65
 Scheme = Literal["strang", "euler"]
@@ -181,8 +183,7 @@ def _check(
     num_steps: int,
     scheme: str,
 ) -> None:
-    if not isinstance(model, MeanFieldModel):
-        raise ValueError(f"model must be a stablesde.MeanFieldModel, got {type(model).__name__}.")
+    check_is_model(model)
     if model.dim != 1:
         raise ValueError(
             f"fokker_planck needs a model with dim=1, got dim={model.dim}: use law_flow instead."
@@ -351,6 +352,7 @@ def _solve(
     """m and the masses at the nodes, at every time of the grid."""
     h = problem.t1 / num_steps
     scale = problem.sigma * h ** (1 / problem.alpha)
+    scale = scale if scale > _LEAST_SCALE else 0.0
     noise = _Noise(grid, problem.alpha, scale, transition(grid, problem.alpha, scale))
     y, mass = _initial(grid, problem.init)
     nearest = np.rint(grid.position(y)).astype(np.int64)

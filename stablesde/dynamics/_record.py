@@ -41,7 +41,9 @@ class Recording:
     def __init__(self, directory: str | Path) -> None:
         self.directory = _folder(directory)
         if not (self.directory / "config.json").exists():
-            raise ValueError(f"{self.directory} holds no recording: there is no config.json.")
+            raise ValueError(
+                f"directory {self.directory} holds no recording: there is no config.json."
+            )
 
     @property
     def parts(self) -> list[Path]:

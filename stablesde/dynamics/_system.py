@@ -133,8 +133,7 @@ def check_run(
     **counts: int | None,
 ) -> None:
     """Raises `ValueError` for settings that no simulation can run with."""
-    if not isinstance(model, MeanFieldModel):
-        raise ValueError(f"model must be a stablesde.MeanFieldModel, got {type(model).__name__}.")
+    check_is_model(model)
     if not isinstance(noise, StableNoise):
         raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
     if noise.dim != model.dim:
@@ -153,6 +152,12 @@ def check_run(
     check_initial(init, model.dim, counts.get("num_particles"))
     check_scheme(scheme, model)
     check_model(model)
+
+
+def check_is_model(model: object) -> None:
+    """Raises `ValueError` for what is no `MeanFieldModel`."""
+    if not isinstance(model, MeanFieldModel):
+        raise ValueError(f"model must be a stablesde.MeanFieldModel, got {type(model).__name__}.")
 
 
 def check_number(name: str, number: float | Array) -> None:
@@ -247,6 +252,7 @@ __all__ = [
     "Driver",
     "InitialLaw",
     "check_initial",
+    "check_is_model",
     "check_model",
     "check_number",
     "check_run",

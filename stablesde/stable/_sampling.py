@@ -29,10 +29,11 @@ AlphaLike = float | Float[Array, "..."]
 def float_dtype(dtype: jnp.dtype | None) -> jnp.dtype:
     """The floating dtype to draw in: float32 or float64, JAX's default if None."""
     try:
-        resolved = jnp.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))
+        given = jnp.dtype(float if dtype is None else dtype)
+        resolved = jnp.dtype(jax.dtypes.canonicalize_dtype(given))
     except (TypeError, ValueError, AttributeError):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.") from None
-    if dtype is not None and jnp.dtype(dtype) == "float64" and resolved != "float64":
+    if dtype is not None and given == "float64" and resolved != "float64":
         raise ValueError(
             "dtype=float64 needs 64-bit mode: jax.config.update('jax_enable_x64', True) before "
             "the first computation."

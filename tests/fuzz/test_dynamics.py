@@ -311,7 +311,7 @@ def folder(tmp_path, monkeypatch):
 )
 def test_record(folder, call):
     (folder / "file").touch()
-    if call["directory"] == "run":
+    if isinstance(call["directory"], str) and call["directory"] == "run":
         call["directory"] = folder / f"run{len(os.listdir(folder))}"
     outcome = check(dynamics.record, **call)
     if outcome.error is None:

@@ -197,8 +197,9 @@ def _check(
             "an array (n, 1) of values."
         )
     as_choice("scheme", scheme, ("strang", "euler"))
-    shape = () if init is None else np.shape(as_real("init", init))
-    points = {"num_particles": int(shape[0])} if len(shape) == 2 else {}
+    points = None
+    if init is not None and np.ndim(as_real("init", init)) == 2:
+        points = len(init)
     check_run(
         model,
         IndependentStable(alpha, 1),
@@ -206,7 +207,7 @@ def _check(
         sigma=sigma,
         init=init,
         num_steps=num_steps,
-        **points,
+        num_particles=points,
     )
 
 

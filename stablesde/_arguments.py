@@ -31,7 +31,7 @@ def as_count(name: str, value: Any, least: int = 1) -> int:
     except TypeError:
         whole = least - 1
     if isinstance(value, (bool, np.bool_)) or np.ndim(value) != 0 or whole < least:
-        kind = "a positive integer" if least == 1 else f"an integer ≥ {least}"
+        kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
         raise ValueError(f"{name} must be {kind}, got {_shown(value)}.")
     return whole
 
@@ -55,7 +55,10 @@ def as_parameter(name: str, value: Any, low: float = -math.inf) -> Any:
     number = as_number(name, value, low)
     if abs(number) > _LARGEST:
         raise ValueError(f"{name} must be finite in float32, got {_shown(value)}.")
-    return value if isinstance(value, (np.ndarray, np.generic, jax.Array)) else number
+    floating = isinstance(value, (np.ndarray, jax.Array)) and jnp.issubdtype(
+        value.dtype, jnp.floating
+    )
+    return value if floating else number
 
 
 def _range(low: float, high: float, ends: str) -> str:
@@ -63,7 +66,7 @@ def _range(low: float, high: float, ends: str) -> str:
         return f"a number that lies in {ends[0]}{low:g}, {high:g}{ends[1]}"
     if low == 0:
         return "a positive, finite number" if ends[0] == "(" else "finite and not negative"
-    return "a finite number" + (f" ≥ {low:g}" if math.isfinite(low) else "")
+    return "a finite number" + (f" of at least {low:g}" if math.isfinite(low) else "")
 
 
 def _float(value: Any) -> float:

@@ -7,24 +7,24 @@ import numpy as np
 import scipy
 
 from stablesde import stable
-from stablesde._arguments import as_choice, as_count, as_number
+from stablesde._arguments import as_choice, as_number
 from stablesde.noise import OneFactorStable, StableNoise, scalar_tail_constant, stable_noise
 from stablesde.theory._norms import enable_x64, norm_sample, norm_scale
 
 
-def maximum_moment(noise: StableNoise | float, n: int) -> float:
+def maximum_moment(noise: StableNoise | float, n: float) -> float:
     """`E max_{i ≤ n} ‖X_i‖` of independent stable vectors (a float: of scalars with that α).
 
     Exact where the norm is a scalar's modulus (Type I, or any noise of dimension one). Otherwise
     the law of ‖X‖ is taken from 2²¹ draws up to its 99.95 % quantile and from the exact tail
     `C t^-α` beyond: accurate to about 2 % (Monte Carlo, and the tail's second order).
-    **Returns:** a float, infinite for α ≤ 1. **Raises:** `ValueError` for an n that is no integer
-    of at least 1, or a `noise` that is neither one nor an α in (0, 2].
+    **Returns:** a float, infinite for α ≤ 1. **Raises:** `ValueError` for an n that is no
+    number of at least 1, or a `noise` that is neither one nor an α in (0, 2].
 
     Compare Lemma B.1 of the paper, `E max |Z_i| ≤ (8 C_α + 1) n^{1/α}`, whose exponent is right
     and whose constant is too small for α near 1, and the limit `Γ(1 - 1/α) (C n)^{1/α}`.
     """
-    n = as_count("n", n)
+    n = as_number("n", n, 1)
     if not isinstance(noise, StableNoise):
         noise = stable_noise("I", as_number("noise, where it is an alpha,", noise, 0, 2, "(]"), 1)
     alpha = float(noise.alpha)
@@ -52,7 +52,7 @@ def maximum_moment(noise: StableNoise | float, n: int) -> float:
     return _body_of_maximum(norms[: cut + 1], n, total=len(norms)) + middle + rest
 
 
-def _body_of_maximum(norms: np.ndarray, n: int, total: int | None = None) -> float:
+def _body_of_maximum(norms: np.ndarray, n: float, total: int | None = None) -> float:
     """∫ (1 - F(t)^n) dt from 0 to the last of the sorted norms, F their empirical law."""
     below = np.arange(len(norms)) / (total or len(norms))
     widths = np.diff(norms, prepend=0.0)

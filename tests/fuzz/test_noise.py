@@ -47,7 +47,7 @@ def test_stable_noise(call):
 
 MATRICES = value(
     np.eye(2), [[1.0]], np.diag([1.0, 0.0]), np.ones((2, 2)), np.eye(2) * 1e-12,
-    bad=st.sampled_from([-np.eye(2), np.eye(2) * np.inf, np.eye(2) * 1e308, [[1.0, 2.0]],
+    bad=st.sampled_from([-np.eye(2), np.full((2, 2), np.inf), np.eye(2) * 1e308, [[1.0, 2.0]],
                          [[1, 0], [1, 1]], [[1, [2]], [3, 4]], np.eye(2) * 1e-320, np.eye(2) * 1j]),
 )  # fmt: skip
 

@@ -98,14 +98,15 @@ class StableNoise(eqx.Module):
         **Raises:** `ValueError` for a concrete `dt` that is not a positive, finite number, counts
         and indices that are no integers in [0, 2^32), or a key or dtype that is none.
         """
+        dtype = float_dtype(dtype)
         if is_concrete(dt):
-            as_number("dt, the length of a step,", dt, 0, float(jnp.finfo(jnp.float32).max), "(]")
+            as_number("dt, the length of a step,", dt, 0, float(jnp.finfo(dtype).max), "(]")
         if is_concrete(step):
             step = _counter("step", step)
         index = particle_index(num_particles, first_particle)
         stream = fold(key_words(key), step, STREAM_NOISE)
-        scale = self.increment_scale(dt, float_dtype(dtype))
-        return _columns(self, stream, index, scale, float_dtype(dtype)).T
+        scale = self.increment_scale(dt, dtype)
+        return _columns(self, stream, index, scale, dtype).T
 
     def increment_scale(self, dt: float | Array, dtype: jnp.dtype) -> Float[Array, ""]:
         """dt^(1/α), the scale of an increment over time dt."""

@@ -8,8 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: check quick test coverage test-slow test-oldest test-pythons dist lint types docs notebooks \
-  bench clean
+.PHONY: check quick test coverage fuzz test-slow test-oldest test-pythons dist lint types docs \
+  notebooks bench clean
 
 check: $(VENV)/.installed
 	$(BIN)/stablesde check
@@ -18,13 +18,16 @@ quick: $(VENV)/.installed
 	$(BIN)/stablesde check --quick
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow and not fuzz"
 
 coverage: $(VENV)/.installed-dev  # of the lines of the package, by the fast tests
-	$(BIN)/python -m pytest -n auto -m "not slow" --cov=stablesde --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto -m "not slow and not fuzz" --cov=stablesde --cov-report=term:skip-covered
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m slow
+
+fuzz: $(VENV)/.installed-dev  # STABLESDE_FUZZ=10: random seeds and ten times the cases
+	$(BIN)/python -m pytest -n auto -m fuzz tests/fuzz
 
 # The parts that lean on JAX, equinox and optax most, with the oldest versions that are supported.
 OLDEST := .venv-oldest

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from stablesde._arguments import as_flag, as_number, as_real
+
 
 def prune(theta: Float[Array, "n p"], kappa: float) -> Float[Array, "n p"]:
     """Θ^(κn): keeps the ⌈κn⌉ rows of largest Euclidean norm, the others become zero.
@@ -33,9 +35,8 @@ def kept_rows(n: int, kappa: float) -> int:
     Rounding: a few units in the last place of κ's own precision, so float32 0.3 keeps 3 of 10, too.
     Raises `ValueError` unless 0 < κ ≤ 1.
     """
-    if not 0 < kappa <= 1:
-        raise ValueError(f"kappa, the kept fraction, must lie in (0, 1], got {kappa!r}.")
-    exact = fractions.Fraction(float(kappa)) * n
+    fraction = as_number("kappa, the kept fraction,", kappa, 0, 1, "(]")
+    exact = fractions.Fraction(fraction) * n
     return -int(-exact * (1 - fractions.Fraction(_slack(np.asarray(kappa).dtype))) // 1)
 
 
@@ -47,7 +48,7 @@ def _slack(dtype: np.dtype) -> float:
 def _kept_rows(n: int, kappa: float | Float[Array, "*k"]) -> Int[Array, "*k"]:
     """`kept_rows` for one or more κ, traced or not."""
     if not isinstance(kappa, jax.core.Tracer):
-        values = np.asarray(kappa)
+        values = np.asarray(as_real("kappa", kappa))
         counts = [kept_rows(n, k) for k in values.ravel()]
         return jnp.asarray(np.array(counts, int).reshape(values.shape))
     dtype = kappa.dtype if jnp.issubdtype(kappa.dtype, jnp.floating) else jnp.result_type(float)
@@ -105,9 +106,8 @@ def prunable(
 
     **Returns:** a mask of shape (n,), True where removed. **Raises:** as `pruning_ratio`.
     """
-    theta = _checked(theta)
-    if not 0 <= error < 1:
-        raise ValueError(f"error must lie in [0, 1), got {error!r}.")
+    theta, squared = _checked(theta), as_flag("squared", squared)
+    error = as_number("error", error, 0, 1, "[)")
     sizes = row_sizes(theta)
     order = jnp.argsort(sizes)
     squares = _ratio(sizes[order], jnp.max(sizes)) ** 2
@@ -135,6 +135,7 @@ def _ratio(x: Float[Array, "..."], unit: Float[Array, "..."]) -> Float[Array, ".
 
 
 def _checked(theta: Float[Array, "n p"]) -> Float[Array, "n p"]:
+    theta = as_real("theta", theta)
     if np.ndim(theta) != 2 or 0 in np.shape(theta):
         raise ValueError(f"theta must have shape (n, p) with n, p ≥ 1, got {np.shape(theta)}.")
     theta = jnp.asarray(theta)

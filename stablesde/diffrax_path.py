@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from stablesde._arguments import as_count
 from stablesde._extras import MissingExtraError
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._system import check_number
@@ -40,9 +41,9 @@ class StablePath(diffrax.AbstractPath[Any]):
 
     Reverse-mode differentiable in `noise.alpha`, not in the times.
 
-    **Raises:** `ValueError` for counts below 1, a `t1` that is not positive and finite, or more
-    steps than the dtype of times can tell apart. At run time, an error for times off the grid or a
-    solver step over too many steps of the grid.
+    **Raises:** `ValueError` for a `noise` or `key` that is none, counts below 1, a `t1` that is not
+    positive and finite, or more steps than the dtype of times can tell apart. At run time, an error
+    for times off the grid or a solver step over too many steps of the grid.
     """
 
     t0: float  # type: ignore[misc]
@@ -66,13 +67,13 @@ class StablePath(diffrax.AbstractPath[Any]):
         max_steps_at_once: int = 1,
         dtype: jnp.dtype | None = None,
     ) -> None:
-        for name, count in (
-            ("num_particles", num_particles),
-            ("num_steps", num_steps),
-            ("max_steps_at_once", max_steps_at_once),
-        ):
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name} must be a positive integer, got {count!r}.")
+        if not isinstance(noise, StableNoise):
+            raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
+        num_particles = as_count("num_particles", num_particles)
+        num_steps = as_count("num_steps", num_steps)
+        max_steps_at_once = as_count("max_steps_at_once", max_steps_at_once)
+        if num_particles >= 2**32:
+            raise ValueError("num_particles must be below 2^32, the range of the noise's counters.")
         check_number("t1", t1)
         self.dtype = float_dtype(dtype)
         self.t0, self.t1 = 0.0, jnp.asarray(t1, float)
@@ -84,7 +85,7 @@ class StablePath(diffrax.AbstractPath[Any]):
         self.noise, self.stream = noise, key_words(key)
         self.step = time_grid(t1, num_steps, None, self.dtype).step
         self.num_particles, self.num_steps = num_particles, num_steps
-        self.max_steps_at_once = max_steps_at_once
+        self.max_steps_at_once = min(max_steps_at_once, num_steps)
 
     def __repr__(self) -> str:
         return (

@@ -31,3 +31,13 @@ def network():
     """A small tanh network for which Assumption 1 holds."""
     rng = np.random.default_rng(1)
     return ssd.NetworkModel("tanh", "logistic", rng.normal(size=(8, 2)) * 0.7, np.arange(8) % 2)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many cases the fuzz tests ran, on whatever workers."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]
+    counts = [(r, n) for r in reports for name, n in r.user_properties if name == "fuzz_cases"]
+    if counts:
+        bad = sum(r.failed for r, _ in counts)
+        total = sum(n for _, n in counts)
+        terminalreporter.write_line(f"fuzz: {total} cases, {bad} tests with undocumented outcomes")

@@ -17,7 +17,15 @@ MAX_FILE = 400  # lines
 MAX_BODY = 60  # lines of a function, without its signature and docstring
 
 # Which rooms a room may import. What is not listed may import nothing but helpers.
-HELPERS = {"_extras", "_fingerprint", "_locks", "_pytree", "_storage", "_version"}
+HELPERS = {
+    "_arguments",
+    "_extras",
+    "_fingerprint",
+    "_locks",
+    "_pytree",
+    "_storage",
+    "_version",
+}
 ALLOWED = {
     "stable": set(),
     "noise": {"stable"},
@@ -39,8 +47,8 @@ ALLOWED = {
     "report": {"_html", "_status", "plotting"},
     "_table_command": {"studies", "training"},
     "cli": {"_status", "_table_command", "check", "report", "studies", "training"},
-    "_extras": set(), "_fingerprint": set(), "_locks": set(), "_pytree": set(), "_storage": set(),
-    "_version": set(),
+    "_arguments": set(), "_extras": set(), "_fingerprint": set(), "_locks": set(),
+    "_pytree": set(), "_storage": set(), "_version": set(),
 }  # fmt: skip
 TOP = {"check", "cli", "report", "plotting"}
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
+from stablesde._arguments import as_count
 from stablesde.dynamics._flow import LawFlow, checked_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import (
@@ -90,14 +91,15 @@ def coupled_steps(
 
     **Raises:** as `simulate`, and `ValueError` if a number of steps does not divide `fine_steps`.
     """
-    widths = _checked_widths(widths)
+    widths = _sizes("widths", widths)
+    _check_keys(keys)
     check_run(
         model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, fine_steps=fine_steps,
         num_particles=max(widths), block_size=block_size, replica_batch=replica_batch,
     )  # fmt: skip
-    steps = tuple(num_steps)
+    steps = _sizes("num_steps", num_steps)
     for k in steps:
-        if k < 1 or fine_steps % k or k == fine_steps:
+        if fine_steps % k or k == fine_steps:
             raise ValueError(
                 f"every num_steps must divide fine_steps={fine_steps} and be smaller, got {k}."
             )
@@ -139,7 +141,8 @@ def coupled_limit(
 
     **Returns:** `CoupledErrors` of shape (R, len(widths)). **Raises:** as `simulate_limit`.
     """
-    widths = _checked_widths(widths)
+    widths = _sizes("widths", widths)
+    _check_keys(keys)
     sigma = checked_flow(flow, model, sigma)
     check_run(
         model, noise, sigma=sigma, init=init, scheme=scheme, num_particles=max(widths),
@@ -154,13 +157,28 @@ def coupled_limit(
     return CoupledErrors(*errors)
 
 
-def _checked_widths(widths: Sequence[int]) -> tuple[int, ...]:
-    values = tuple(widths)
-    if not values or any(
-        isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1 for n in values
-    ):
-        raise ValueError(f"widths must be positive integers, got {values!r}.")
-    return tuple(int(n) for n in values)
+def _sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    """Several counts. Raises `ValueError` unless they are positive integers, at least one."""
+    try:
+        sizes = tuple(as_count(f"each of {name}", n) for n in values)
+    except TypeError:  # nothing to go through
+        sizes = ()
+    if not sizes:
+        raise ValueError(f"{name} must be positive integers, such as (10, 100), got {values!r}.")
+    return sizes
+
+
+def _check_keys(keys: Keys) -> None:
+    """Raises `ValueError` unless `keys` are one or more PRNG keys in a row."""
+    if isinstance(keys, (jax.Array, np.ndarray)) and keys.size:
+        typed = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
+        if (typed and keys.ndim == 1) or (keys.dtype == jnp.uint32 and keys.ndim == 2):
+            key_words(keys[0])
+            return
+    raise ValueError(
+        "keys must be an array of PRNG keys, shape (R,), such as jax.random.split(key, R), got "
+        f"{type(keys).__name__} of shape {getattr(keys, 'shape', ())}."
+    )
 
 
 def _replicas(

@@ -7,12 +7,20 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from stablesde._arguments import as_flag
 from stablesde.dynamics._engine import Engine
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, layout, scratch_bytes
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
+from stablesde.dynamics._system import (
+    Driver,
+    InitialLaw,
+    check_is_model,
+    check_number,
+    check_run,
+    statistic_size,
+)
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import fold, key_words
@@ -67,6 +75,7 @@ def checked_flow(
     """σ of a run along `flow`. Raises `ValueError` if the flow is not of this model and σ."""
     if not isinstance(flow, LawFlow):
         raise ValueError(f"flow must be a LawFlow, from law_flow, got {type(flow).__name__}.")
+    check_is_model(model)
     expected = statistic_size(model)
     if flow.m.shape[1:] != (expected,):
         raise ValueError(
@@ -75,6 +84,7 @@ def checked_flow(
         )
     if sigma is None:
         return flow.sigma
+    check_number("sigma", sigma)
     traced = isinstance(sigma, jax.core.Tracer) or isinstance(flow.sigma, jax.core.Tracer)
     if not traced and not np.isclose(float(sigma), float(flow.sigma), rtol=1e-5, atol=0):
         raise ValueError(
@@ -147,7 +157,14 @@ def law_flow(
     if init is not None and not callable(init) and np.ndim(init) == 2:
         raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
     dtype = float_dtype(dtype)
+    words = fold(key_words(key), 0, STREAM_LAW)
     grid = time_grid(t1, num_steps, times, dtype)
+    variants = tuple(
+        as_flag(name, value)
+        for name, value in (
+            ("antithetic", antithetic), ("stratified", stratified), ("richardson", richardson)
+        )
+    )  # fmt: skip
     reduced = antithetic or stratified or richardson
     if reduced and batches == 1:
         raise ValueError("with variance reduction the error is that of batches: give at least 2.")
@@ -160,13 +177,13 @@ def law_flow(
     m, error = _flow(
         model,
         noise,
-        fold(key_words(key), 0, STREAM_LAW),
+        words,
         grid,
         jnp.asarray(sigma, float),
         init,
         plan,
         batches,
-        (bool(antithetic), bool(stratified), bool(richardson)),
+        variants,
         scheme,
         mesh,
         dtype,

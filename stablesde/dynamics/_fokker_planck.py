@@ -18,9 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from stablesde._arguments import as_choice, as_count, as_number, as_real
 from stablesde.dynamics._flow import LawFlow
 from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transition
-from stablesde.dynamics._system import check_run, velocity
+from stablesde.dynamics._memory import require_memory
+from stablesde.dynamics._system import check_is_model, check_number, check_run, velocity
 from stablesde.model import MeanFieldModel
 from stablesde.noise import IndependentStable
 from stablesde.stable._domain import number_text
@@ -30,6 +32,9 @@ _enable_x64: Any = getattr(jax, "enable_x64", None)
 if _enable_x64 is None:
     _enable_x64 = importlib.import_module("jax.experimental").enable_x64
 SPACING = 0.04
+# Noise of a smaller scale in a step moves nothing between nodes.
+_LEAST_SCALE = 1e-100
+_LOG_MAX = math.log(np.finfo(float).max)
 FEWEST_NODES = 65
 Scheme = Literal["strang", "euler"]
 
@@ -144,6 +149,7 @@ def fokker_planck(
     **Raises:** `ValueError` for a model of another dimension, α outside (0, 2], numbers that are
     not finite, too few nodes, a statistic that is not integrable, and drifts that move a node by
     more than its own size in one step: too few steps, or a drift that grows faster than linearly.
+    `MemoryError` if the matrix of the nodes will not fit.
     """
     _check(model, alpha, t1, sigma, init, num_steps, scheme)
     alpha, sigma, t1 = float(alpha), float(sigma), float(t1)
@@ -179,20 +185,23 @@ def _check(
     num_steps: int,
     scheme: str,
 ) -> None:
-    if not isinstance(model, MeanFieldModel):
-        raise ValueError(f"model must be a stablesde.MeanFieldModel, got {type(model).__name__}.")
+    check_is_model(model)
     if model.dim != 1:
         raise ValueError(
             f"fokker_planck needs a model with dim=1, got dim={model.dim}: use law_flow instead."
         )
+    as_number("alpha", alpha, 0, 2, "(]")
+    check_number("t1", t1)
+    as_count("num_steps", num_steps)
     if callable(init):
         raise ValueError(
             "fokker_planck cannot use a sampler as init: give None, a number, an array (1,), or "
             "an array (n, 1) of values."
         )
-    if scheme not in ("strang", "euler"):
-        raise ValueError(f'scheme must be "strang" or "euler", got {scheme!r}.')
-    points = {"num_particles": np.shape(init)[0]} if np.ndim(init) == 2 else {}
+    as_choice("scheme", scheme, ("strang", "euler"))
+    points = None
+    if init is not None and np.ndim(as_real("init", init)) == 2:
+        points = len(init)
     check_run(
         model,
         IndependentStable(alpha, 1),
@@ -200,7 +209,7 @@ def _check(
         sigma=sigma,
         init=init,
         num_steps=num_steps,
-        **points,
+        num_particles=points,
     )
 
 
@@ -215,12 +224,12 @@ def _grids(
 ) -> tuple[LineGrid, LineGrid]:
     """The grid, and the one with 3/4 of its nodes for the error."""
     start = 1.0 if init is None else float(np.max(np.abs(np.asarray(init, float))))
-    spread = max(core, start, sigma * t1 ** (1 / alpha))
+    core = as_number("core", core, 0, ends="(]")
+    scale = sigma * math.exp(min(math.log(t1) / alpha, _LOG_MAX))
+    spread = max(core, start, scale)
     if reach is None:
         reach = min(spread * 10 ** min(10 / alpha, 30), 1e30)
-    for name, value in (("core", core), ("reach", reach)):
-        if not math.isfinite(value) or value <= 0:
-            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+    reach = as_number("reach", reach, 0, ends="(]")
     if reach < 10 * spread:
         raise ValueError(
             f"reach={reach:g} is too short: the law has scale {spread:g}; leave reach out, or take "
@@ -228,9 +237,9 @@ def _grids(
         )
     if num_nodes is None:
         num_nodes = int(2 * math.asinh(reach / core) / SPACING) + 1
-    if not isinstance(num_nodes, (int, np.integer)) or num_nodes < FEWEST_NODES:
-        raise ValueError(f"num_nodes must be an integer ≥ {FEWEST_NODES}, got {num_nodes!r}.")
-    half = int(num_nodes) // 2
+    half = as_count("num_nodes", num_nodes, FEWEST_NODES) // 2
+    # Three matrices of the nodes: the kernel, its two parts while it is made.
+    require_memory(24.0 * (2 * half + 1) ** 2, f"num_nodes={num_nodes}", "Lower num_nodes.")
     return LineGrid(core, reach, 2 * half + 1), LineGrid(core, reach, 2 * (half * 3 // 4) + 1)
 
 
@@ -346,6 +355,7 @@ def _solve(
     """m and the masses at the nodes, at every time of the grid."""
     h = problem.t1 / num_steps
     scale = problem.sigma * h ** (1 / problem.alpha)
+    scale = scale if scale > _LEAST_SCALE else 0.0
     noise = _Noise(grid, problem.alpha, scale, transition(grid, problem.alpha, scale))
     y, mass = _initial(grid, problem.init)
     nearest = np.rint(grid.position(y)).astype(np.int64)

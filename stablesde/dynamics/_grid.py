@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from stablesde._arguments import as_real
 from stablesde.dynamics._system import check_number
 
 
@@ -65,12 +66,14 @@ def time_grid(
 def _given(times: ArrayLike, dtype: jnp.dtype) -> TimeGrid:
     if isinstance(times, jax.core.Tracer):
         return TimeGrid(jnp.diff(times).astype(dtype), times.astype(dtype), times.shape[0] - 1)
-    values = np.asarray(times, dtype=float)
+    values = np.asarray(as_real("times", times), dtype=float)
     if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)):
         raise ValueError("times must be a finite array of shape (K + 1,) with K ≥ 1.")
-    if values[0] != 0 or np.any(np.diff(values) <= 0):
-        raise ValueError("times must start at 0 and increase.")
     steps = np.diff(values)
+    if values[0] != 0 or not np.all(
+        (steps.astype(dtype) > 0) & (values[1:].astype(dtype) < np.inf)
+    ):
+        raise ValueError(f"times must start at 0 and increase, in {dtype}.")
     return TimeGrid(jnp.asarray(steps, dtype), jnp.asarray(values, dtype), len(steps))
 
 

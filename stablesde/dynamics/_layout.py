@@ -75,8 +75,15 @@ class Layout(NamedTuple):
 
 
 def particle_axes(mesh: Mesh | None) -> tuple[str, ...]:
-    """The axes of `mesh` over which particles are spread: all but the one named "replicas"."""
-    return () if mesh is None else tuple(a for a in mesh.axis_names if a != REPLICA_AXIS)
+    """The axes of `mesh` over which particles are spread: all but the one named "replicas".
+
+    Raises `ValueError` for what is no mesh.
+    """
+    if mesh is None:
+        return ()
+    if not isinstance(mesh, Mesh):
+        raise ValueError(f"mesh must be a jax.sharding.Mesh or None, got {mesh!r}.")
+    return tuple(a for a in mesh.axis_names if a != REPLICA_AXIS)
 
 
 def axis_size(mesh: Mesh | None, axes: tuple[str, ...]) -> int:

@@ -97,6 +97,8 @@ class _Density:
         self.peak = float(
             np.exp((scipy.special.gammaln(1 / alpha) - scipy.special.gammaln(3 / alpha)) / 2)
         )
+        if alpha == 2:
+            return
         knots = np.arange(0, np.arcsinh(largest / self.peak) + 0.01, 0.0025)
         t = _padded(self.peak * np.sinh(knots))
         table = np.asarray(logpdf(jnp.asarray(t), alpha), np.float64)[: knots.size]

@@ -6,15 +6,16 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from stablesde._arguments import as_flag, is_concrete
 from stablesde.dynamics._engine import Engine
 from stablesde.dynamics._flow import STREAM_LAW, LawFlow, check_finite, flow_layout, statistics
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import Driver, InitialLaw, check_run
+from stablesde.dynamics._system import Driver, InitialLaw, check_number, check_run
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import fold, key_words
-from stablesde.stable._domain import is_concrete, number_text
+from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype
 
 
@@ -87,7 +88,10 @@ def picard_flow(
         model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
         num_steps=num_steps, block_size=block_size, iterations=iterations,
     )  # fmt: skip
+    check_number("tolerance", tolerance)
+    variants = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
     dtype = float_dtype(dtype)
+    words = fold(fold(key_words(key), 0, STREAM_LAW), 0, STREAM_LAW)
     grid = time_grid(t1, num_steps, times, dtype)
     plan = flow_layout(
         model, noise, num_particles, dtype, block_size, mesh, grid, antithetic, richardson=False
@@ -95,12 +99,12 @@ def picard_flow(
     m, spread, residuals = _iterate(
         model,
         noise,
-        fold(fold(key_words(key), 0, STREAM_LAW), 0, STREAM_LAW),
+        words,
         grid,
         jnp.asarray(sigma, float),
         init,
         plan,
-        (bool(antithetic), bool(stratified)),
+        variants,
         scheme,
         int(iterations),
         jnp.asarray(tolerance, dtype),

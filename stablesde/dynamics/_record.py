@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from stablesde._arguments import as_flag
 from stablesde._fingerprint import fingerprint
 from stablesde._storage import Arrays, claim, read_arrays, seal, write_arrays
 from stablesde._version import __version__
@@ -40,9 +41,11 @@ class Recording:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
+        self.directory = _folder(directory)
         if not (self.directory / "config.json").exists():
-            raise ValueError(f"{self.directory} holds no recording: there is no config.json.")
+            raise ValueError(
+                f"directory {self.directory} holds no recording: there is no config.json."
+            )
 
     @property
     def parts(self) -> list[Path]:
@@ -168,6 +171,12 @@ def _step(folder: Path, bound: str) -> int:
     return int(_read(path, ("step",), bound)["step"]) if path.exists() else -1
 
 
+def _folder(directory: str | Path) -> Path:
+    if not isinstance(directory, (str, os.PathLike)) or "\0" in os.fspath(directory):
+        raise ValueError(f"directory must be a path, got {directory!r}.")
+    return Path(directory)
+
+
 def record(
     directory: str | Path,
     model: MeanFieldModel,
@@ -202,7 +211,8 @@ def record(
     by another configuration, or holds a file that is damaged or lacks one, of which nothing is
     changed then; `OSError` if it can't be written.
     """
-    folder = Path(directory)
+    folder, words = _folder(directory), key_words(key)
+    particles = as_flag("particles", particles)
     dtype = float_dtype(dtype)
     check_run(
         model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
@@ -233,7 +243,7 @@ def record(
     }
     bound = seal(config)
     claim(folder, "a recording", config, lambda: _verify(folder, bound))
-    driver = Driver(noise, key_words(key), jnp.asarray(sigma, dtype), dtype)
+    driver = Driver(noise, words, jnp.asarray(sigma, dtype), dtype)
     engine = Engine(model, driver, grid, None, plan, scheme)
     _write_parts(folder, engine, init, config)
     return Recording(folder)

@@ -4,10 +4,10 @@ from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from stablesde._arguments import as_count
 from stablesde.dynamics._adjoint import run, run_and_save
 from stablesde.dynamics._engine import Engine, State
 from stablesde.dynamics._flow import LawFlow, checked_flow
@@ -181,6 +181,7 @@ def _start(
     """Plans the run, checks that it fits into memory, and runs it."""
     if save_every is not None and grid.num_steps % save_every:
         raise ValueError(f"save_every={save_every} must divide num_steps={grid.num_steps}.")
+    words, kept = key_words(key), _checkpoints(checkpoints, save_every is not None)
     itemsize = float_dtype(dtype).itemsize
     size = statistic_size(model)
     plan = layout(int(num_particles), size, noise.dim, itemsize, block_size, mesh)
@@ -189,7 +190,7 @@ def _start(
     return _run(
         model,
         noise,
-        key_words(key),
+        words,
         flow,
         grid,
         jnp.asarray(sigma, float),
@@ -200,7 +201,7 @@ def _start(
         scheme,
         mesh,
         float_dtype(dtype),
-        _checkpoints(checkpoints, save_every is not None),
+        kept,
     )
 
 
@@ -210,11 +211,11 @@ def _checkpoints(given: int | str | None, saving: bool) -> int | None:
         # Chosen so that the peak stays within three times the run's (benchmarks/gradients.py): a
         # run that saves states has more room.
         return 7 if saving else 3
-    if given == "all":
+    if isinstance(given, str) and given == "all":
         return None
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 0:
+    if isinstance(given, str):
         raise ValueError(f'checkpoints must be an integer ≥ 0, None or "all", got {given!r}.')
-    return int(given)
+    return as_count("checkpoints", given, 0)
 
 
 def check_fits(plan: Layout, saved: int, size: int, dim: int, itemsize: int, scheme: str) -> None:

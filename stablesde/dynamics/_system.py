@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
+from stablesde._arguments import as_choice, as_count, as_number, as_real, is_concrete
 from stablesde.model import MeanFieldModel
 from stablesde.noise import (
     STREAM_INITIAL,
@@ -30,6 +31,8 @@ from stablesde.stable._elementary import flip_sign
 from stablesde.stable._sampling import symmetric_from_words
 
 InitialLaw = None | float | Array | np.ndarray | Callable[[PRNGKeyArray], Array]
+# What simulations can compute with in any precision.
+_LARGEST = float(jnp.finfo(jnp.float32).max)
 SCHEMES = ("euler", "heun", "exponential")
 
 
@@ -130,8 +133,7 @@ def check_run(
     **counts: int | None,
 ) -> None:
     """Raises `ValueError` for settings that no simulation can run with."""
-    if not isinstance(model, MeanFieldModel):
-        raise ValueError(f"model must be a stablesde.MeanFieldModel, got {type(model).__name__}.")
+    check_is_model(model)
     if not isinstance(noise, StableNoise):
         raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
     if noise.dim != model.dim:
@@ -140,62 +142,56 @@ def check_run(
             "build the noise with dim=model.dim."
         )
     for name, value in counts.items():
-        if value is not None and not _is_count(value):
-            raise ValueError(f"{name} must be a positive integer, got {value!r}.")
-        if (value or 0) >= 2**32:
+        if value is not None and as_count(name, value) >= 2**32:
             raise ValueError(f"{name} must be below 2^32, the range of the noise's counters.")
     for name, number in (("t1", t1), ("sigma", sigma)):
         if number is not None:
             check_number(name, number)
-    if t1 is not None and not isinstance(t1, jax.core.Tracer) and float(t1) == 0:
+    if t1 is not None and is_concrete(t1) and float(t1) == 0:
         raise ValueError("t1 must be positive.")
     check_initial(init, model.dim, counts.get("num_particles"))
     check_scheme(scheme, model)
     check_model(model)
 
 
-def _is_count(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        return False
-    return bool(value >= 1)
+def check_is_model(model: object) -> None:
+    """Raises `ValueError` for what is no `MeanFieldModel`."""
+    if not isinstance(model, MeanFieldModel):
+        raise ValueError(f"model must be a stablesde.MeanFieldModel, got {type(model).__name__}.")
 
 
 def check_number(name: str, number: float | Array) -> None:
     """Raises `ValueError` unless `number` is traced, or a finite number that is not negative."""
-    if isinstance(number, jax.core.Tracer):
-        return
-    if isinstance(number, (str, bytes)) or np.ndim(number) != 0:
-        raise ValueError(f"{name} must be a number, got {number!r}.")
-    if not math.isfinite(float(number)) or float(number) < 0:
-        raise ValueError(f"{name} must be finite and not negative, got {number!r}.")
+    if is_concrete(number) and as_number(name, number, 0) > _LARGEST:
+        raise ValueError(f"{name} is too large, got {number!r}.")
 
 
 def check_initial(init: InitialLaw, dim: int, num_particles: int | None) -> None:
     """Raises `ValueError` unless `init` has one of the forms that `simulate` documents."""
-    if init is None or isinstance(init, jax.core.Tracer):
+    if init is None or not is_concrete(init):
         return
     if callable(init):
-        shape = jax.eval_shape(init, jax.random.key(0)).shape
+        try:
+            value = jax.eval_shape(init, jax.random.key(0))
+        except Exception as error:
+            raise ValueError(f"init(key) fails for a PRNG key: {error}") from error
+        shape = getattr(value, "shape", None)
         if shape != (dim,):
             raise ValueError(f"init(key) must return one θ₀ of shape ({dim},), got {shape}.")
         return
-    try:
-        values = np.asarray(init, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"init must be None, a number, an array or a function: {init!r}") from None
+    values = np.asarray(as_real("init", init), float)
     allowed = [(), (dim,)] + ([(num_particles, dim)] if num_particles else [])
     if values.shape not in allowed:
         raise ValueError(
             f"init has shape {values.shape}; it must be one of {allowed} or a function."
         )
-    if not np.all(np.isfinite(values)):
+    if not np.all(np.abs(values) < _LARGEST):
         raise ValueError("init must be finite.")
 
 
 def check_scheme(scheme: str, model: MeanFieldModel) -> None:
     """Raises `ValueError` for an unknown scheme, or one that the model does not provide for."""
-    if scheme not in SCHEMES:
-        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}.")
+    as_choice("scheme", scheme, SCHEMES)
     if scheme == "exponential" and not hasattr(model, "linear_rate"):
         raise ValueError(
             'scheme="exponential" needs a model with a `linear_rate`, such as '
@@ -256,6 +252,7 @@ __all__ = [
     "Driver",
     "InitialLaw",
     "check_initial",
+    "check_is_model",
     "check_model",
     "check_number",
     "check_run",

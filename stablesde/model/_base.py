@@ -5,12 +5,13 @@ m = ∫ φ dμ, so a step of n particles costs O(n).
 """
 
 import abc
-import math
+from functools import partial
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+from stablesde._arguments import as_parameter
 from stablesde.noise._base import as_dim
 
 
@@ -73,14 +74,10 @@ class MeanReversion(MeanFieldModel):
     """
 
     dim: int = eqx.field(converter=as_dim)
-    rate: float | Float[Array, ""] = 1.0
-    coupling: float | Float[Array, ""] = 0.5
-
-    def __check_init__(self) -> None:
-        for name in ("rate", "coupling"):
-            value = getattr(self, name)
-            if isinstance(value, (int, float)) and not math.isfinite(value):
-                raise ValueError(f"{name} must be finite, got {value!r}.")
+    rate: float | Float[Array, ""] = eqx.field(default=1.0, converter=partial(as_parameter, "rate"))
+    coupling: float | Float[Array, ""] = eqx.field(
+        default=0.5, converter=partial(as_parameter, "coupling")
+    )
 
     @property
     def linear_rate(self) -> float | Float[Array, ""]:

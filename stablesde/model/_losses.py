@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from stablesde._arguments import as_choice
+
 
 class Loss(NamedTuple):
     """A loss by name.
@@ -26,6 +28,9 @@ class Loss(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Loss({self.name!r})"
+
+
+MAX_CLASSES = 10**6
 
 
 def _huber(f: Array, y: Array) -> Array:
@@ -74,9 +79,7 @@ def loss(name: str) -> Loss:
 
     **Returns:** a `Loss`. **Raises:** `ValueError` for another name.
     """
-    if name not in LOSSES:
-        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}.")
-    return LOSSES[name]
+    return LOSSES[as_choice("the name of the loss", name, LOSSES)]
 
 
 def encode_targets(name: str, y: np.ndarray) -> Float[np.ndarray, "N l"]:
@@ -97,5 +100,10 @@ def encode_targets(name: str, y: np.ndarray) -> Float[np.ndarray, "N l"]:
     if name == "cross-entropy":
         if y.ndim != 1 or not np.all(y == np.floor(y)) or np.min(y) < 0:
             raise ValueError("cross-entropy needs y of shape (N,) with class numbers 0, 1, ….")
-        return np.eye(max(int(y.max()) + 1, 2))[y.astype(int)]
+        classes = max(int(y.max()) + 1, 2)
+        if classes > MAX_CLASSES:
+            raise ValueError(
+                f"y has the class number {y.max():g}, above {MAX_CLASSES}: number them 0, 1, …."
+            )
+        return (y[:, None] == np.arange(classes)).astype(float)
     return (y[:, None] if y.ndim == 1 else y).astype(float)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from stablesde._arguments import as_count, as_reals
 from stablesde._pytree import pytree
 from stablesde.model._base import MeanFieldModel
 from stablesde.model._losses import encode_targets, loss
@@ -78,7 +79,7 @@ class NetworkModel(MeanFieldModel):
       of columns of the targets) and, if known, the suprema of (‖h‖, ‖∇h‖, ‖∇²h‖).
 
     **Raises:** `ValueError` for an unknown unit or loss, x and y of different length, empty or
-    non-finite data, or targets that the loss cannot take.
+    non-finite data, targets that the loss cannot take, or a unit that fails or has another shape.
     """
 
     x: Float[Array, "N d"]
@@ -100,7 +101,7 @@ class NetworkModel(MeanFieldModel):
         loss_of(loss)
         inputs, targets = _checked_data(x, y)
         encoded = encode_targets(loss, targets)
-        outputs = encoded.shape[1] if num_outputs is None else num_outputs
+        outputs = encoded.shape[1] if num_outputs is None else as_count("num_outputs", num_outputs)
         if outputs != encoded.shape[1]:
             raise ValueError(
                 f"num_outputs is {outputs}, but the targets have {encoded.shape[1]} columns."
@@ -110,9 +111,14 @@ class NetworkModel(MeanFieldModel):
                 activation=unit, input_dim=inputs.shape[1], num_outputs=outputs
             )
         elif not isinstance(unit, Unit):
+            if not callable(unit):
+                raise ValueError(
+                    f"unit must be one of {', '.join(ACTIVATIONS)} or a callable, got {unit!r}."
+                )
             if dim is None:
                 raise ValueError("a callable unit needs dim, the length of one particle theta.")
             unit = UserUnit(function=unit, dim=dim, num_outputs=outputs, bound=bounds)
+        _check_unit(unit, inputs.shape[1], outputs)
         self.x = jnp.asarray(inputs, dtype=float)
         self.y = jnp.asarray(encoded, dtype=float)
         self.unit = unit
@@ -128,7 +134,13 @@ class NetworkModel(MeanFieldModel):
         return f"NetworkModel({unit}, {self.loss}, x {self.x.shape}, dim={self.dim})"
 
     def outputs(self, theta: Float[Array, " p"]) -> Float[Array, "N l"]:
-        """h_x(θ) of one particle at every data point."""
+        """h_x(θ) of one particle at every data point.
+
+        Raises `ValueError` for a `theta` of another shape than (p,).
+        """
+        (theta,) = as_reals(theta=theta)
+        if theta.shape != (self.dim,):
+            raise ValueError(f"theta must have shape ({self.dim},), got {theta.shape}.")
         return self.unit.outputs(theta, self.x.astype(theta.dtype))
 
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
@@ -150,7 +162,13 @@ class NetworkModel(MeanFieldModel):
         return self.unit.pullback_columns(theta, x, -residual / y.shape[0])
 
     def risk(self, theta: Float[Array, "n p"]) -> Float[Array, ""]:
-        """R(Θ) = E_π ℓ((1/n) Σ_i h_x(θ^i), y) of a network with units theta (n, p)."""
+        """R(Θ) = E_π ℓ((1/n) Σ_i h_x(θ^i), y) of a network with units theta (n, p).
+
+        Raises `ValueError` for a `theta` of another shape.
+        """
+        (theta,) = as_reals(theta=theta)
+        if theta.ndim != 2 or theta.shape[1] != self.dim or theta.shape[0] == 0:
+            raise ValueError(f"theta must have shape (n, {self.dim}), got {theta.shape}.")
         f = jnp.mean(jax.vmap(self.outputs)(theta), 0)
         return jnp.mean(loss_of(self.loss).value(f, self.y.astype(f.dtype)))
 
@@ -208,16 +226,49 @@ def _failure(unit: Unit, sup: np.ndarray | None, loss_name: str, slope: float) -
     return "; ".join(reasons)
 
 
+def _check_unit(unit: Unit, input_dim: int, num_outputs: int) -> None:
+    """Raises `ValueError` unless the unit takes such inputs, and gives so many outputs."""
+    if unit.num_outputs != num_outputs:
+        raise ValueError(
+            f"the unit has num_outputs={unit.num_outputs}, but the targets y have {num_outputs} "
+            "columns."
+        )
+    if isinstance(unit, RidgeUnit) and unit.input_dim != input_dim:
+        raise ValueError(f"the unit has input_dim={unit.input_dim}, but x has {input_dim} columns.")
+    if isinstance(unit, UserUnit):
+        dtype = jnp.zeros(0).dtype
+        shapes = (jax.ShapeDtypeStruct((n,), dtype) for n in (unit.dim, input_dim))
+        try:
+            value = eqx.filter_eval_shape(unit.function, *shapes)
+        except Exception as error:
+            raise ValueError(
+                f"unit(theta, x) fails for a theta of shape ({unit.dim},) and an x of shape "
+                f"({input_dim},): {error}"
+            ) from error
+        shape = getattr(value, "shape", None)
+        if shape != (num_outputs,) and (shape != () or num_outputs != 1):
+            raise ValueError(f"unit(theta, x) must have shape ({num_outputs},), got {shape}.")
+
+
 def _checked_data(x: object, y: object) -> tuple[np.ndarray, np.ndarray]:
-    inputs, targets = np.asarray(x), np.asarray(y)
+    inputs, targets = _numbers("x", x), _numbers("y", y)
     if inputs.ndim != 2 or inputs.shape[0] == 0 or inputs.shape[1] == 0:
         raise ValueError(f"x must have shape (N, d) with N, d ≥ 1, got {inputs.shape}.")
-    if targets.ndim not in (1, 2) or len(targets) != len(inputs):
+    if targets.ndim not in (1, 2) or len(targets) != len(inputs) or targets.size == 0:
         raise ValueError(
             f"x and y must have the same length, got {len(inputs)} inputs and targets of shape "
             f"{targets.shape}."
         )
-    for name, values in (("x", inputs), ("y", targets)):
-        if values.dtype.kind not in "fiub" or not np.all(np.isfinite(values)):
-            raise ValueError(f"{name} must hold finite numbers only (found NaN, inf or text).")
     return inputs, targets
+
+
+def _numbers(name: str, values: object) -> np.ndarray:
+    """Data as an array; labels may be bools."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # rows of different length
+        array = np.asarray(None)
+    largest = float(jnp.finfo(jnp.zeros(0).dtype).max)
+    if array.dtype.kind not in "fiub" or not np.all(np.abs(array.astype(float)) < largest):
+        raise ValueError(f"{name} must hold finite numbers only (found NaN, inf or text).")
+    return array

@@ -1,11 +1,13 @@
 """Systems put together from functions or from other systems."""
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stablesde._arguments import as_parameter
 from stablesde.model._base import MeanFieldModel
 from stablesde.noise._base import as_dim
 from stablesde.stable._domain import number_text
@@ -68,17 +70,15 @@ class WeightDecay(MeanFieldModel):
     drift is no longer bounded, so Assumption 1 fails. `scheme="exponential"` of `ssd.simulate`
     integrates the linear part exactly and stays stable for steps beyond 2 / rate.
 
-    Raises `ValueError` unless `rate` is finite and not negative.
+    Raises `ValueError` unless `model` is one and `rate` is finite and not negative.
     """
 
     model: MeanFieldModel
-    rate: float | Float[Array, ""]
+    rate: float | Float[Array, ""] = eqx.field(converter=partial(as_parameter, "rate", low=0.0))
 
     def __check_init__(self) -> None:
         if not isinstance(self.model, MeanFieldModel):
             raise ValueError(f"model must be a MeanFieldModel, got {type(self.model).__name__}.")
-        if isinstance(self.rate, (int, float)) and not 0 <= self.rate < float("inf"):
-            raise ValueError(f"rate must be finite and not negative, got {self.rate!r}.")
 
     def __repr__(self) -> str:
         return f"WeightDecay({self.model}, rate={number_text(self.rate)})"

@@ -3,13 +3,17 @@
 import abc
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from stablesde._arguments import as_choice, as_count, as_real
+from stablesde.noise._base import as_dim
 
 
 class Activation(NamedTuple):
@@ -74,19 +78,15 @@ class RidgeUnit(Unit):
 
     With l = 1 this is a neuron with a fixed output weight; with l > 1 each output has its own
     incoming weights, which keeps h bounded (an output weight inside θ would not).
-    Raises `ValueError` for an unknown `activation`.
+    Raises `ValueError` for an unknown `activation`, or counts below 1.
     """
 
     activation: str = eqx.field(static=True)
-    input_dim: int = eqx.field(static=True)
-    num_outputs: int = eqx.field(static=True)
+    input_dim: int = eqx.field(static=True, converter=partial(as_count, "input_dim"))
+    num_outputs: int = eqx.field(static=True, converter=partial(as_count, "num_outputs"))
 
     def __check_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"unit must be one of {', '.join(ACTIVATIONS)} or a callable, "
-                f"got {self.activation!r}."
-            )
+        as_choice("the activation of the unit", self.activation, ACTIVATIONS)
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]
@@ -134,20 +134,41 @@ class RidgeUnit(Unit):
         a = ACTIVATIONS[self.activation]
         norm = np.linalg.norm(np.asarray(x, float), axis=-1)
         zeroth = np.full_like(norm, math.sqrt(self.num_outputs) * a.bound)
-        second = a.curvature * norm**2 if a.curvature else np.zeros_like(norm)
+        second = np.where(norm > 0, a.curvature, 0.0) * norm**2
         return np.stack([zeroth, a.slope * norm, second], -1)
+
+
+def _as_bound(bound: Any) -> tuple[float, float, float] | None:
+    if bound is None:
+        return None
+    values = np.asarray(as_real("bound (bounds of a model)", bound), float)
+    if values.shape != (3,) or not np.all(values >= 0):
+        raise ValueError(
+            "bound (bounds of a model) must be three numbers, the suprema of ‖h‖, ‖∇h‖ and ‖∇²h‖, "
+            f"got {bound!r}."
+        )
+    low, middle, high = values.tolist()
+    return low, middle, high
 
 
 class UserUnit(Unit):
     """A unit given as a function `function(theta, x) -> (num_outputs,)` or a scalar.
 
     `bound`, if given, is `(||h||, ||∇h||, ||∇²h||)` as numbers, suprema over θ and all data.
+    Raises `ValueError` for a `function` that cannot be called, counts below 1, or a `bound` that is
+    not three numbers of at least 0.
     """
 
     function: Callable[[Array, Array], Array]
-    dim: int = eqx.field(static=True)
-    num_outputs: int = eqx.field(static=True)
-    bound: tuple[float, float, float] | None = eqx.field(static=True, default=None)
+    dim: int = eqx.field(static=True, converter=as_dim)
+    num_outputs: int = eqx.field(static=True, converter=partial(as_count, "num_outputs"))
+    bound: tuple[float, float, float] | None = eqx.field(
+        static=True, default=None, converter=lambda bound: _as_bound(bound)
+    )
+
+    def __check_init__(self) -> None:
+        if not callable(self.function):
+            raise ValueError(f"function must be one of (theta, x), got {self.function!r}.")
 
     def outputs(self, theta: Float[Array, " p"], x: Float[Array, "N d"]) -> Float[Array, "N l"]:
         values = jax.vmap(self.function, in_axes=(None, 0))(theta, x)

@@ -2,7 +2,7 @@
 
 import abc
 import math
-import operator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, PRNGKeyArray, UInt32
 
+from stablesde._arguments import as_count, as_number, as_reals, is_concrete
 from stablesde.stable._bits import Words, fold, key_words, threefry2x32
-from stablesde.stable._domain import check_alpha, is_concrete
+from stablesde.stable._domain import check_alpha
 from stablesde.stable._sampling import as_shape, flat_index, float_dtype
 
 # Which part of a simulation a stream of random words feeds. Streams under different tags are
@@ -94,13 +95,18 @@ class StableNoise(eqx.Module):
 
         **Returns:** an array of shape `(num_particles, dim)`, always finite.
 
-        **Raises:** `ValueError` for a concrete `dt` that is not a positive, finite number.
+        **Raises:** `ValueError` for a concrete `dt` that is not a positive, finite number, counts
+        and indices that are no integers in [0, 2^32), or a key or dtype that is none.
         """
-        _check_dt(dt)
+        dtype = float_dtype(dtype)
+        if is_concrete(dt):
+            as_number("dt, the length of a step,", dt, 0, float(jnp.finfo(dtype).max), "(]")
+        if is_concrete(step):
+            step = _counter("step", step)
         index = particle_index(num_particles, first_particle)
         stream = fold(key_words(key), step, STREAM_NOISE)
-        scale = self.increment_scale(dt, float_dtype(dtype))
-        return _columns(self, stream, index, scale, float_dtype(dtype)).T
+        scale = self.increment_scale(dt, dtype)
+        return _columns(self, stream, index, scale, dtype).T
 
     def increment_scale(self, dt: float | Array, dtype: jnp.dtype) -> Float[Array, ""]:
         """dt^(1/α), the scale of an increment over time dt."""
@@ -120,7 +126,18 @@ def _columns(
 
 
 def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt32[Array, " n"]:
-    """Counter indices of consecutive particles."""
+    """Counter indices of consecutive particles, shape (num_particles,).
+
+    Raises `ValueError` unless both are integers in [0, 2^32), or `first_particle` is traced.
+    """
+    num_particles = _counter("num_particles", num_particles)
+    if is_concrete(first_particle):
+        first_particle = _counter("first_particle", first_particle)
+        if num_particles + first_particle > 2**32:
+            raise ValueError(
+                "first_particle + num_particles must not pass 2^32, the range of the counters, got "
+                f"{first_particle} + {num_particles}."
+            )
     return jax.lax.iota(jnp.uint32, num_particles) + jnp.asarray(first_particle, jnp.uint32)
 
 
@@ -133,39 +150,38 @@ def slots(stream: Words, index: UInt32[Array, " n"], first: int, count: int) -> 
 
 def check_noise(alpha: float | Array) -> None:
     """Raises `ValueError` unless α is one number, and if it is concrete, in (0, 2]."""
+    check_alpha(alpha)
     if np.ndim(alpha) != 0:
         raise ValueError(
             f"alpha must be one number, got shape {np.shape(alpha)}: for several, build one noise "
             "for each, or use jax.vmap."
         )
-    check_alpha(alpha)
 
 
 def as_dim(dim: int) -> int:
-    """`dim` as a Python integer. Raises `ValueError` unless it is an integer ≥ 1 (no bool)."""
-    try:
-        whole = 0 if isinstance(dim, (bool, np.bool_)) else operator.index(dim)
-    except TypeError:
-        whole = 0
-    if whole < 1:
-        raise ValueError(f"dim must be a positive integer, got {dim!r}.")
+    """`dim` as a Python integer. Raises `ValueError` unless it is one in [1, 2^31)."""
+    whole = as_count("dim", dim)
+    if whole >= 2**31:  # a particle's numbers are counted in 32 bits
+        raise ValueError(f"dim must be below 2^31, got {dim!r}.")
     return whole
 
 
-def _check_dt(dt: float | Array) -> None:
-    if is_concrete(dt) and not (np.ndim(dt) == 0 and 0 < float(dt) < math.inf):
-        raise ValueError(
-            f"dt, the length of a step, must be a positive, finite number, got {dt!r}."
-        )
+def _counter(name: str, value: Any) -> int:
+    """`value` as a counter of 32 bits."""
+    whole = as_count(name, value, 0)
+    if whole >= 2**32:
+        raise ValueError(f"{name} must be below 2^32, the range of the counters, got {value!r}.")
+    return whole
 
 
 def frequencies(u: ArrayLike, dim: int) -> Float[Array, "*shape dim"]:
     """`u` as an array. Raises `ValueError` unless its last axis has length `dim`."""
-    if np.ndim(u) == 0 or np.shape(u)[-1] != dim:
+    (array,) = as_reals(u=u)
+    if array.ndim == 0 or array.shape[-1] != dim:
         raise ValueError(
-            f"u must have shape (..., {dim}), the noise's dim last; got {np.shape(u)}."
+            f"u must have shape (..., {dim}), the noise's dim last; got {array.shape}."
         )
-    return jnp.asarray(u)
+    return array
 
 
 def as_complex(x: Array) -> Array:
@@ -177,6 +193,9 @@ def scalar_tail_constant(alpha: float) -> float:
     """c_α = 2 Γ(α) sin(πα/2) / π, so that P(|Z| > t) ~ c_α t^-α; 0 at α = 2 (theory: Gaussian).
 
     In double precision, where `stable.tail_constant` follows JAX's (float32 by default).
+    Raises `ValueError` for α outside (0, 2].
     """
-    # sin(πα/2) from the nearer zero: no cancellation next to α = 2.
-    return 2 * math.gamma(alpha) * math.sin(math.pi / 2 * min(alpha, 2 - alpha)) / math.pi
+    alpha = as_number("alpha", alpha, 0, 2, "(]")
+    # sin(πα/2) from the nearer zero: no cancellation next to α = 2. And α Γ(α) is finite at 0.
+    sine = math.sin(math.pi / 2 * min(alpha, 2 - alpha))
+    return 2 * math.gamma(1 + alpha) * (sine / alpha) / math.pi

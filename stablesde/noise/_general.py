@@ -7,6 +7,7 @@ import numpy as np
 import scipy
 from jaxtyping import Array, ArrayLike, Complex, Float, UInt32
 
+from stablesde._arguments import as_real, as_reals
 from stablesde.noise._base import (
     StableNoise,
     as_complex,
@@ -17,7 +18,12 @@ from stablesde.noise._base import (
 )
 from stablesde.stable._bits import Words, mix
 from stablesde.stable._elementary import flip_sign
-from stablesde.stable._sampling import log_positive_from_words, safe_exp, symmetric_from_words
+from stablesde.stable._sampling import (
+    float_dtype,
+    log_positive_from_words,
+    safe_exp,
+    symmetric_from_words,
+)
 
 
 class EllipticalStable(StableNoise):
@@ -33,11 +39,14 @@ class EllipticalStable(StableNoise):
     root: Float[Array, "dim dim"]
 
     def __init__(self, alpha: float | Float[Array, ""], scale_matrix: ArrayLike) -> None:
-        matrix = np.asarray(scale_matrix, dtype=float)
+        matrix = np.asarray(as_real("scale_matrix", scale_matrix), dtype=float)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] == 0:
             raise ValueError(f"scale_matrix must have shape (d, d), got {matrix.shape}.")
-        if not np.all(np.isfinite(matrix)) or not np.allclose(matrix, matrix.T, rtol=1e-6):
-            raise ValueError("scale_matrix must be finite and symmetric.")
+        dtype = float_dtype(None)
+        if not np.all(np.abs(matrix) < float(jnp.finfo(dtype).max)):
+            raise ValueError(f"scale_matrix must be finite, in {dtype}.")
+        if np.max(np.abs(matrix - matrix.T)) > 1e-6 * np.max(np.abs(matrix)):
+            raise ValueError("scale_matrix must be symmetric.")
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
         if values[0] < -1e-6 * max(values[-1], 0.0):
             raise ValueError(
@@ -108,7 +117,10 @@ class SpectralStable(StableNoise):
     def __init__(
         self, alpha: float | Float[Array, ""], directions: ArrayLike, weights: ArrayLike
     ) -> None:
-        s, w = np.asarray(directions, dtype=float), np.asarray(weights, dtype=float)
+        s, w = (
+            np.asarray(as_reals(**{name: given})[0], float)  # as the numbers to compute with
+            for name, given in (("directions", directions), ("weights", weights))
+        )
         if s.ndim != 2 or w.shape != s.shape[:1] or s.size == 0:
             raise ValueError(
                 f"directions must have shape (K, d) and weights (K,), got {s.shape} and {w.shape}."

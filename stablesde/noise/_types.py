@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, UInt32
 
+from stablesde._arguments import as_choice
 from stablesde.noise._base import (
     StableNoise,
     as_complex,
@@ -134,6 +135,4 @@ def stable_noise(kind: str, alpha: float | Float[Array, ""], dim: int) -> Stable
     **Returns:** a `OneFactorStable`, `IndependentStable` or `IsotropicStable`.
     **Raises:** `ValueError` for another kind, α outside (0, 2], or `dim` < 1.
     """
-    if kind not in _KINDS:
-        raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}.")
-    return _KINDS[kind](alpha, dim)
+    return _KINDS[as_choice("kind", kind, _KINDS)](alpha, dim)

@@ -42,7 +42,7 @@ def key_words(key: PRNGKeyArray | UInt32[Array, "2"]) -> Words:
     """
     try:
         words = jax.random.bits(key, (2,), jnp.uint32)
-    except TypeError as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"key must be one JAX PRNG key, such as jax.random.key(0), got {key!r}."
         ) from error

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 from jaxtyping import Array, ArrayLike, Complex, Float
 
-from stablesde.stable._domain import as_floats, check_alpha, check_beta, mask_alpha
+from stablesde._arguments import as_choice
+from stablesde.stable._domain import law_arguments, mask_alpha
 
 
 def _sin_half_pi(alpha: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -35,8 +36,7 @@ def tail_constant(alpha: ArrayLike) -> Float[Array, "..."]:
 
     **Raises:** `ValueError` for a concrete `alpha` outside (0, 2]; a traced one gives NaN.
     """
-    check_alpha(alpha)
-    (a,) = as_floats(alpha)
+    (a,) = law_arguments(alpha=alpha)
     # Γ(α) sin(πα/2) = Γ(1 + α) · sin(πα/2) / α stays finite as α → 0.
     value = jnp.exp(gammaln(1 + a)) * _sin_half_pi(a) * (2 / jnp.pi) / a
     return mask_alpha(value, a)
@@ -70,11 +70,8 @@ def characteristic_function(
     **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] or `beta` outside [-1, 1], or an
     unknown parametrization; a traced `alpha` outside gives NaN.
     """
-    check_alpha(alpha)
-    check_beta(beta)
-    if parametrization not in ("S1", "S0"):
-        raise ValueError(f"parametrization must be 'S1' or 'S0', got {parametrization!r}")
-    u_, a, b, location, s = as_floats(u, alpha, beta, loc, scale)
+    as_choice("parametrization", parametrization, ("S1", "S0"))
+    u_, a, b, location, s = law_arguments(u=u, alpha=alpha, beta=beta, loc=loc, scale=scale)
     v = u_ * s
     size = jnp.abs(v)
     log_size = jnp.log(jnp.where(size > 0, size, 1.0))
@@ -112,8 +109,7 @@ def absolute_moment(alpha: ArrayLike, p: ArrayLike) -> Float[Array, "..."]:
 
     **Raises:** `ValueError` for a concrete `alpha` outside (0, 2]; a traced one gives NaN.
     """
-    check_alpha(alpha)
-    a, p_ = as_floats(alpha, p)
+    a, p_ = law_arguments(alpha=alpha, p=p)
     gaussian = a == 2
     finite = (p_ > -1) & ((p_ < a) | gaussian)
     q = jnp.where(finite, p_, 0.0)

@@ -9,13 +9,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import erfc
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde.stable._domain import (
-    as_floats,
-    check_alpha,
-    check_scale,
-    mask_alpha,
-    require_symmetric,
-)
+from stablesde.stable._domain import law_arguments, mask_alpha, require_symmetric
 from stablesde.stable._inversion import ray_part, split, tail_part
 
 
@@ -121,10 +115,8 @@ def standardise(
     x: ArrayLike, alpha: ArrayLike, beta: ArrayLike, loc: ArrayLike, scale: ArrayLike
 ) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
     """((x - loc)/scale, alpha, scale) as floats of one dtype, after the checks of the boundary."""
-    check_alpha(alpha)
     require_symmetric(beta)
-    check_scale(scale)
-    x_, a, location, s = as_floats(x, alpha, loc, scale)
+    x_, a, location, s = law_arguments(x=x, alpha=alpha, loc=loc, scale=scale)
     return (x_ - location) / s, a, s
 
 

@@ -1,4 +1,6 @@
-"""What every function of the law on the line does first: dtypes, and the domain of α and β."""
+"""What every function of the law on the line does first: dtypes, and the domain of arguments."""
+
+from typing import Any
 
 import jax
 import jax.core
@@ -6,18 +8,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-
-def as_floats(*values: ArrayLike) -> tuple[Float[Array, "..."], ...]:
-    """The values as arrays of one floating dtype: theirs, or JAX's default if none has one."""
-    values = tuple(np.asarray(v) if isinstance(v, (list, tuple)) else v for v in values)
-    dtype = jnp.result_type(*values)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        dtype = jnp.result_type(float)
-    return tuple(jnp.asarray(v, dtype) for v in values)
+from stablesde._arguments import as_real, as_reals, is_concrete
 
 
-def is_concrete(value: ArrayLike) -> bool:
-    return not isinstance(value, jax.core.Tracer)
+def law_arguments(
+    upper: float = 2.0, open_above: bool = False, **values: Any
+) -> tuple[Float[Array, "..."], ...]:
+    """The arguments of a function of the law as floats of one dtype, after the checks by name.
+
+    `alpha` in (0, upper] (or (0, upper)), `beta` in [-1, 1], `scale` positive and finite, `loc`
+    finite, all of them as numbers of that dtype; others are any numbers. Raises `ValueError`.
+    """
+    check_alpha(values.get("alpha", 1.0), upper, open_above)
+    check_beta(values.get("beta", 0.0))
+    check_scale(values.get("scale", 1.0))
+    check_loc(values.get("loc", 0.0))
+    floats = as_reals(**values)
+    for name, given, value in zip(values, values.values(), floats, strict=True):
+        # A double may be 0 or infinite in float32.
+        if name in ("alpha", "scale", "loc") and is_concrete(value):
+            number = np.asarray(value)
+            least = jnp.finfo(value.dtype).tiny if name != "loc" else -np.inf
+            if not np.all(np.isfinite(number) & (number >= least)):
+                raise ValueError(f"{name} is too large or too small for {value.dtype}: {given}")
+    return floats
 
 
 def check_alpha(alpha: ArrayLike, upper: float = 2.0, open_above: bool = False) -> None:
@@ -26,11 +40,10 @@ def check_alpha(alpha: ArrayLike, upper: float = 2.0, open_above: bool = False) 
     A traced α cannot be inspected: the functions return NaN where it is outside the domain, so
     that a line search of an optimiser may step over the edge without a host callback.
     """
-    if not is_concrete(alpha):
+    given = as_real("alpha", alpha)
+    if not is_concrete(given):
         return
-    a = np.asarray(alpha)
-    if a.dtype.kind not in "fiu":
-        raise ValueError(f"alpha must be a number, got {alpha!r}")
+    a = np.asarray(given)
     inside = (a > 0) & ((a < upper) if open_above else (a <= upper))
     if not np.all(inside):
         bracket = ")" if open_above else "]"
@@ -41,13 +54,17 @@ def check_alpha(alpha: ArrayLike, upper: float = 2.0, open_above: bool = False) 
 
 def check_beta(beta: ArrayLike) -> None:
     """Raises `ValueError` if a concrete β lies outside [-1, 1]; traced β is not inspected."""
-    if is_concrete(beta) and not np.all(np.abs(np.asarray(beta)) <= 1):
+    given = as_real("beta", beta)
+    if is_concrete(given) and not np.all(np.abs(np.asarray(given)) <= 1):
         raise ValueError(f"beta must lie in [-1, 1], got {beta}")
 
 
-def require_symmetric(beta: ArrayLike) -> None:
+def require_symmetric(beta: Any) -> None:
     """Raises unless β is concretely 0: the density of the skewed law is not provided."""
-    if not is_concrete(beta) or np.any(np.asarray(beta) != 0):
+    check_beta(beta)
+    if np.ndim(beta):
+        raise ValueError(f"beta must be the number 0, got an array of shape {np.shape(beta)}")
+    if not is_concrete(beta) or float(beta) != 0:
         raise NotImplementedError(
             "stablesde gives the density and distribution function of the symmetric law only "
             "(beta=0, not traced); for beta != 0 use scipy.stats.levy_stable.pdf / .cdf / .ppf "
@@ -63,9 +80,19 @@ def mask_alpha(
 
 
 def check_scale(scale: ArrayLike) -> None:
-    """Raises `ValueError` if a concrete scale is not positive; a traced one is not inspected."""
-    if is_concrete(scale) and not np.all(np.asarray(scale) > 0):
-        raise ValueError(f"scale must be positive, got {scale}")
+    """Raises `ValueError` if a concrete scale is not positive and finite."""
+    given = as_real("scale", scale)
+    if is_concrete(given):
+        number = np.asarray(given)
+        if not np.all((number > 0) & (number < np.inf)):
+            raise ValueError(f"scale must be positive and finite, got {scale}")
+
+
+def check_loc(loc: ArrayLike) -> None:
+    """Raises `ValueError` if a concrete location is not finite."""
+    given = as_real("loc", loc)
+    if is_concrete(given) and not np.all(np.isfinite(np.asarray(given))):
+        raise ValueError(f"loc must be finite, got {loc}")
 
 
 def observations(x: ArrayLike, least: int, purpose: str) -> Float[Array, " n"]:
@@ -74,25 +101,20 @@ def observations(x: ArrayLike, least: int, purpose: str) -> Float[Array, " n"]:
     Raises `ValueError` for fewer than `least` numbers; for concrete ones also if they are not
     finite, or all the same. Traced ones are not inspected.
     """
-    try:
-        (data,) = as_floats(x)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"x must be an array or list of numbers, got {type(x).__name__}"
-        ) from error
+    (data,) = as_reals(x=x)
     data = data.ravel()
     if data.size < least:
-        raise ValueError(f"{purpose} needs at least {least} observations, got {data.size}")
+        raise ValueError(f"{purpose} needs at least {least} observations x, got {data.size}")
     if is_concrete(data):
         values = np.asarray(data)
         bad = int(np.sum(~np.isfinite(values)))
         if bad:
             raise ValueError(
-                f"{bad} of the {data.size} observations are not finite in {data.dtype}: take them "
-                "out first"
+                f"{bad} of the {data.size} observations x are not finite in {data.dtype}: take "
+                "them out first"
             )
         if np.all(values == values[0]):
-            raise ValueError(f"{purpose} needs observations that differ; all are {values[0]:g}")
+            raise ValueError(f"{purpose} needs observations x that differ; all are {values[0]:g}")
     return data
 
 
@@ -102,7 +124,7 @@ def require_spread(data: Float[Array, " n"], purpose: str) -> None:
         low, high = np.quantile(np.asarray(data), [0.25, 0.75])
         if not high > low:
             raise ValueError(
-                f"{purpose} needs different quartiles, but both are {low:g}: half of the "
+                f"{purpose} needs an x with different quartiles, but both are {low:g}: half of the "
                 "observations are equal, which no stable law gives; look for rounded or filled-in "
                 "values"
             )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from stablesde._arguments import as_choice, as_real
 from stablesde.stable._bits import Words, key_words, threefry2x32
 from stablesde.stable._domain import check_alpha
 from stablesde.stable._sampling import (
@@ -72,8 +73,7 @@ def sample(
     beta = _in_range("beta", beta, -1.0, 1.0)
     scale = _in_range("scale", scale, 0.0, np.inf, open_below=True)
     loc = _in_range("loc", loc, -np.inf, np.inf)
-    if parametrization not in ("S0", "S1"):
-        raise ValueError(f"parametrization must be 'S0' or 'S1', got {parametrization!r}.")
+    as_choice("parametrization", parametrization, ("S0", "S1"))
     dtype = float_dtype(dtype)
     shape = _full_shape(shape, alpha=alpha, beta=beta, loc=loc, scale=scale)
     if not isinstance(beta, jax.core.Tracer) and not np.any(np.asarray(beta)):
@@ -118,8 +118,8 @@ def _in_range(  # type: ignore[no-untyped-def]
         outside = ~((value >= low) & (value <= high)) | jnp.isinf(value)
         outside = outside | (value == low) if open_below else outside
         return eqx.error_if(value, outside, f"{name} must be finite and lie in {interval}.")
-    numbers = np.asarray(value)
-    if numbers.dtype.kind not in "fiu" or not np.all(
+    numbers = np.asarray(as_real(name, value))
+    if not np.all(
         np.isfinite(numbers)
         & (numbers <= high)
         & ((numbers > low) if open_below else (numbers >= low))

@@ -13,13 +13,7 @@ import numpy as np
 from jax.scipy.special import gammaincc
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde.stable._domain import (
-    check_alpha,
-    check_scale,
-    number_text,
-    observations,
-    require_spread,
-)
+from stablesde.stable._domain import law_arguments, number_text, observations, require_spread
 
 # Frequencies in units of 1/scale: for 0.5 ≤ α < 2 generalised least squares on these 8 loses at
 # most a few per cent against 20 or more, and its weights stay well conditioned in float32.
@@ -163,14 +157,17 @@ def goodness_of_fit(
     """
     data = observations(x, 20, "the test")
     require_spread(data, "the test")
-    if alpha is not None:
-        check_alpha(alpha)
-    if scale is not None:
-        check_scale(scale)
+    given = {"alpha": alpha, "loc": loc, "scale": scale}
+    for name, value in given.items():
+        if value is not None:
+            (number,) = law_arguments(2.0, False, **{name: value})
+            if number.ndim:
+                raise ValueError(f"{name} must be one number, got shape {number.shape}.")
+            given[name] = number.astype(data.dtype)
     start = ecf_fit(data)
-    centre = start.loc if loc is None else jnp.asarray(loc, data.dtype)
-    unit = start.scale if scale is None else jnp.asarray(scale, data.dtype)
-    index = jnp.clip(start.alpha, 0.1, 2.0) if alpha is None else jnp.asarray(alpha, data.dtype)
+    centre = start.loc if loc is None else given["loc"]
+    unit = start.scale if scale is None else given["scale"]
+    index = jnp.clip(start.alpha, 0.1, 2.0) if alpha is None else given["alpha"]
     free = tuple(np.flatnonzero([alpha is None, scale is None, loc is None]).tolist())
     return _test(data, index, centre, unit, free)
 

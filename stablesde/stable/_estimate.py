@@ -15,7 +15,8 @@ import numpy as np
 import scipy
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde.stable._domain import is_concrete, number_text, observations, require_spread
+from stablesde._arguments import as_choice, as_count, as_number, as_reals, is_concrete
+from stablesde.stable._domain import number_text, observations, require_spread
 from stablesde.stable._ecf import ecf_fit
 from stablesde.stable._likelihood import fit_symmetric
 from stablesde.stable._mcculloch import mcculloch
@@ -46,8 +47,9 @@ class TailIndex(eqx.Module):
         return f"TailIndex({estimate} [{lower}, {upper}], {100 * self.level:.6g} %)"
 
     def contains(self, alpha: ArrayLike) -> Array:
-        """Whether `alpha` lies in the interval."""
-        return (self.lower <= alpha) & (alpha <= self.upper)
+        """Whether `alpha` lies in the interval. Raises `ValueError` unless it is a number."""
+        (index,) = as_reals(alpha=alpha)
+        return (self.lower <= index) & (index <= self.upper)
 
 
 def normal_quantile(level: float) -> float:
@@ -55,7 +57,7 @@ def normal_quantile(level: float) -> float:
     return float(scipy.special.ndtri(0.5 + level / 2))
 
 
-def default_hill_k(n: int) -> int:
+def default_hill_k(n: float) -> int:
     """Number of upper order statistics: (n/50)^(2/3), at least 10.
 
     The tail of |Z| is c x^-α (1 + D x^-α + …), D = -Γ(2α) cos(πα/2) / Γ(α), so the bias of Hill's
@@ -65,7 +67,9 @@ def default_hill_k(n: int) -> int:
     expansion: Zolotarev (1986), (2.4.8); of the bias: Hall (1982).
 
     **Arguments:** `n`, the size of the sample. **Returns:** k.
+    **Raises:** `ValueError` unless n is a finite number of at least 0.
     """
+    n = as_number("n", n, 0)
     return max(10, int((n / 50) ** (2 / 3)))
 
 
@@ -152,19 +156,17 @@ def tail_index(
     method than Hill's, fewer than 20 observations, a `level` outside (0, 1), or concrete data that
     are not finite or have too many equal values for the method.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie in (0, 1), got {level}")
+    level = as_number("level", level, 0, 1, "()")
+    as_choice("method", method, METHODS)
     data = observations(x, 20, "a tail index")
     if method == "hill":
-        k = default_hill_k(data.size) if k is None else k
+        k = default_hill_k(data.size) if k is None else as_count("k", k)
         if not 2 <= k < data.size:
             raise ValueError(f"k must lie in [2, {data.size}), the sample size, got {k}")
         _check_top(data, k)
         return _hill(data, level, k)
     if k is not None:
         raise ValueError(f"k belongs to method='hill', not to {method!r}")
-    if method not in _LAW_METHODS:
-        raise ValueError(f"method must be one of {METHODS}, got {method!r}")
     _check_body(data, method)
     z = jnp.asarray(normal_quantile(level), data.dtype)
     lower, estimate, upper = _LAW_METHODS[method](data, z)

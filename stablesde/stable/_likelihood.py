@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from stablesde._arguments import is_concrete
 from stablesde.stable._density import log_density
-from stablesde.stable._domain import is_concrete, number_text, observations, require_spread
+from stablesde.stable._domain import number_text, observations, require_spread
 from stablesde.stable._ecf import ecf_fit
 
 _LARGEST = 2 - 1e-5  # at 2 the score in α has no variance

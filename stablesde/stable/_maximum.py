@@ -9,9 +9,10 @@ import numpy as np
 from jax.scipy.special import gammaln
 from jaxtyping import Array, ArrayLike, Float
 
+from stablesde._arguments import as_choice, is_concrete
 from stablesde.stable._constants import tail_constant
 from stablesde.stable._density import log_density, survival
-from stablesde.stable._domain import as_floats, check_alpha, is_concrete, mask_alpha
+from stablesde.stable._domain import law_arguments, mask_alpha
 from stablesde.stable._inversion import legendre, nodes_like
 from stablesde.stable._quantile import upper_quantile
 
@@ -77,16 +78,14 @@ def expected_maximum(
     **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] (a traced one gives NaN), a
     concrete `n` below 1, or an unknown method.
     """
-    check_alpha(alpha)
-    if is_concrete(n) and np.any(np.asarray(n) < 1):
-        raise ValueError(f"n must be at least 1, got {n}")
-    a, n_ = as_floats(alpha, n)
+    as_choice("method", method, ("exact", "frechet"))
+    a, n_ = law_arguments(alpha=alpha, n=n)
+    if is_concrete(n_) and not np.all((np.asarray(n_) >= 1) & (np.asarray(n_) < np.inf)):
+        raise ValueError(f"n must be at least 1 and finite, got {n}")
     finite = a > 1
     a_ = jnp.where(finite, a, 1.5)
     if method == "frechet":
         value = jnp.exp(gammaln(1 - 1 / a_)) * (tail_constant(a_) * n_) ** (1 / a_)
-    elif method == "exact":
-        value = _exact(a_, n_)
     else:
-        raise ValueError(f"method must be 'exact' or 'frechet', got {method!r}")
+        value = _exact(a_, n_)
     return mask_alpha(jnp.where(finite, value, jnp.inf), a)

@@ -9,8 +9,8 @@ from jax.scipy.special import gammaln, ndtri
 from jaxtyping import Array, ArrayLike, Float
 
 from stablesde.stable._constants import tail_constant
-from stablesde.stable._density import log_density, standardise, survival
-from stablesde.stable._domain import as_floats, mask_alpha
+from stablesde.stable._density import log_density, survival
+from stablesde.stable._domain import law_arguments, mask_alpha, require_symmetric
 
 _State = tuple[Array, Array, Array, Array, Array]  # low, log x, high, moving, step
 _MAX_STEPS = 60  # typically 5 to 8 are used: the loop ends when every point has converged
@@ -106,8 +106,8 @@ def isf(
 
     **Raises:** as `logpdf`.
     """
-    standardise(0.0, alpha, beta, loc, scale)
-    q_, a, location, s = as_floats(q, alpha, loc, scale)
+    require_symmetric(beta)
+    q_, a, location, s = law_arguments(q=q, alpha=alpha, loc=loc, scale=scale)
     x = upper_quantile(jnp.where(q_ <= 0.5, q_, 1 - q_), a)
     return mask_alpha(location + s * jnp.where(q_ <= 0.5, x, -x), a)
 
@@ -126,7 +126,7 @@ def ppf(
 
     **Returns:** an array of the broadcast shape. **Raises:** as `isf`.
     """
-    standardise(0.0, alpha, beta, loc, scale)
-    q_, a, location, s = as_floats(q, alpha, loc, scale)
+    require_symmetric(beta)
+    q_, a, location, s = law_arguments(q=q, alpha=alpha, loc=loc, scale=scale)
     x = upper_quantile(jnp.where(q_ <= 0.5, q_, 1 - q_), a)
     return mask_alpha(location + s * jnp.where(q_ <= 0.5, -x, x), a)

@@ -12,6 +12,7 @@ Chambers, Mallows and Stuck, JASA 71 (1976), for the symmetric law, and Kanter, 
 One Threefry call (64 bits) gives one number.
 """
 
+import math
 import operator
 
 import jax
@@ -27,8 +28,12 @@ AlphaLike = float | Float[Array, "..."]
 
 def float_dtype(dtype: jnp.dtype | None) -> jnp.dtype:
     """The floating dtype to draw in: float32 or float64, JAX's default if None."""
-    resolved = jnp.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))
-    if dtype is not None and jnp.dtype(dtype) == "float64" and resolved != "float64":
+    try:
+        given = jnp.dtype(float if dtype is None else dtype)
+        resolved = jnp.dtype(jax.dtypes.canonicalize_dtype(given))
+    except (TypeError, ValueError, AttributeError):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.") from None
+    if dtype is not None and given == "float64" and resolved != "float64":
         raise ValueError(
             "dtype=float64 needs 64-bit mode: jax.config.update('jax_enable_x64', True) before "
             "the first computation."
@@ -136,7 +141,7 @@ def as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
 
 def flat_index(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     """Row-major index of every entry of an array of this shape, as uint32."""
-    size = int(np.prod(shape, dtype=np.int64))
+    size = math.prod(shape)
     if size >= 2**32:
         raise ValueError(
             f"shape {shape} asks for {size:.3g} numbers in one call, over the limit of 2^32: "

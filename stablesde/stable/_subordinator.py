@@ -22,7 +22,7 @@ from jax.scipy.special import erf, erfc
 from jaxtyping import Array, ArrayLike, Float
 
 from stablesde.stable._density import exactly
-from stablesde.stable._domain import as_floats, check_alpha, check_scale
+from stablesde.stable._domain import law_arguments
 from stablesde.stable._inversion import axis_piece, legendre, nodes_like, rule_for, sum_nodes
 
 Kind = Literal["log-density", "cdf", "sf"]
@@ -185,9 +185,7 @@ def _evaluate(x: Array, alpha: Array, kind: Kind) -> Array:
 def _standardise(
     x: ArrayLike, alpha: ArrayLike, scale: ArrayLike
 ) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
-    check_alpha(alpha, upper=1.0, open_above=True)
-    check_scale(scale)
-    x_, a, s = as_floats(x, alpha, scale)
+    x_, a, s = law_arguments(1.0, True, x=x, alpha=alpha, scale=scale)
     return x_ / s, a, s
 
 

@@ -7,11 +7,14 @@ References: Wan, Zaidi and Şimşekli (2023), with the corrections listed in the
 import math
 from dataclasses import dataclass
 
+from stablesde._arguments import as_count, as_number
 from stablesde._pytree import pytree
 from stablesde.model import AssumptionConstants
 from stablesde.noise import StableNoise
-from stablesde.stable._domain import check_alpha, number_text
+from stablesde.stable._domain import number_text
 from stablesde.theory._maximum import maximum_moment
+
+_LOG_MAX = 709.0  # e to it is nearly the largest float
 
 
 @pytree()
@@ -49,8 +52,15 @@ def strong_error_bound(
 
     **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `step` η (a
     time); `t1` T. **Returns:** a `Bound`; infinite for α ≤ 1, where E‖L_1‖ is.
-    **Raises:** `ValueError` for `width` < 1.
+    **Raises:** `ValueError` for arguments of another kind, `width` < 1, `step` or `t1` that are
+    not positive, or a negative `sigma`.
     """
+    _check_constants(constants)
+    if not isinstance(noise, StableNoise):
+        raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
+    width = as_count("width", width)
+    step, t1 = as_number("step", step, 0, ends="(]"), as_number("t1", t1, 0, ends="(]")
+    sigma = as_number("sigma", sigma, 0)
     if not constants.holds:
         return Bound(math.inf, math.inf)
     alpha = float(noise.alpha)
@@ -63,8 +73,8 @@ def strong_error_bound(
     own_way = 0.5 * (lip_theta + lip_mean) * constants.drift_bound * step
     jumps = (lip_theta * sup_jump + lip_mean * mean_jump) * alpha / (alpha + 1) * power
     return Bound(
-        t1 * math.exp(2 * B * t1) * paper,
-        t1 * math.exp((lip_theta + lip_mean) * t1) * (own_way + jumps),
+        t1 * _exp(2 * B * t1) * paper,
+        t1 * _exp((lip_theta + lip_mean) * t1) * (own_way + jumps),
     )
 
 
@@ -77,17 +87,34 @@ def chaos_bound(constants: AssumptionConstants, *, width: int, t1: float) -> Bou
 
     **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `t1` T.
     **Returns:** a `Bound`.
+    **Raises:** `ValueError` for arguments of another kind, `width` < 1, or a `t1` that is not
+    positive.
     """
+    _check_constants(constants)
+    width, t1 = as_count("width", width), as_number("t1", t1, 0, ends="(]")
     if not constants.holds:
         return Bound(math.inf, math.inf)
     B = constants.B
-    growth = B**2 * t1**2 * math.exp(B * t1 * (1 + constants.mean_psi)) / 2
+    growth = B**2 * t1**2 * _exp(B * t1 * (1 + constants.mean_psi)) / 2
     rate = constants.lipschitz_theta + constants.lipschitz_mean
     root = math.sqrt(width)
     return Bound(
         (1 + B) * (B * t1 + growth) / root,
-        constants.fluctuation * t1 * math.exp(rate * t1) / root,
+        constants.fluctuation * t1 * _exp(rate * t1) / root,
     )
+
+
+def _check_constants(constants: AssumptionConstants) -> None:
+    if not isinstance(constants, AssumptionConstants):
+        raise ValueError(
+            "constants must be AssumptionConstants, from NetworkModel.assumption_constants(), got "
+            f"{type(constants).__name__}."
+        )
+
+
+def _exp(x: float) -> float:
+    """e^x, infinite where it passes the largest float."""
+    return math.exp(x) if x < _LOG_MAX else math.inf
 
 
 def euler_order(alpha: float, holder: float = 1.0) -> float:
@@ -100,9 +127,10 @@ def euler_order(alpha: float, holder: float = 1.0) -> float:
     **Arguments:** `alpha` in [2/3, 2]; `holder` β in (0, 1], above 1 - α/2 (below, the equation may
     have no unique solution). **Returns:** the order. **Raises:** `ValueError` out of range.
     """
-    check_alpha(alpha)
+    alpha = as_number("alpha", alpha, 0, 2, "(]")
     if alpha < 2 / 3:
         raise ValueError(f"the rate is proven for alpha in [2/3, 2], got {alpha!r}.")
+    holder = as_number("holder", holder)
     if not max(0.0, 1 - alpha / 2) < holder <= 1:
         raise ValueError(
             f"holder must lie in (max(0, 1 - alpha/2), 1] = ({max(0.0, 1 - alpha / 2):g}, 1], got "

@@ -15,9 +15,9 @@ import numpy as np
 import scipy
 from jaxtyping import ArrayLike
 
+from stablesde._arguments import as_number, as_real
 from stablesde.compression import kept_rows
 from stablesde.noise import StableNoise, stable_noise
-from stablesde.stable._domain import check_alpha
 from stablesde.theory._finite import Transform, finite_law, square_transform
 from stablesde.theory._norms import NormLaw, SampleNorm, exponent_moments, norm_law
 from stablesde.theory._positive import positive_quantile_log, positive_survival
@@ -27,6 +27,8 @@ _LOG_MAX = math.log(np.finfo(float).max)
 _ASYMPTOTIC = 1e9
 # With more kept columns the limit law is within about 1e-3 in probability, and is used.
 _EXACT_KEPT = 2000.0
+# A sample's second moment below a quantile is that of its tail and more, but for noise.
+_MOST = 10.0
 # Below, the Fourier integral converges too slowly.
 _SMALLEST_ALPHA = 0.3
 
@@ -41,9 +43,8 @@ def compression_exponent(alpha: float, p: float = 2.0) -> float:
     **Returns:** the exponent, ≤ 0.
     **Raises:** `ValueError` for α outside (0, 2] or p that is not positive and finite.
     """
-    check_alpha(alpha)
-    if not 0 < p < math.inf:
-        raise ValueError(f"p must be positive and finite, got {p!r}.")
+    alpha = as_number("alpha", alpha, 0, 2, "(]")
+    p = as_number("p", p, 0, ends="(]")
     return min(0.0, 1 / p - 1 / alpha)
 
 
@@ -74,14 +75,15 @@ class CompressionLaw:
 
     def cdf(self, epsilon: ArrayLike, n: float) -> np.ndarray:
         """P(error ≤ `epsilon`) at width `n`. **Raises:** `ValueError` unless ε > 0 and n ≥ 2."""
-        eps = np.asarray(epsilon, float)
-        if not np.all(eps > 0):
-            raise ValueError(f"epsilon must be positive, got {epsilon!r}.")
+        eps = _positive("epsilon", epsilon)
         return self._law(_checked_width(n), self._kept(n))(2 * np.log(eps))
 
     def quantile(self, q: ArrayLike, n: float) -> np.ndarray:
-        """ε with P(error ≤ ε) = `q` at width `n`. **Raises:** `ValueError` unless 0 < q < 1."""
-        levels = np.asarray(q, float)
+        """ε with P(error ≤ ε) = `q` at width `n`.
+
+        **Raises:** `ValueError` unless 0 < q < 1 and n ≥ 2, or for a q below what is resolved.
+        """
+        levels = np.asarray(as_real("q", q), float)
         if not np.all((levels > 0) & (levels < 1)):
             raise ValueError(f"q must lie in (0, 1), got {q!r}.")
         law = self._law(_checked_width(n), self._kept(n))
@@ -90,28 +92,38 @@ class CompressionLaw:
             def excess(log_eps: float) -> float:
                 return float(law(np.asarray(2 * log_eps))) - level
 
-            low, high = -2.0, 0.0
-            while excess(low) > 0:
-                low *= 2
+            low, high, before = -2.0, 0.0, math.inf
+            while (over := excess(low)) > 0:
+                if over == before:
+                    raise ValueError(
+                        f"q={level:g} is below what the law at width n={n:g} resolves, "
+                        f"{over + level:.2g}."
+                    )
+                low, before = 2 * low, over
             return math.exp(scipy.optimize.brentq(excess, low, high, xtol=1e-10))
 
         return np.vectorize(one, otypes=[float])(levels)
 
     def median(self, n: float) -> float:
-        """The median error at width `n`."""
+        """The median error at width `n`. Raises `ValueError` unless n ≥ 2."""
         return float(self.quantile(0.5, n))
 
     def limit_cdf(self, epsilon: ArrayLike, n: float) -> np.ndarray:
-        """P(error ≤ ε) from the limit law alone, without any correction for finite n."""
-        return self._limit_probability(2 * np.log(np.asarray(epsilon, float)), _checked_width(n))
+        """P(error ≤ ε) from the limit law alone, without any correction for finite n.
+
+        **Raises:** `ValueError` unless ε > 0 and n ≥ 2.
+        """
+        eps = _positive("epsilon", epsilon)
+        return self._limit_probability(2 * np.log(eps), _checked_width(n))
 
     def geometric_mean(self, n: float) -> float:
         """exp E log(error) at width `n`, up to a relative error of order 1/(κn); offset 0 only.
 
         E log A = γ (2/α - 1), γ Euler's constant (Zolotarev 1986, §3.6), so its local slope in
         log n is 1/2 - 1/α up to terms of order 1/n: stable columns have no slow approach.
-        Raises `ValueError` for another offset.
+        Raises `ValueError` for another offset, or unless n ≥ 2.
         """
+        n = _checked_width(n)
         if self.offset != 0:
             raise ValueError("geometric_mean is known for stable columns only (offset 0).")
         log_d, weight, variance = self._discarded(n, float(kept_rows(int(n), self.kappa)))
@@ -149,8 +161,8 @@ class CompressionLaw:
     def _limit_probability(self, log_square: np.ndarray, n: float) -> np.ndarray:
         """P(D / S ≤ ε²) with D = n v and S = n^{2/α} scale A + n offset."""
         v = math.exp(float(self.norms.truncated(np.array([self.kappa])).log_second[0]))
-        heavy = v * np.exp(-np.asarray(log_square)) - self.offset
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
+            heavy = v * np.exp(-np.asarray(log_square)) - self.offset
             log_a = np.log(np.maximum(heavy, 0.0))
         log_a = log_a - self.log_scale - (2 / self.alpha - 1) * math.log(n)
         chance = positive_survival(np.maximum(log_a, -600.0), self.alpha / 2)
@@ -158,9 +170,17 @@ class CompressionLaw:
 
 
 def _checked_width(n: float) -> float:
-    if not 2 <= n < math.inf:
+    width = as_number("n", n)
+    if width < 2:
         raise ValueError(f"n must be at least 2 and finite, got {n!r}.")
-    return float(n)
+    return width
+
+
+def _positive(name: str, value: ArrayLike) -> np.ndarray:
+    array = np.asarray(as_real(name, value), float)
+    if not np.all(array > 0):
+        raise ValueError(f"{name} must be positive, got {value!r}.")
+    return array
 
 
 def compression_law(
@@ -182,8 +202,10 @@ def compression_law(
     **Returns:** a `CompressionLaw` with `cdf(epsilon, n)`, `quantile(q, n)`, `median(n)`.
     **Raises:** `ValueError` for κ outside (0, 1), α = 2, or columns that are no such sample.
     """
-    if not 0 < kappa < 1:
-        raise ValueError(f"kappa must lie in (0, 1), got {kappa!r}.")
+    kappa = as_number("kappa", kappa, 0, 1, "()")
+    sigma, t = as_number("sigma", sigma, 0, ends="(]"), as_number("t", t, 0, ends="(]")
+    if not isinstance(noise, StableNoise):
+        raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
     alpha = float(noise.alpha)
     if alpha == 2:
         raise ValueError("alpha must be below 2: Gaussian columns are not compressible.")
@@ -193,12 +215,13 @@ def compression_law(
             alpha, float(kappa), log_scale, spread, norm_law(noise),
             transform=square_transform(noise),
         )  # fmt: skip
-    theta = np.asarray(columns, float)
+    theta = np.asarray(as_real("columns", columns), float)
     if theta.ndim != 2 or theta.shape[1] != noise.dim or len(theta) < 1000:
         raise ValueError(f"columns must have shape (N ≥ 1000, {noise.dim}), got {theta.shape}.")
-    if not np.all(np.isfinite(theta)) or not (sigma > 0 and t > 0):
-        raise ValueError("columns must be finite, sigma and t positive.")
-    tail = noise.norm_tail_constant() * t * sigma**alpha
+    if not np.all(np.isfinite(theta)):
+        raise ValueError("columns must be finite.")
+    log_tail = math.log(noise.norm_tail_constant()) + math.log(t) + alpha * math.log(sigma)
+    tail = math.exp(min(log_tail, _LOG_MAX))
     norms = np.sort(np.linalg.norm(theta, axis=-1))
     return CompressionLaw(
         alpha,
@@ -218,7 +241,13 @@ def _offset(norms: np.ndarray, alpha: float, tail: float) -> float:
     """
     x = float(norms[int(0.99 * len(norms))])
     second = float(np.sum(norms[norms <= x] ** 2)) / len(norms)
-    return second - tail * alpha / (2 - alpha) * x ** (2 - alpha)
+    power = tail * alpha / (2 - alpha) * x ** (2 - alpha)
+    if power > _MOST * second:
+        raise ValueError(
+            f"columns are not of this noise, sigma and t: below {x:.3g} they have {second:.3g} of "
+            f"the second moment, where the tail alone would have {power:.3g}."
+        )
+    return second - power
 
 
 def required_width(
@@ -242,11 +271,10 @@ def required_width(
     **Returns:** n as a float, at least 1; near α = 2 it passes 10^100, and is `inf` where it passes
     the largest float. **Raises:** `ValueError` out of range.
     """
-    delta = epsilon if delta is None else delta
-    for name, value, top in (("kappa", kappa, 1), ("epsilon", epsilon, 1), ("delta", delta, 1)):
-        if not 0 < value < top:
-            raise ValueError(f"{name} must lie in (0, {top}), got {value!r}.")
-    check_alpha(alpha)
+    kappa = as_number("kappa", kappa, 0, 1, "()")
+    epsilon = as_number("epsilon", epsilon, 0, 1, "()")
+    delta = epsilon if delta is None else as_number("delta", delta, 0, 1, "()")
+    alpha = as_number("alpha", alpha, 0, 2, "(]")
     if alpha == 2:
         raise ValueError("alpha must be below 2: Gaussian columns are not compressible.")
     law = compression_law(stable_noise(kind, alpha, dim), kappa)

@@ -7,27 +7,28 @@ import numpy as np
 import scipy
 
 from stablesde import stable
+from stablesde._arguments import as_choice, as_number
 from stablesde._pytree import pytree
 from stablesde.noise import OneFactorStable, StableNoise, scalar_tail_constant, stable_noise
-from stablesde.stable._domain import check_alpha, number_text
+from stablesde.stable._domain import number_text
 from stablesde.theory._norms import enable_x64, norm_sample, norm_scale
 
 
-def maximum_moment(noise: StableNoise | float, n: int) -> float:
+def maximum_moment(noise: StableNoise | float, n: float) -> float:
     """`E max_{i ≤ n} ‖X_i‖` of independent stable vectors (a float: of scalars with that α).
 
     Exact where the norm is a scalar's modulus (Type I, or any noise of dimension one). Otherwise
     the law of ‖X‖ is taken from 2²¹ draws up to its 99.95 % quantile and from the exact tail
     `C t^-α` beyond: accurate to about 2 % (Monte Carlo, and the tail's second order).
-    **Returns:** a float, infinite for α ≤ 1. **Raises:** `ValueError` for n < 1.
+    **Returns:** a float, infinite for α ≤ 1. **Raises:** `ValueError` for an n that is no
+    number of at least 1, or a `noise` that is neither one nor an α in (0, 2].
 
     Compare Lemma B.1 of the paper, `E max |Z_i| ≤ (8 C_α + 1) n^{1/α}`, whose exponent is right
     and whose constant is too small for α near 1, and the limit `Γ(1 - 1/α) (C n)^{1/α}`.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}.")
+    n = as_number("n", n, 1)
     if not isinstance(noise, StableNoise):
-        noise = stable_noise("I", float(noise), 1)
+        noise = stable_noise("I", as_number("noise, where it is an alpha,", noise, 0, 2, "(]"), 1)
     alpha = float(noise.alpha)
     if alpha <= 1:
         return math.inf
@@ -53,7 +54,7 @@ def maximum_moment(noise: StableNoise | float, n: int) -> float:
     return _body_of_maximum(norms[: cut + 1], n, total=len(norms)) + middle + rest
 
 
-def _body_of_maximum(norms: np.ndarray, n: int, total: int | None = None) -> float:
+def _body_of_maximum(norms: np.ndarray, n: float, total: int | None = None) -> float:
     """∫ (1 - F(t)^n) dt from 0 to the last of the sorted norms, F their empirical law."""
     below = np.arange(len(norms)) / (total or len(norms))
     widths = np.diff(norms, prepend=0.0)
@@ -100,12 +101,11 @@ def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1
     **Raises:** `ValueError` out of range (for α ≤ 1 the mean is infinite).
     """
     c, paper = _lemma_constant(alpha, constant)
-    if not 1 <= n < math.inf:
-        raise ValueError(f"n must be at least 1 and finite, got {n!r}.")
+    alpha, n = float(alpha), as_number("n", n, 1)
     with enable_x64(True):
-        exact = float(stable.expected_maximum(float(alpha), float(n)))
+        exact = float(stable.expected_maximum(alpha, n))
     limit = math.gamma(1 - 1 / alpha) * (c * n) ** (1 / alpha)
-    return LemmaB1(float(alpha), float(n), paper * n ** (1 / alpha), exact, limit, constant)
+    return LemmaB1(alpha, n, paper * n ** (1 / alpha), exact, limit, constant)
 
 
 def lemma_b1_threshold(constant: str = "both tails") -> float:
@@ -143,11 +143,9 @@ def lemma_b1_smallest_n(alpha: float, *, constant: str = "both tails") -> float:
 
 def _lemma_constant(alpha: float, constant: str) -> tuple[float, float]:
     """c_α of both tails, and 8 C_α + 1 in the reading `constant`."""
-    check_alpha(alpha)
-    if not 1 < alpha < 2:
+    if not 1 < as_number("alpha", alpha) < 2:
         raise ValueError(f"alpha must lie in (1, 2), where the mean is finite, got {alpha!r}.")
     shares = {"both tails": 1.0, "one tail": 0.5}
-    if constant not in shares:
-        raise ValueError(f"constant must be one of {', '.join(shares)}, got {constant!r}.")
+    as_choice("constant", constant, shares)
     c = scalar_tail_constant(float(alpha))
     return c, 8 * shares[constant] * c + 1

@@ -6,6 +6,8 @@ import math
 import numpy as np
 import scipy
 
+from stablesde._arguments import as_number
+
 _LOG_MAX = math.log(np.finfo(float).max)
 
 
@@ -26,9 +28,8 @@ def positive_stable_quantile(probability: float, alpha: float) -> float:
 
 def positive_quantile_log(probability: float, alpha: float) -> float:
     """Its logarithm, which no float is too large or too small for."""
-    for name, value in (("probability", probability), ("alpha", alpha)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} must lie in (0, 1), got {value!r}.")
+    probability = as_number("probability", probability, 0, 1, "()")
+    alpha = as_number("alpha", alpha, 0, 1, "()")
     power = alpha / (1 - alpha)
 
     def cdf(log_x: float) -> float:

@@ -6,30 +6,20 @@ costs little, and nothing is downloaded.
 
 import dataclasses
 import json
-import os
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuzz import engine
+from fuzz.engine import Arg, fuzz
 from stablesde import check
 from stablesde.cli import STUDY_NAMES, main
 from stablesde.datasets import _files
 
 pytestmark = pytest.mark.fuzz
-
-
-
-def cases(number):
-    """The same cases in every run, as many as are asked for."""
-    return settings(
-        max_examples=number,
-        derandomize=not os.environ.get("STABLESDE_FUZZ_RANDOM"),
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 # Nothing between: a width of 10⁷ or 10⁶ steps are honest work, which a fuzz must not start.
@@ -42,9 +32,7 @@ HUGE = ("1000000000000000", "9223372036854775808", "99999999999999999999999999",
 TINY_NUMBERS = ("1e-320", "1e-300", "1e-30", "0.001")
 # No process is given a zero byte.
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=8)
-JUNK = st.one_of(
-    st.sampled_from(BAD_NUMBERS), TEXT, st.floats().map(str), st.just("-5")
-)
+JUNK = st.one_of(st.sampled_from(BAD_NUMBERS), TEXT, st.floats().map(str), st.just("-5"))
 
 
 def harmless(text):
@@ -95,6 +83,7 @@ def refuse(constant):
 
 def outcome(arguments, progress=False):
     """Runs the command and asserts that it ends as documented; `progress` may stand on stderr."""
+    engine.cases += 1
     done = CliRunner().invoke(main, arguments)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -138,19 +127,19 @@ TRAIN = options(
 )  # fmt: skip
 
 
-@cases(250)
-@given(TRAIN, COUNTS, COUNTS, COUNTS)
-def test_train(arguments, width, steps, seeds):
-    small = ["--dataset", "teacher", "--width", width, "--steps", steps, "--seeds", seeds]
-    outcome(["train", *small, *arguments])
+def any_of(strategy):
+    """An argument without good and wild values."""
+    return Arg(strategy, strategy)
 
 
-@cases(150)
-@given(TRAIN, st.sampled_from(("width", "steps", "seeds")), JUNK.filter(harmless))
-def test_train_with_one_bad_count(arguments, name, value):
-    small = {"width": "2", "steps": "2", "seeds": "1"}
-    counts = [part for k, v in (small | {name: value}).items() for part in (f"--{k}", v)]
-    outcome(["train", "--dataset", "teacher", *counts, *arguments])
+def count(good="2"):
+    return Arg(st.just(good), COUNTS)
+
+
+@fuzz(250, options=any_of(TRAIN), width=count(), steps=count(), seeds=count("1"))
+def test_train(call):
+    counts = [p for name in ("width", "steps", "seeds") for p in (f"--{name}", call[name])]
+    outcome(["train", "--dataset", "teacher", *counts, *call["options"]])
 
 
 TABLE = options(
@@ -158,46 +147,74 @@ TABLE = options(
     learning_rate=REALS, steps=COUNTS, width=COUNTS, data=st.sampled_from(FAILING_PATHS),
     only=st.one_of(st.sampled_from(("none", "1.75", "1.8", "1e-05")), JUNK), json=None, run=None,
 )  # fmt: skip
+NUMBERS = Arg(st.sampled_from(("1", "4", "6", "17", "20")), st.one_of(
+    st.integers(-2, 25).map(str), st.sampled_from(HUGE), JUNK))  # fmt: skip
 
 
-@cases(250)
-@given(st.one_of(st.integers(-2, 25).map(str), st.sampled_from(HUGE), JUNK), TABLE)
-def test_table(number, arguments):
-    outcome(["table", number, *arguments])
+@fuzz(250, number=NUMBERS, options=any_of(TABLE))
+def test_table(call):
+    outcome(["table", call["number"], *call["options"]])
 
 
-@cases(50)
-@given(TABLE, COUNTS, st.sampled_from((1, 4, 6, 10, 17, 20)))
-def test_table_predicted(arguments, width, number):
+@fuzz(40, number=NUMBERS, width=count(), options=any_of(TABLE))
+def test_table_predicted(call):
     """The prediction draws 200 networks: narrow ones."""
-    outcome(["table", str(number), "--predict", "--width", width, "--steps", "2", *arguments])
+    small = ["--width", call["width"], "--steps", "2"]
+    outcome(["table", call["number"], "--predict", *small, *call["options"]])
 
 
 CHECK = options(
     quick=None, full=None, resume=None, overwrite=None, json=None, seed=SEEDS,
     out=st.sampled_from(FAILING_PATHS),
 )  # fmt: skip
-STUDIES = st.lists(
-    st.one_of(st.sampled_from([s for s in STUDY_NAMES if s not in ("tails", "training")]), JUNK),
-    min_size=1, max_size=2,
-)  # fmt: skip
+ABSENT_STUDIES = st.sampled_from([s for s in STUDY_NAMES if s not in ("tails", "training")])
+STUDIES = st.lists(st.one_of(ABSENT_STUDIES, JUNK), min_size=1, max_size=2)
 
 
-@cases(150)
-@given(STUDIES, CHECK)
-def test_check_of_what_cannot_run(tmp_path_factory, studies, arguments):
-    out = ["--out", str(tmp_path_factory.mktemp("check"))]
-    outcome(["check", *out, *arguments, "--", *studies], progress=True)
+@fuzz(150, studies=any_of(STUDIES), options=any_of(CHECK))
+def test_check_of_what_cannot_run(tmp_path, call):
+    arguments = ["--out", str(tmp_path / "out"), *call["options"], "--", *call["studies"]]
+    outcome(["check", *arguments], progress=True)
 
 
-@cases(5)
-@given(CHECK)
-def test_check_that_runs(tmp_path, arguments):
-    outcome(["check", "tails", "--out", str(tmp_path), *arguments], progress=True)
+@fuzz(5, options=any_of(CHECK))
+def test_check_that_runs(tmp_path, call):
+    outcome(["check", "tails", "--out", str(tmp_path), *call["options"]], progress=True)
 
 
-@cases(100)
-@given(st.lists(st.one_of(st.sampled_from(("train", "table", "--json", "-h", "1")), JUNK)))
-def test_anything(arguments):
-    if arguments[:1] not in (["train"], ["table"]):
-        outcome([a for a in arguments if a != "--json"], progress=True)
+WORDS = st.one_of(st.sampled_from(("train", "table", "status", "report", "-h", "1", ".")), JUNK)
+
+
+@fuzz(150, words=any_of(st.lists(WORDS, max_size=4)))
+def test_any_words(call):
+    words = call["words"]
+    if words != ["train"]:  # the paper's network
+        outcome(words, progress=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--dataset", "teacher", "--width", "1000000000000000"],
+        ["train", "--dataset", "teacher", "--width", "2", "--steps", "10000000000"],
+        ["train", "--dataset", "teacher", "--width", "2", "--seeds", "1000000000"],
+        ["table", "1", "--seeds", "1000000000"],
+        ["status", "/nowhere", "--json"],
+        ["report", "/proc"],
+        ["check", "--seed", "-1"],
+        ["train", "--out", "\udcff/x", "--sigma", "nan"],
+    ],
+)
+def test_in_a_process_of_its_own(arguments, tmp_path):
+    """As a shell sees it."""
+    engine.cases += 1
+    done = subprocess.run(
+        [sys.executable, "-c", "from stablesde.cli import main; main()", *arguments], capture_output=True, text=True,
+        cwd=tmp_path, timeout=engine.SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert (
+        sum(line.startswith(("stablesde: ", "Error: ")) for line in done.stderr.splitlines()) == 1
+    )

@@ -72,7 +72,8 @@ def strong_error(
 
     **Returns:** a `RateStudy` with axes "width" and "step" (η).
     **Raises:** `ValueError` as `ssd.simulate`, if the scheme diverges, or if `run_dir` belongs to
-    another study. Settings are checked before `run_dir` is touched.
+    another study; `OSError` where it cannot be written. Settings are checked before `run_dir` is
+    touched.
     """
     widths, steps = sizes("widths", widths), sizes("num_steps", num_steps)
     fine_steps = count("fine_steps", fine_steps)

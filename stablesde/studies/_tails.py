@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
-from stablesde._storage import write_json
+from stablesde._storage import as_path, write_json
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
@@ -21,6 +21,7 @@ from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import finite_json, format_rows
 from stablesde.studies._runner import run_cells
 from stablesde.studies._setup import (
+    as_folder,
     configuration,
     constants_of,
     count,
@@ -155,8 +156,11 @@ class TailStudy:
         }
 
     def to_json(self, path: str | Path) -> None:
-        """Writes `to_dict()` to a file, atomically."""
-        write_json(Path(path), finite_json(self.to_dict()))
+        """Writes `to_dict()` to a file, atomically.
+
+        **Raises:** `ValueError` for a `path` that is none, `OSError` where it cannot be written.
+        """
+        write_json(as_path("path", path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
         return f"TailStudy({self.num_columns} columns; {self.verdict})"
@@ -220,7 +224,7 @@ def tail_study(
         return {"top": np.sort(norms)[::-1][:keep]}
 
     cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(batches)]
-    parts = run_cells("tails", config, cells, run_dir)
+    parts = run_cells("tails", config, cells, as_folder(run_dir))
     # The largest of all are among the largest of each batch.
     top = np.sort(np.concatenate([p["top"] for p in parts]))[::-1][:keep]
     index = stable.tail_index(top, "hill", k=k, level=LEVEL)

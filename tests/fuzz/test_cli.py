@@ -208,9 +208,9 @@ def test_any_words(call):
 def test_in_a_process_of_its_own(arguments, tmp_path):
     """As a shell sees it."""
     engine.cases += 1
+    program = "from stablesde.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", "from stablesde.cli import main; main()", *arguments], capture_output=True, text=True,
-        cwd=tmp_path, timeout=engine.SECONDS, check=False,
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=engine.SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""

@@ -1,6 +1,7 @@
 """Wild arguments to `stablesde.training`: experiments, presets, tables, pruning, optax pieces."""
 
 import dataclasses
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +11,8 @@ import pytest
 from hypothesis import strategies as st
 
 from fuzz.engine import (
-    ABSENT,
     Arg,
     Thing,
-    array,
     check,
     choice,
     count,
@@ -43,13 +42,13 @@ def offline():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_files, "_fetch", fetch)
-        patch.setattr(_files, "search_path", lambda root: iter(() if root is None else ()))
+        patch.setattr(_files, "search_path", lambda root: iter(()))
         yield
 
 
 def folders(*good):
     """Directories; wild ones cannot be made or are none."""
-    return value(*good, bad=st.sampled_from(["/proc/nowhere/x", "\x00", "/dev/null/x", b"x"]))
+    return value(*good, bad=st.sampled_from(["\x00", b"x"]))
 
 
 def seeds(*good):
@@ -338,14 +337,17 @@ def test_heavy_tailed_sgd(call):
 def transform(function, call, updates):
     """Builds the transformation and takes a step; finite updates stay finite."""
 
-    def step(**arguments):
+    def step(updates, **arguments):
         built = function(**arguments)
         state = built.init(updates)
         return built.update(updates, state, updates)[0]
 
+    step.__module__ = function.__module__
     step.__doc__ = function.__doc__
-    step.__signature__ = __import__("inspect").signature(function)
-    outcome = check(step, **call)
+    parameters = [inspect.Parameter("updates", inspect.Parameter.KEYWORD_ONLY)]
+    parameters = [*inspect.signature(function).parameters.values(), *parameters]
+    step.__signature__ = inspect.Signature(parameters)
+    outcome = check(step, updates=updates, **call)
     if outcome.error is None:
         assert jax.tree.structure(outcome.value) == jax.tree.structure(updates)
         pairs = zip(jax.tree.leaves(updates), jax.tree.leaves(outcome.value), strict=True)
@@ -354,13 +356,11 @@ def transform(function, call, updates):
                 promise(new, np.shape(old))
 
 
+@pytest.mark.fuzz
 def test_records_of_other_types():
     """The formatters take their records alone."""
     for function in (
         training.format_table, training.format_mean_field, training.format_paper_table
     ):  # fmt: skip
         for thing in (None, {}, "x", Thing(), DATA):
-            check(function, thing)
-
-
-_ = ABSENT, array
+            assert check(function, thing).error is not None

@@ -166,7 +166,7 @@ class RateStudy:
         return sum(abs(s) for name, s in self.budget(axis).items() if name != "Monte Carlo")
 
     def over_budget(self, axis: str) -> str:
-        """Which shifts of the slope exceed half its tolerance together; or "". **Raises:** as `budget`."""
+        """Which shifts exceed half the tolerance together; or "". **Raises:** as `budget`."""
         if self.systematic(axis) <= self.axis(axis).tolerance / 2:
             return ""
         shifts = self.budget(axis)
@@ -174,7 +174,7 @@ class RateStudy:
         return ", ".join(f"{name} may move it by {shift:+.3f}" for name, shift in shifts.items())
 
     def fitted(self, axis: str) -> tuple[Slope | None, str]:
-        """The slope along an axis, or None and why there is none. Raises `ValueError` for an unknown `axis`."""
+        """The slope along an `axis`, or None and why there is none. **Raises:** as `axis`."""
         self.axis(axis)
         try:
             return self.slope(axis), ""

@@ -70,14 +70,8 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     the file cannot be written; it names the folder of a full disk.
     """
     path = as_path("path", path)
-    try:
-        keys = [dict(row).keys() for row in rows]
-    except (TypeError, ValueError):
-        keys = [{None: None}.keys()]
-    if any(k != keys[0] or not all(isinstance(name, str) for name in k) for k in keys):
-        raise ValueError(
-            "rows must be a list of dictionaries with the same keys, all of them text."
-        )
+    if not _same_keys(rows):
+        raise ValueError("rows must be a list of dictionaries that have the same keys, all text.")
     text = io.StringIO()
     writer = csv.DictWriter(
         text, list(rows[0]) if rows else list(TIDY_COLUMNS), lineterminator="\n"
@@ -85,6 +79,14 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue().encode("utf-8", "replace"))
+
+
+def _same_keys(rows: Any) -> bool:
+    if not isinstance(rows, (list, tuple)) or not all(isinstance(row, Mapping) for row in rows):
+        return False
+    return all(
+        row.keys() == rows[0].keys() and all(isinstance(k, str) for k in row) for row in rows
+    )
 
 
 def _points(record: Mapping[str, Any]) -> Iterator[tuple[Row, Mapping[str, Any]]]:

@@ -5,6 +5,7 @@ X_k for each unit (neuron) and step. The noise of a step is a function of (key, 
 so a run can be cut anywhere and resumed, and another width sees the same noise on its first units.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -61,9 +62,8 @@ def add_stable_noise(
     learning rate that is not positive (a schedule's: negative), a `key` that is none, or (at the
     update) `updates` with a leaf without that axis, or that is no array of floats.
     """
-    check_sigma(sigma)
+    sigma, learning_rate = _plain(check_sigma, sigma), check_learning_rate(learning_rate)
     stable_noise(kind, alpha, 1)
-    check_learning_rate(learning_rate)
     key_words(key)
     unit_axis = as_axis("unit_axis", unit_axis)
 
@@ -102,16 +102,22 @@ def add_stable_noise(
     return optax.GradientTransformation(init, update)
 
 
-def check_learning_rate(rate: float | Float[Array, ""] | optax.Schedule) -> None:
-    """Raises `ValueError` unless η is as `check_rate` says, or a schedule with a rate at step 0."""
+def _plain(check: Callable[[Any], Any], value: Any) -> Any:
+    """The value, checked, with integers as floats; arrays stay what they are."""
+    checked = check(value)
+    return value if isinstance(value, jax.Array) else checked
+
+
+def check_learning_rate(rate: Any) -> Any:
+    """η, or a schedule. Raises `ValueError` unless it has a rate (of step 0) that may be taken."""
     if not callable(rate):
-        check_rate(rate)
-        return
+        return _plain(check_rate, rate)
     try:
         start = rate(jnp.zeros((), jnp.int32))
     except Exception as error:
         raise ValueError(f"learning_rate, as a schedule, fails at step 0: {error}") from error
     _check_scheduled(start)
+    return rate
 
 
 def _check_scheduled(rate: Any) -> Any:
@@ -154,6 +160,7 @@ def heavy_tailed_sgd(
     **Raises:** as `add_stable_noise`, and `ValueError` (at `init` and the update) for a `mask` that
     is no tree of booleans of the structure of the parameters.
     """
+    learning_rate = check_learning_rate(learning_rate)
     noise = add_stable_noise(sigma, alpha, kind, key, learning_rate, unit_axis)
     masked = noise if mask is None else optax.masked(noise, mask)
     chain = optax.chain(optax.sgd(learning_rate), masked)

@@ -209,9 +209,9 @@ def test_in_a_process_of_its_own(arguments, tmp_path):
     """As a shell sees it."""
     engine.cases += 1
     program = "from stablesde.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=engine.SECONDS, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-c", program, *arguments]
+    limits = {"timeout": engine.SECONDS, "check": False}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, **limits)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr

@@ -68,9 +68,9 @@ class RateView:
                 },
                 bounds=bounds,
             )
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
-                f"this is no record of a rate study that a figure can be drawn from: {error!r}."
+                f"study: this is no record of rates that a figure can be drawn from: {error!r}."
             ) from None
 
     @property
@@ -85,7 +85,7 @@ class RateView:
             )
         for name in shown:
             if name not in self.record["exponents"]:
-                raise ValueError(self.record["not_fitted"][name])
+                raise ValueError(f"study: no slope: {self.record['not_fitted'].get(name)}")
         return shown
 
     def exponent(self, name: str) -> Mapping[str, Any]:

@@ -31,6 +31,7 @@ from stablesde.studies._statistics import LEVEL
 
 # An interval of the tail index wider than this cannot tell α from another index.
 WIDEST_INTERVAL = 0.5
+_MOST_BATCHES = 10**5
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,8 @@ def tail_study(
     num_steps = count("num_steps", num_steps)
     law_particles = count("law_particles", law_particles)
     batches = -(-num_columns // batch)
+    if batches > _MOST_BATCHES:
+        raise ValueError(f"num_columns={num_columns} are over {_MOST_BATCHES} times batch={batch}.")
     config = configuration(
         model, noise, key, t1=t1, sigma=sigma, replicas=max(batches, 2), dtype=dtype, batch=batch,
         init=init, num_steps=num_steps, num_columns=num_columns, law_particles=law_particles,

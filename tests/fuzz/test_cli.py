@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from fuzz import engine
 from fuzz.engine import Arg, fuzz
+from fuzz.offline import offline
 from stablesde import check
 from stablesde.cli import STUDY_NAMES, main
-from stablesde.datasets import _files
 
 pytestmark = pytest.mark.fuzz
 
@@ -56,24 +56,16 @@ FAILING_PATHS = ("/proc/nowhere/x", "/dev/null/x", "", "a" * 300, "/proc", "/pro
 def tiny(tmp_path_factory):
     """All sizes of `check` tiny, no network, no data but what is built in."""
 
-    def offline(url, known_hash):
-        raise OSError(f"no network in the tests ({url})")
-
-    def only_root(root):
-        return iter(() if root is None else (root,))
-
     size = dataclasses.replace(
         check.QUICK,
         cases={"tails": (("I", 1.5),)},
         settings={"tails": dict(num_columns=1000, num_steps=1, law_particles=16)},
         training=dict(width=4, seeds=1, steps=1),
     )
-    with pytest.MonkeyPatch.context() as patch:
+    with offline() as patch:
         for name in ("quick", "default", "full"):
             patch.setitem(check.SIZES, name, dataclasses.replace(size, name=name))
         patch.chdir(tmp_path_factory.mktemp("here"))
-        patch.setattr(_files, "_fetch", offline)
-        patch.setattr(_files, "search_path", only_root)
         yield
 
 

@@ -18,20 +18,13 @@ from fuzz.engine import (
     value,
     wild,
 )
+from fuzz.offline import offline
 from stablesde import datasets
-from stablesde.datasets import _files
 
 
 @pytest.fixture(scope="module", autouse=True)
-def offline():
-    """Nothing is downloaded, and only built-in data are found."""
-
-    def fetch(url, known_hash):
-        raise OSError(f"no network in the tests ({url})")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_files, "_fetch", fetch)
-        patch.setattr(_files, "search_path", lambda root: iter(()))
+def _offline():
+    with offline():
         yield
 
 

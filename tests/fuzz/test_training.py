@@ -26,8 +26,9 @@ from fuzz.engine import (
     real,
     value,
 )
+from fuzz.offline import offline
 from stablesde import training
-from stablesde.datasets import Dataset, _files, teacher
+from stablesde.datasets import Dataset, teacher
 from stablesde.training import Network, Preset, UnitAxis, UnitGroup
 
 DATA = teacher(8, 8)
@@ -36,15 +37,8 @@ SETTINGS = Preset(0.1, 0.02, 2)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def offline():
-    """Nothing is downloaded, and only built-in data are found."""
-
-    def fetch(url, known_hash):
-        raise OSError(f"no network in the tests ({url})")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_files, "_fetch", fetch)
-        patch.setattr(_files, "search_path", lambda root: iter(()))
+def _offline():
+    with offline():
         yield
 
 

@@ -43,7 +43,7 @@ def finite_columns(theta: Array, noise: StableNoise, scale: float = 1.0) -> np.n
     if np.isfinite(top) and top >= _NEAR * largest:
         raise ValueError(
             f"columns of size {top:.1e} from noise of alpha = {float(noise.alpha):g} are next to "
-            f"where {values.dtype.name} cuts off the draws of a step: use float64 (in 64-bit mode), "
+            f"where {values.dtype.name} cuts off the draws of a step: use float64 (64-bit mode), "
             "fewer columns or a larger alpha."
         )
     return values.astype(float)

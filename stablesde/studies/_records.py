@@ -104,7 +104,7 @@ class RateStudy:
             chosen,
             measure,
             self.rate_statistic if statistic is None else statistic,
-            self.level if level is None else as_number("level", level, 0, 1, "()"),
+            as_number("level", self.level if level is None else level, 0, 1, "()"),
             self.interval if interval is None else interval,
         )
         as_choice("statistic", settings[2], STATISTICS)

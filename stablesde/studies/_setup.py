@@ -147,4 +147,12 @@ def as_folder(run_dir: Any) -> Path | None:
 
 def lazy_flow(*args: Any, **settings: Any) -> Callable[[], LawFlow]:
     """The law flow, estimated when first needed: a resumed study with all its cells needs none."""
-    return functools.cache(functools.partial(law_flow, *args, **settings))
+
+    def estimate() -> LawFlow:
+        try:
+            return law_flow(*args, **settings)
+        except ValueError as error:
+            told = ", ".join(f"{name} = {settings[name]}" for name in ("t1", "num_steps", "sigma"))
+            raise ValueError(f"no law flow at {told}: {error}") from error
+
+    return functools.cache(estimate)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fuzz import engine
 from fuzz.engine import Arg, fuzz
-from fuzz.offline import offline
+from fuzz.surroundings import offline
 from stablesde import check
 from stablesde.cli import STUDY_NAMES, main
 
@@ -62,10 +62,9 @@ def tiny(tmp_path_factory):
         settings={"tails": dict(num_columns=1000, num_steps=1, law_particles=16)},
         training=dict(width=4, seeds=1, steps=1),
     )
-    with offline() as patch:
+    with offline(tmp_path_factory.mktemp("here")) as patch:
         for name in ("quick", "default", "full"):
             patch.setitem(check.SIZES, name, dataclasses.replace(size, name=name))
-        patch.chdir(tmp_path_factory.mktemp("here"))
         yield
 
 

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from fuzz.engine import (
     Arg,
-    Outcome,
     Thing,
-    Undocumented,
     check,
     choice,
     count,
@@ -26,7 +24,7 @@ from fuzz.engine import (
     real,
     value,
 )
-from fuzz.offline import offline
+from fuzz.surroundings import check_files, offline
 from stablesde import training
 from stablesde.datasets import Dataset, teacher
 from stablesde.training import Network, Preset, UnitAxis, UnitGroup
@@ -37,8 +35,8 @@ SETTINGS = Preset(0.1, 0.02, 2)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _offline():
-    with offline():
+def _offline(tmp_path_factory):
+    with offline(tmp_path_factory.mktemp("here")):
         yield
 
 
@@ -50,17 +48,6 @@ def folders(*good):
 def seeds(*good):
     many = st.sampled_from([[0, 1], [2**32], [-1], [0.5], ["a"], [[1]], 10**9, 2**32, -1, None])
     return value(*good, bad=many)
-
-
-def check_with_data(function, **call):
-    """As `check`; data that are not there are told by their name and place."""
-    try:
-        return check(function, **call)
-    except Undocumented as error:
-        known = isinstance(call["dataset"], str)
-        if not known or not isinstance(error.__cause__, FileNotFoundError):
-            raise
-        return Outcome(error=error.__cause__)
 
 
 SIGMA = real(0.0, 1.0)
@@ -82,7 +69,7 @@ EXPERIMENT = dict(
     **EXPERIMENT,
 )
 def test_train(call):
-    outcome = check_with_data(training.train, **call)
+    outcome = check_files(training.train, **call)
     if outcome.error is None:
         for name in ("train_accuracy", "test_accuracy", "pruning_ratio"):
             promise(getattr(outcome.value, name).mean, ())
@@ -97,7 +84,7 @@ def test_train(call):
     **EXPERIMENT,
 )
 def test_train_mean_field(call):
-    outcome = check_with_data(training.train_mean_field, **call)
+    outcome = check_files(training.train_mean_field, **call)
     if outcome.error is None:
         promise(outcome.value.pruning_ratio.mean, ())
         assert check(training.format_mean_field, outcome.value).error is None

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from stablesde._arguments import as_count
+from stablesde._arguments import as_count, as_number
 from stablesde._fingerprint import fingerprint
 from stablesde._storage import as_path
 from stablesde._version import __version__
@@ -84,6 +84,8 @@ def configuration(
     """
     settings |= replicas_and_batch(settings)
     key_words(key)
+    for number in ("t1", "sigma"):
+        as_number(number, settings[number], 0)
     init = settings.pop("init")
     largest = max(settings.get("widths", (settings["batch"],)))
     run = {k: settings[k] for k in ("t1", "sigma")} | {"init": init}

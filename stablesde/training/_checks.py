@@ -74,7 +74,7 @@ def check_setting(width: int, noise: str, alpha: float) -> tuple[int, float]:
 
 def choose_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
     """The seeds meant by a number of them from `first` on, or by themselves; checked."""
-    first = check_seed("seed", first)
+    first = check_seed("seed: seeds", first)
     try:
         if isinstance(seeds, (str, bytes, bool, np.bool_)):
             raise TypeError

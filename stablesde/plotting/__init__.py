@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from stablesde._storage import write_atomically
 from stablesde.plotting._caption import caption
 from stablesde.plotting._columns import (
     plot_compression_law,
@@ -15,7 +16,7 @@ from stablesde.plotting._columns import (
 )
 from stablesde.plotting._law_flow import plot_law_flow
 from stablesde.plotting._rates import plot_rates
-from stablesde.plotting._style import MARKERS, STYLE, figure_path, save, shades, style
+from stablesde.plotting._style import MARKERS, STYLE, figure_path, file_bytes, save, shades, style
 from stablesde.plotting._tails import plot_tail
 from stablesde.plotting._view import RateView
 from stablesde.studies import IndependenceStudy, ProbabilityStudy, RateStudy, TailStudy
@@ -50,7 +51,7 @@ def plot(study: Study | Mapping[str, Any], path: str | Path | None = None) -> Fi
         elif isinstance(study, RateStudy):
             figure = plot_rates(RateView.of(study.to_dict()))
         elif isinstance(study, Mapping):
-            figure = _plot_record(study)
+            return _plot_record(study, path)
         else:
             raise TypeError(f"study must be the record of a study, got {type(study).__name__}.")
         if path is not None:
@@ -58,15 +59,17 @@ def plot(study: Study | Mapping[str, Any], path: str | Path | None = None) -> Fi
     return figure
 
 
-def _plot_record(record: Mapping[str, Any]) -> Figure:
+def _plot_record(record: Mapping[str, Any], path: Path | None) -> Figure:
     """The figure of a record that was read from a file, and may hold anything."""
     view = RateView.of(record)
     assert view.shown  # or an error that says what to do
     try:
         figure = plot_rates(view)
-        figure.draw_without_rendering()  # what matplotlib cannot draw, it tells no sooner
+        picture = None if path is None else file_bytes(figure, path)
     except Exception as error:
         raise ValueError(f"study: this record cannot be drawn ({error!r}).") from error
+    if path is not None and picture is not None:
+        write_atomically(path, picture)
     return figure
 
 

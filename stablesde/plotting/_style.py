@@ -89,7 +89,12 @@ def _format(path: Path) -> str:
 
 def save(figure: Figure, path: str | Path) -> None:
     """Writes a figure atomically, in the format of the suffix."""
-    write_atomically(Path(path), image(figure, _format(Path(path))))
+    write_atomically(Path(path), file_bytes(figure, Path(path)))
+
+
+def file_bytes(figure: Figure, path: Path) -> bytes:
+    """What `save` writes."""
+    return image(figure, _format(path))
 
 
 def image(figure: Figure, kind: str) -> bytes:

@@ -70,7 +70,8 @@ class RateView:
             )
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
-                f"study: this is no record of rates that a figure can be drawn from: {error!r}."
+                "study: this is no record of a rate study that a figure can be drawn from: "
+                f"{error!r}."
             ) from None
 
     @property

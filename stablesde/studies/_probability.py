@@ -27,7 +27,7 @@ from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import check_noise, finite_columns, increment_scale
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
-from stablesde.studies._statistics import LEVEL
+from stablesde.studies._statistics import LEVEL, check_level
 from stablesde.theory import compression_law
 
 _COLUMNS = 2**18  # of the limit, for the predicted probability
@@ -40,7 +40,7 @@ def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[
     **Returns:** its lower and upper end. **Raises:** `ValueError` unless
     0 ≤ `successes` ≤ `trials` and `level` is a probability.
     """
-    trials, level = as_count("trials", trials), as_number("level", level, 0, 1, "()")
+    trials, level = as_count("trials", trials), check_level(level)
     if trials >= 2**53:
         raise ValueError(f"trials must be below 2^53, got {trials}.")
     if as_count("successes", successes, 0) > trials:
@@ -97,7 +97,7 @@ class ProbabilityStudy:
 
         **Raises:** `ValueError` for a `level` outside (0, 1).
         """
-        level = self.level if level is None else as_number("level", level, 0, 1, "()")
+        level = self.level if level is None else check_level(level)
         one = np.vectorize(lambda k: clopper_pearson(k, len(self.errors), level))
         low, high = one(self.successes)
         return np.asarray(low), np.asarray(high)
@@ -270,7 +270,7 @@ def compression_probability(
     widths = sizes("widths", widths)
     kept = checked_kappas(kappas, min(widths))
     targets = _checked_epsilons(epsilons)
-    alpha, level = check_noise(noise), as_number("level", level, 0, 1, "()")
+    alpha, level = check_noise(noise), check_level(level)
     steps = tuple(_steps(n, num_steps, alpha, as_number("t1", t1, 0, ends="(]")) for n in widths)
     config = configuration(
         model, noise, key, t1=t1, sigma=sigma, replicas=replicas, batch=batch, dtype=dtype,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stablesde._arguments import as_choice, as_number
+from stablesde._arguments import as_choice
 from stablesde._storage import as_path, write_json
 from stablesde.studies._budget import ErrorSource
 from stablesde.studies._format import finite_json, format_rows, three_valued_and
@@ -18,6 +18,7 @@ from stablesde.studies._statistics import (
     MIN_REPLICAS,
     STATISTICS,
     TailDiagnosis,
+    check_level,
     estimate_interval,
     location,
     tail_diagnosis,
@@ -104,7 +105,7 @@ class RateStudy:
             chosen,
             measure,
             self.rate_statistic if statistic is None else statistic,
-            as_number("level", self.level if level is None else level, 0, 1, "()"),
+            check_level(self.level if level is None else level),
             self.interval if interval is None else interval,
         )
         as_choice("statistic", settings[2], STATISTICS)

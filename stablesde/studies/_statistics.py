@@ -172,7 +172,10 @@ def estimate_interval(
 
 def check_level(level: float) -> float:
     """`level` as a float. Raises `ValueError` unless 0 < level < 1."""
-    return as_number("level", level, 0, 1, "()")
+    try:
+        return as_number("level", level, 0, 1, "()")
+    except ValueError:
+        raise ValueError(f"level must lie in (0, 1), got {level!r}.") from None
 
 
 def simultaneous_level(level: float, count: int) -> float:

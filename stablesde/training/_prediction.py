@@ -98,7 +98,7 @@ def predicted_ratio(
     **Raises:** `ValueError` for settings out of range, or whose columns overflow (a small alpha);
     `MemoryError` for a `width` that does not fit.
     """
-    as_choice("noise", noise, NOISES)
+    as_choice("noise, its kind,", noise, NOISES)
     width, dim = check_count("width", width), check_count("dim", dim)
     steps, networks = check_count("steps", steps), check_count("networks", networks)
     sigma, learning_rate = check_sigma(sigma), check_rate(learning_rate)

@@ -169,7 +169,7 @@ def _place(place: UnitAxis | tuple[str, int], leaves: dict[str, Any]) -> UnitAxi
     if not _is_numbers(leaf):
         arrays = [n for n, v in leaves.items() if _is_numbers(v)]
         raise ValueError(
-            f"there is no array of numbers {place.leaf!r} in params; those are {', '.join(arrays)}."
+            f"params: there is no array {place.leaf!r}; arrays are {', '.join(arrays)}."
         )
     if not -leaf.ndim <= place.axis < leaf.ndim:
         raise ValueError(f"groups: {place.leaf}, of shape {leaf.shape}, has no axis {place.axis}.")

@@ -171,11 +171,22 @@ def heavy_tailed_sgd(
 
     def update(updates: PyTree, state: Any, params: PyTree = None, **extra: Any) -> Any:
         _check_mask(mask, updates)
-        for leaf in jax.tree.leaves(updates):
-            _float_array(leaf)
+        _check_numbers(updates)
         return chain.update(updates, state, params, **extra)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _check_numbers(updates: PyTree) -> None:
+    """Raises `ValueError` unless all leaves are numbers, which plain SGD can scale."""
+    for leaf in jax.tree.leaves(updates):
+        dtype = getattr(leaf, "dtype", None)
+        known = isinstance(leaf, (int, float, complex, np.ndarray, np.generic, jax.Array))
+        if not known or not (
+            dtype is None or any(jnp.issubdtype(dtype, k) for k in (np.number, np.bool_))
+        ):
+            what = type(leaf).__name__ if dtype is None else f"an array of {dtype}"
+            raise ValueError(f"updates: a leaf is {what}, no array of numbers: partition the tree.")
 
 
 def _check_mask(mask: Any, tree: PyTree) -> None:

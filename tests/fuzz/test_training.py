@@ -347,7 +347,7 @@ def transform(function, call, updates):
         pairs = zip(jax.tree.leaves(updates), jax.tree.leaves(outcome.value), strict=True)
         for old, new in pairs:
             if getattr(old, "dtype", None) is not None and np.all(np.isfinite(old)):
-                promise(new, np.shape(old))
+                promise(jnp.asarray(new, float), np.shape(old))
 
 
 @pytest.mark.fuzz

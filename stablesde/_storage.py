@@ -22,6 +22,17 @@ _STALE = 3600.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def as_path(name: str, value: Any) -> Path:
+    """`value` as a path. Raises `ValueError` unless it is a text or path that can name a file."""
+    try:
+        path = Path(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a path, got {value!r}.") from None
+    if "\0" in str(path):
+        raise ValueError(f"{name} must be a path, and no path has a zero byte: {value!r}.")
+    return path
+
+
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
     """Writes a file so that it is either absent, old, or complete, whenever the process dies.
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stablesde._arguments import as_count
+from stablesde._storage import as_path
 from stablesde.datasets._files import arrays
 from stablesde.datasets._record import Dataset
 from stablesde.datasets._teacher import teacher
@@ -36,8 +38,10 @@ def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Data
     `FileNotFoundError` where the data cannot be had; `ImportError` if they would have to be
     downloaded and the extra `data` is not installed. All say what to do.
     """
-    if name not in NAMES:
-        raise ValueError(f"unknown data set {name!r}; known are {', '.join(NAMES)}.")
+    if not isinstance(name, str) or name not in NAMES:
+        raise ValueError(f"name: unknown data set {name!r}; known are {', '.join(NAMES)}.")
+    classes = as_count("classes", classes)
+    root = None if root is None else as_path("root", root)
     if name == "teacher":
         return teacher()
     if name == "digits":

@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from stablesde._arguments import as_count, as_number
 from stablesde.datasets._record import Dataset
+
+_MOST = 10**9
 
 
 def teacher(
@@ -20,11 +23,18 @@ def teacher(
     output is centred at its median, so both classes are equally frequent in the training set.
 
     **Arguments:** sizes; `dim` d of the inputs; `units` of the teacher; `seed`.
-    **Returns:** a `Dataset` with labels 0 and 1. **Raises:** `ValueError` for sizes below 1.
+    **Returns:** a `Dataset` with labels 0 and 1.
+    **Raises:** `ValueError` for sizes below 1 or beyond 10⁹ numbers, a `radius` that is not
+    positive, or a negative `seed`.
     """
-    for name, value in (("num_train", num_train), ("num_test", num_test), ("dim", dim)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value!r}.")
+    num_train, num_test = as_count("num_train", num_train), as_count("num_test", num_test)
+    dim, units = as_count("dim", dim), as_count("units", units)
+    radius, seed = as_number("radius", radius, 0, ends="(]"), as_count("seed", seed, 0)
+    if (num_train + num_test + units) * max(dim, units) > _MOST:
+        raise ValueError(
+            f"num_train + num_test = {num_train + num_test}, dim = {dim}, units = {units}: more "
+            "than 10^9 numbers; take smaller ones."
+        )
     rng = np.random.default_rng(seed)
     total = num_train + num_test
     direction = rng.normal(size=(total, dim))

@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from stablesde._storage import write_atomically
 from stablesde.plotting._caption import caption
 from stablesde.plotting._columns import (
     plot_compression_law,
@@ -15,7 +16,7 @@ from stablesde.plotting._columns import (
 )
 from stablesde.plotting._law_flow import plot_law_flow
 from stablesde.plotting._rates import plot_rates
-from stablesde.plotting._style import MARKERS, STYLE, save, shades, style
+from stablesde.plotting._style import MARKERS, STYLE, figure_path, file_bytes, save, shades, style
 from stablesde.plotting._tails import plot_tail
 from stablesde.plotting._view import RateView
 from stablesde.studies import IndependenceStudy, ProbabilityStudy, RateStudy, TailStudy
@@ -35,9 +36,11 @@ def plot(study: Study | Mapping[str, Any], path: str | Path | None = None) -> Fi
     `plot_probability` and `plot_independence`. `caption` says it in words.
 
     **Returns:** the matplotlib `Figure`. **Raises:** `TypeError` for another record, `ValueError`
-    for a study without an axis of at least 4 sizes, with errors that no log axis can show, or for
-    the record of a tail study, which has too little of the tail.
+    for a study without an axis of at least 4 sizes, with errors that no log axis can show, for
+    the record of a tail study, which has too little of the tail, for a damaged record, or for a
+    `path` whose suffix matplotlib cannot write; `OSError` where it cannot be written.
     """
+    path = figure_path(path)
     if isinstance(study, ProbabilityStudy):
         return plot_probability(study, path)
     if isinstance(study, IndependenceStudy):
@@ -48,11 +51,25 @@ def plot(study: Study | Mapping[str, Any], path: str | Path | None = None) -> Fi
         elif isinstance(study, RateStudy):
             figure = plot_rates(RateView.of(study.to_dict()))
         elif isinstance(study, Mapping):
-            figure = plot_rates(RateView.of(study))
+            return _plot_record(study, path)
         else:
-            raise TypeError(f"plot draws the records of studies, got {type(study).__name__}.")
+            raise TypeError(f"study must be the record of a study, got {type(study).__name__}.")
         if path is not None:
             save(figure, path)
+    return figure
+
+
+def _plot_record(record: Mapping[str, Any], path: Path | None) -> Figure:
+    """The figure of a record that was read from a file, and may hold anything."""
+    view = RateView.of(record)
+    assert view.shown  # or an error that says what to do
+    try:
+        figure = plot_rates(view)
+        picture = None if path is None else file_bytes(figure, path)
+    except Exception as error:
+        raise ValueError(f"study: this record cannot be drawn ({error!r}).") from error
+    if path is not None and picture is not None:
+        write_atomically(path, picture)
     return figure
 
 

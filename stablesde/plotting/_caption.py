@@ -25,14 +25,16 @@ def caption(study: RateStudy | TailStudy | Mapping[str, Any]) -> str:
 
     **Returns:** a string. **Raises:** `ValueError` for a record that is none of a study.
     """
+    if not isinstance(study, (Mapping, RateStudy, TailStudy)):
+        raise ValueError(f"study must be the record of a study, got {type(study).__name__}.")
     record = study if isinstance(study, Mapping) else study.to_dict()
     try:
         what = _tail(record) if "exponents" not in record else _rates(RateView.of(record))
         title = str(TITLES.get(record["name"], record["name"]))
         parts = [f"{title}.", what, _setting(record)]
         return " ".join([*parts, f"Verdict: {record['verdict']}."])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"this is no record of a study (missing: {error}).") from None
+    except Exception as error:  # of a record that was read from a file, anything
+        raise ValueError(f"study: this is no record of a study ({error!r}).") from error
 
 
 def _rates(view: RateView) -> str:

@@ -1,20 +1,22 @@
 """Figures of compressibility and independence, drawn from records alone."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from stablesde.plotting._style import save, style
+from stablesde._arguments import as_real
+from stablesde.plotting._style import figure_path, save, style
 from stablesde.studies import IndependenceStudy, ProbabilityStudy
 from stablesde.theory import CompressionLaw, lemma_b1, lemma_b1_threshold
 
 _STYLES = (("o", "-", "0.0"), ("s", "--", "0.35"), ("^", ":", "0.55"), ("D", "-.", "0.7"))
 
 
-def _save(figure: Figure, path: str | Path | None) -> Figure:
+def _save(figure: Figure, path: Path | None) -> Figure:
     if path is not None:
         save(figure, path)
     return figure
@@ -24,8 +26,14 @@ def plot_probability(study: ProbabilityStudy, path: str | Path | None = None) ->
     """P(error ≤ ε) against the width with Clopper–Pearson intervals: a panel for each ε.
 
     Lines: independent copies of the limit. Crosses: the limit law. Shaded: what the theorem claims
-    from some N on. **Returns:** the matplotlib `Figure`.
+    from some N on.
+
+    **Returns:** the matplotlib `Figure`. **Raises:** `ValueError` for another `study`, or a `path`
+    whose suffix matplotlib cannot write; `OSError` where it cannot be written.
     """
+    path = figure_path(path)
+    if not isinstance(study, ProbabilityStudy):
+        raise ValueError(f"study must be a ProbabilityStudy, got {type(study).__name__}.")
     with style():
         count = len(study.epsilons)
         figure = Figure(figsize=(3.3 * count, 3.4), layout="constrained")
@@ -76,8 +84,13 @@ def plot_compression_law(
 
     **Arguments:** `laws`, for each label a law, a width and simulated errors there. Above, the
     distribution functions; below, their distance from the simulated one, with the band in which
-    95 % of the largest distances lie (Kolmogorov). **Returns:** the matplotlib `Figure`.
+    95 % of the largest distances lie (Kolmogorov).
+
+    **Returns:** the matplotlib `Figure`. **Raises:** `ValueError` for `laws` of another form, as
+    `stablesde.theory.CompressionLaw.cdf`, and as `plot_probability` for the `path`.
     """
+    path = figure_path(path)
+    _check_laws(laws)
     with style():
         figure = Figure(figsize=(5.6, 4.6), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
@@ -100,14 +113,33 @@ def plot_compression_law(
     return _save(figure, path)
 
 
+def _check_laws(laws: object) -> None:
+    """Raises `ValueError` unless they are as `plot_compression_law` says."""
+    entries: list[Any] = list(laws.values()) if isinstance(laws, dict) else [None]
+    for entry in entries:
+        whole = isinstance(entry, (tuple, list)) and len(entry) == 3
+        if not whole or not isinstance(entry[0], CompressionLaw):
+            raise ValueError("laws must be a dictionary of (CompressionLaw, width, errors).")
+        errors: Any = np.asarray(as_real("laws: errors", entry[2]), float)
+        if errors.ndim != 1 or not errors.size or not np.all((errors > 0) & (errors < np.inf)):
+            raise ValueError("laws: errors must be positive and finite, of shape (R,).")
+
+
 def plot_independence(
     studies: dict[str, IndependenceStudy], path: str | Path | None = None
 ) -> Figure:
     """‖C_n‖ of pairs against the width with bootstrap intervals, beside a line of slope -1.
 
     Where the interval reaches 0, only its upper end is drawn, with an arrow down.
-    **Returns:** the matplotlib `Figure`.
+
+    **Returns:** the matplotlib `Figure`. **Raises:** `ValueError` for `studies` that are no
+    dictionary of `IndependenceStudy`, one with fewer than 4 widths, and as `plot_probability` for
+    the `path`.
     """
+    path = figure_path(path)
+    known = isinstance(studies, dict) and len(studies) > 0
+    if not known or not all(isinstance(s, IndependenceStudy) for s in studies.values()):
+        raise ValueError(f"studies must be a dictionary of IndependenceStudy, got {studies!r}.")
     with style():
         figure = Figure(figsize=(4.8, 3.4), layout="constrained")
         axes = figure.subplots()
@@ -148,8 +180,9 @@ def plot_lemma_b1(path: str | Path | None = None) -> Figure:
     """Lemma B.1 over the truth, E max |Z_i| ≤ (8 C_α + 1) n^{1/α}, against α, for n = 10⁷.
 
     **Returns:** the matplotlib `Figure`. **Raises:** `ValueError` for a `path` whose suffix
-    matplotlib cannot write.
+    matplotlib cannot write; `OSError` where it cannot be written.
     """
+    path = figure_path(path)
     with style():
         figure = Figure(figsize=(4.8, 3.2), layout="constrained")
         axes = figure.subplots()

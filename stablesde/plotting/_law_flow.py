@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stablesde.dynamics import FokkerPlanck, LawFlow
-from stablesde.plotting._style import save, shades, style
+from stablesde.plotting._style import figure_path, save, shades, style
 
 
 def plot_law_flow(solution: FokkerPlanck, flow: LawFlow, path: str | Path | None = None) -> Figure:
@@ -14,12 +14,19 @@ def plot_law_flow(solution: FokkerPlanck, flow: LawFlow, path: str | Path | None
 
     Below, their distance in standard errors of the particles, of every statistic.
 
-    **Returns:** the matplotlib `Figure`. **Raises:** `ValueError` if their shapes differ.
+    **Returns:** the matplotlib `Figure`. **Raises:** `ValueError` if their shapes differ, if
+    `solution` or `flow` is something else, or for a `path` whose suffix matplotlib cannot write;
+    `OSError` where it cannot be written.
     """
+    path = figure_path(path)
+    if not isinstance(solution, FokkerPlanck):
+        raise ValueError(f"solution must be a FokkerPlanck, got {type(solution).__name__}.")
+    if not isinstance(flow, LawFlow):
+        raise ValueError(f"flow must be a LawFlow, got {type(flow).__name__}.")
     estimate, spread = np.asarray(flow.m, float), np.asarray(flow.standard_error, float)
     if estimate.shape != solution.m.shape:
         raise ValueError(
-            f"the law flows have shapes {solution.m.shape} and {estimate.shape}: use the same "
+            f"solution and flow have shapes {solution.m.shape} and {estimate.shape}: use the same "
             "model and num_steps."
         )
     with style():

@@ -10,10 +10,12 @@ import numpy as np
 from cycler import cycler  # matplotlib needs it itself, and Pillow
 from matplotlib import transforms
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stablesde._storage import write_atomically
+from stablesde._arguments import as_count
+from stablesde._storage import as_path, write_atomically
 
 # Okabe and Ito's, told apart by the colour-blind; for categories, `shades` for ordered series.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -70,11 +72,29 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
+def figure_path(path: str | Path | None) -> Path | None:
+    """`path`, checked before anything is drawn. Raises `ValueError` for an unknown suffix."""
+    if path is None:
+        return None
+    path = as_path("path", path)
+    known = FigureCanvasBase.filetypes
+    if _format(path) not in known:
+        raise ValueError(f"path: no figure is written as {path.suffix}; known: {', '.join(known)}.")
+    return path
+
+
+def _format(path: Path) -> str:
+    return path.suffix.lstrip(".").lower() or "png"
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Writes a figure atomically, in the format of the suffix."""
-    path = Path(path)
-    kind = path.suffix.lstrip(".") or "png"
-    write_atomically(path, image(figure, kind))
+    write_atomically(Path(path), file_bytes(figure, Path(path)))
+
+
+def file_bytes(figure: Figure, path: Path) -> bytes:
+    """What `save` writes."""
+    return image(figure, _format(path))
 
 
 def image(figure: Figure, kind: str) -> bytes:
@@ -103,7 +123,10 @@ def shades(count: int) -> list[Any]:
     """Colours from dark to light for an ordered series, none too light for paper.
 
     **Arguments:** `count`, how many. **Returns:** a list of RGBA tuples (viridis).
+    **Raises:** `ValueError` for a `count` that is none, or of more than a million.
     """
+    if as_count("count", count, 0) > 10**6:
+        raise ValueError(f"count must be at most 10^6, got {count!r}.")
     return [mpl.colormaps["viridis"](t) for t in np.linspace(0.0, 0.75, count)]
 
 

@@ -68,9 +68,10 @@ class RateView:
                 },
                 bounds=bounds,
             )
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
-                f"this is no record of a rate study that a figure can be drawn from: {error!r}."
+                "study: this is no record of a rate study that a figure can be drawn from: "
+                f"{error!r}."
             ) from None
 
     @property
@@ -85,7 +86,7 @@ class RateView:
             )
         for name in shown:
             if name not in self.record["exponents"]:
-                raise ValueError(self.record["not_fitted"][name])
+                raise ValueError(f"study: no slope: {self.record['not_fitted'].get(name)}")
         return shown
 
     def exponent(self, name: str) -> Mapping[str, Any]:

@@ -10,14 +10,17 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from stablesde import theory
+from stablesde._arguments import as_number
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate_limit
+from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
 from stablesde.studies._draws import (
+    check_noise,
     finite_columns,
     increment_scale,
     noise_configuration,
@@ -111,11 +114,13 @@ def compressibility(
 def checked_kappas(kappas: Sequence[float], width: int) -> tuple[float, ...]:
     """The kept fractions; `ValueError` unless each leaves out a row of the smallest width."""
     try:
-        kept = tuple(float(k) for k in kappas)
-    except TypeError:
+        kept = tuple(as_number("kappas", k) for k in kappas)
+    except (TypeError, ValueError):
         raise ValueError(f"kappas must be a sequence of numbers, got {kappas!r}.") from None
     if not kept or not all(0 < k < 1 for k in kept):
         raise ValueError(f"kappas must lie in (0, 1), got {kept!r}.")
+    if len(set(kept)) < len(kept):
+        raise ValueError(f"kappas must differ, got {kept!r}.")
     for kappa in kept:
         if kept_rows(width, kappa) >= width:
             raise ValueError(
@@ -166,15 +171,16 @@ def iid_compressibility(
 
     **Returns:** a `RateStudy` with axes "width" and "kappa".
     **Raises:** `ValueError` for settings out of range, κ that keeps all columns of the smallest
-    width, a `run_dir` of other settings, or draws next to the dtype's largest number (small α).
+    width, a `run_dir` of other settings, or draws next to the dtype's largest number (small α);
+    `MemoryError` for `widths` that do not fit, `OSError` where `run_dir` cannot be written.
     """
     widths = sizes("widths", widths)
     kept = checked_kappas(kappas, min(widths))
-    if not 0 < p < np.inf:
-        raise ValueError(f"p must be positive and finite, got {p!r}.")
-    alpha, power = float(noise.alpha), theory.compression_exponent(float(noise.alpha), p)
+    p, alpha = as_number("p", p, 0, ends="(]"), check_noise(noise)
+    require_memory(16.0 * max(widths), f"widths up to {max(widths)}", "Take smaller widths.")
+    power = theory.compression_exponent(alpha, p)
     config = noise_configuration(
-        noise, key, dtype, widths=widths, kappas=kept, p=float(p), replicas=replicas, batch=batch
+        noise, key, dtype, widths=widths, kappas=kept, p=p, replicas=replicas, batch=batch
     )
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:

@@ -11,12 +11,14 @@ from typing import Any
 import jax
 from jaxtyping import PRNGKeyArray
 
+from stablesde._arguments import as_number
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
+from stablesde.stable._bits import key_words
 from stablesde.studies._format import format_rows
 from stablesde.studies._rates import propagation_of_chaos, strong_error
 from stablesde.studies._records import RateStudy
-from stablesde.studies._setup import count
+from stablesde.studies._setup import count, sizes
 from stablesde.studies._slopes import MIN_SIZES
 
 PILOT_REPLICAS = 32
@@ -107,14 +109,17 @@ def design(
     **Returns:** a `StudyDesign`: look at `table()`, then `run(run_dir)`.
     **Raises:** `ValueError` for another study, an `accuracy` outside (0, 1), or as the study.
     """
-    if study not in _DEFAULTS:
+    if not any(study is known for known in _DEFAULTS):
         raise ValueError("study must be ssd.strong_error or ssd.propagation_of_chaos.")
-    if not 0 < accuracy < 1:
-        raise ValueError(f"accuracy must lie in (0, 1), got {accuracy!r}.")
+    accuracy = as_number("accuracy", accuracy, 0, 1, "()")
     if "replicas" in settings or "run_dir" in settings:
         raise ValueError("replicas are what is designed, and run_dir is for StudyDesign.run.")
     pilot_replicas = count("pilot_replicas", pilot_replicas, 16)
     chosen = _DEFAULTS[study] | settings | {"t1": t1}
+    name = "num_steps" if study is strong_error else "widths"
+    if len(sizes(name, chosen[name])) < MIN_SIZES:
+        raise ValueError(f"{name} must be at least {MIN_SIZES} for a slope, got {chosen[name]!r}.")
+    key_words(key)
     pilot_key = jax.random.fold_in(key, _STREAM_PILOT)
 
     def run(now: dict[str, Any]) -> RateStudy:

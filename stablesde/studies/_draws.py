@@ -10,12 +10,20 @@ from jaxtyping import Array, PRNGKeyArray
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
 from stablesde.noise import StableNoise
+from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
-from stablesde.studies._setup import count
+from stablesde.studies._setup import replicas_and_batch
 
 _CHUNK = 2**20
 # Draws beyond the largest number of the dtype are cut off there: what comes this near is suspect.
 _NEAR = 1e-3
+
+
+def check_noise(noise: Any) -> float:
+    """Its α. Raises `ValueError` for what is no noise."""
+    if not isinstance(noise, StableNoise):
+        raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
+    return float(noise.alpha)
 
 
 def increment_scale(noise: StableNoise, t1: float, num_steps: int, sigma: float) -> float:
@@ -34,8 +42,8 @@ def finite_columns(theta: Array, noise: StableNoise, scale: float = 1.0) -> np.n
     top = float(np.max(np.abs(values)))
     if np.isfinite(top) and top >= _NEAR * largest:
         raise ValueError(
-            f"columns of size {top:.1e} at alpha = {float(noise.alpha):g} are next to where "
-            f"{values.dtype.name} cuts off the draws of a step: use float64 (in 64-bit mode), "
+            f"columns of size {top:.1e} from noise of alpha = {float(noise.alpha):g} are next to "
+            f"where {values.dtype.name} cuts off the draws of a step: use float64 (64-bit mode), "
             "fewer columns or a larger alpha."
         )
     return values.astype(float)
@@ -45,8 +53,8 @@ def noise_configuration(
     noise: StableNoise, key: PRNGKeyArray, dtype: Any, **settings: Any
 ) -> dict[str, Any]:
     """What a run directory of a study of the noise alone is bound to; checks replicas and batch."""
-    settings["replicas"] = count("replicas", settings["replicas"], 2)
-    settings["batch"] = count("batch", settings["batch"])
+    settings |= replicas_and_batch(settings)
+    key_words(key)
     return {
         "version": __version__,
         "model": "independent columns",

@@ -21,18 +21,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
+from stablesde._arguments import as_flag, as_real
 from stablesde._pytree import pytree
-from stablesde._storage import write_json
+from stablesde._storage import as_path, write_json
 from stablesde.dynamics import simulate, simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._domain import number_text
+from stablesde.studies._draws import check_noise
 from stablesde.studies._format import finite_json, format_rows, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._slopes import MIN_SIZES, Slope, slope_from, slope_weights
-from stablesde.studies._statistics import LEVEL, MIN_REPLICAS, bootstrap_counts, interval
+from stablesde.studies._statistics import (
+    LEVEL,
+    MIN_REPLICAS,
+    bootstrap_counts,
+    check_level,
+    interval,
+)
 
 _TOLERANCE = 0.1
 
@@ -75,13 +83,19 @@ def pair_dependence(
     **Arguments:** `theta` (R, n, dim): R ≥ 8 replicas of n ≥ 2 particles; `frequencies` (K, dim) of
     the functions cos⟨u, θ⟩ and sin⟨u, θ⟩, default ½ and 1 along each axis; `level` of the interval.
 
-    **Returns:** a `PairDependence`. **Raises:** `ValueError` for other shapes.
+    **Returns:** a `PairDependence`.
+    **Raises:** `ValueError` for other shapes, numbers that are not finite, or a `level` outside
+    (0, 1).
     """
-    theta = jnp.asarray(theta)
+    theta = jnp.asarray(as_real("theta", theta))
+    theta = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
+    level = check_level(level)
     if theta.ndim != 3 or theta.shape[0] < MIN_REPLICAS or theta.shape[1] < 2:
         raise ValueError(
             f"theta must have shape (R ≥ {MIN_REPLICAS}, n ≥ 2, dim), got {theta.shape}."
         )
+    if not theta.shape[2] or not bool(jnp.all(jnp.isfinite(theta))):
+        raise ValueError(f"theta, of shape {theta.shape}, must hold finite numbers.")
     u = _frequencies(frequencies, theta.shape[-1])
     means, pairs = jax.vmap(lambda th: pair_moments(th, u))(theta)
     influence = _influence(np.asarray(means, float), np.asarray(pairs, float))
@@ -262,8 +276,11 @@ class IndependenceStudy:
         }  # fmt: skip
 
     def to_json(self, path: str | Path) -> None:
-        """Writes `to_dict()` to a file, atomically."""
-        write_json(Path(path), finite_json(self.to_dict()))
+        """Writes `to_dict()` to a file, atomically.
+
+        **Raises:** `ValueError` for a `path` that is none, `OSError` where it cannot be written.
+        """
+        write_json(as_path("path", path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
         return f"IndependenceStudy({len(self.means)} replicas; {verdict_text(self)})"
@@ -305,13 +322,16 @@ def independence(
     widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
     if widths[0] < 2:
         raise ValueError(f"widths must be at least 2 to have pairs, got {widths!r}.")
-    if not callable(init) and np.ndim(jnp.asarray(0.0 if init is None else init)) == 2:
+    coupled = as_flag("coupled", coupled)
+    law_particles = count("law_particles", law_particles)
+    if init is not None and not callable(init) and np.ndim(as_real("init", init)) == 2:
         raise ValueError("init lists a value for each particle: they are not exchangeable.")
+    check_noise(noise)
     u = _frequencies(frequencies, noise.dim)
     config = configuration(
         model, noise, key, widths=widths, t1=t1, sigma=sigma, dtype=dtype, batch=batch, init=init,
         replicas=count("replicas", replicas, MIN_REPLICAS), num_steps=num_steps, coupled=coupled,
-        law_particles=count("law_particles", law_particles), frequencies=u.tolist(),
+        law_particles=law_particles, frequencies=u.tolist(),
     )  # fmt: skip
     flow = lazy_flow(
         model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law_particles,
@@ -345,7 +365,7 @@ def independence(
 def _frequencies(frequencies: ArrayLike | None, dim: int) -> Array:
     if frequencies is None:
         return jnp.concatenate([0.5 * jnp.eye(dim), jnp.eye(dim)])
-    u = jnp.asarray(frequencies, float)
-    if u.ndim != 2 or u.shape[1] != dim or not np.all(np.isfinite(u)):
+    u = jnp.asarray(as_real("frequencies", frequencies), float)
+    if not u.size or u.ndim != 2 or u.shape[1] != dim or not np.all(np.isfinite(u)):
         raise ValueError(f"frequencies must be finite, of shape (K, {dim}), got {u.shape}.")
     return u

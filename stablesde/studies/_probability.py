@@ -15,8 +15,9 @@ import numpy as np
 import scipy
 from jaxtyping import PRNGKeyArray
 
+from stablesde._arguments import as_count, as_number
 from stablesde._pytree import pytree
-from stablesde._storage import write_json
+from stablesde._storage import as_path, write_json
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate, simulate_limit
 from stablesde.dynamics._system import InitialLaw
@@ -24,10 +25,10 @@ from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
-from stablesde.studies._draws import finite_columns, increment_scale
+from stablesde.studies._draws import check_noise, finite_columns, increment_scale
 from stablesde.studies._format import finite_json, format_rows, three_valued_and, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
-from stablesde.studies._statistics import LEVEL
+from stablesde.studies._statistics import LEVEL, check_level
 from stablesde.theory import compression_law
 
 _COLUMNS = 2**18  # of the limit, for the predicted probability
@@ -40,14 +41,19 @@ def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[
     **Returns:** its lower and upper end. **Raises:** `ValueError` unless
     0 ≤ `successes` ≤ `trials` and `level` is a probability.
     """
+    trials, level = as_count("trials", trials), check_level(level)
+    if trials >= 2**53:
+        raise ValueError(f"trials must be below 2^53, got {trials}.")
+    if as_count("successes", successes, 0) > trials:
+        raise ValueError(f"successes must be at most trials={trials}, got {successes}.")
     interval = scipy.stats.binomtest(int(successes), int(trials)).proportion_ci(level, "exact")
     return float(interval.low), float(interval.high)
 
 
 def theorem_steps(width: int, alpha: float, t1: float) -> int:
     """The fewest steps with η = t1 / steps ≤ n^{-α/2-1}, the regime of Theorem 3.1."""
-    steps = math.ceil(t1 * width ** (alpha / 2 + 1) * (1 - 1e-12))
-    return max(steps, 1)
+    steps = t1 * width ** (alpha / 2 + 1) * (1 - 1e-12)
+    return max(math.ceil(min(steps, 2.0**32)), 1)  # so many are refused
 
 
 @pytree(
@@ -92,8 +98,12 @@ class ProbabilityStudy:
         return self.successes / len(self.errors)
 
     def interval(self, level: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper Clopper–Pearson limits, of the shape of `successes`."""
-        one = np.vectorize(lambda k: clopper_pearson(k, len(self.errors), level or self.level))
+        """Lower and upper Clopper–Pearson limits, of the shape of `successes`.
+
+        **Raises:** `ValueError` for a `level` outside (0, 1).
+        """
+        level = self.level if level is None else check_level(level)
+        one = np.vectorize(lambda k: clopper_pearson(k, len(self.errors), level))
         low, high = one(self.successes)
         return np.asarray(low), np.asarray(high)
 
@@ -217,8 +227,11 @@ class ProbabilityStudy:
         }
 
     def to_json(self, path: str | Path) -> None:
-        """Writes `to_dict()` to a file, atomically."""
-        write_json(Path(path), finite_json(self.to_dict()))
+        """Writes `to_dict()` to a file, atomically.
+
+        **Raises:** `ValueError` for a `path` that is none, `OSError` where it cannot be written.
+        """
+        write_json(as_path("path", path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
         return f"ProbabilityStudy({len(self.errors)} replicas; {verdict_text(self)})"
@@ -262,10 +275,8 @@ def compression_probability(
     widths = sizes("widths", widths)
     kept = checked_kappas(kappas, min(widths))
     targets = _checked_epsilons(epsilons)
-    alpha = float(noise.alpha)
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie in (0, 1), got {level!r}.")
-    steps = tuple(_steps(n, num_steps, alpha, float(t1)) for n in widths)
+    alpha, level = check_noise(noise), check_level(level)
+    steps = tuple(_steps(n, num_steps, alpha, as_number("t1", t1, 0, ends="(]")) for n in widths)
     config = configuration(
         model, noise, key, t1=t1, sigma=sigma, replicas=replicas, batch=batch, dtype=dtype,
         init=init, num_steps=max(steps), widths=widths, kappas=kept,
@@ -362,13 +373,18 @@ def _predicted(
 def _steps(width: int, rule: int | Callable[[int], int] | None, alpha: float, t1: float) -> int:
     if rule is None:
         return theorem_steps(width, alpha, t1)
-    return count("num_steps", rule(width) if callable(rule) else rule)
+    if callable(rule):
+        try:
+            rule = rule(width)
+        except Exception as error:
+            raise ValueError(f"num_steps, as a function of the width, fails: {error}") from error
+    return count("num_steps", rule)
 
 
 def _checked_epsilons(epsilons: Sequence[float]) -> tuple[float, ...]:
     try:
-        targets = tuple(float(e) for e in epsilons)
-    except TypeError:
+        targets = tuple(as_number("epsilons", e) for e in epsilons)
+    except (TypeError, ValueError):
         raise ValueError(f"epsilons must be a sequence of numbers, got {epsilons!r}.") from None
     if not targets or not all(0 < e < 1 for e in targets):
         raise ValueError(f"epsilons must lie in (0, 1), got {targets!r}.")

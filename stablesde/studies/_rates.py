@@ -72,8 +72,8 @@ def strong_error(
 
     **Returns:** a `RateStudy` with axes "width" and "step" (η).
     **Raises:** `ValueError` as `ssd.simulate`, if the scheme diverges, or if `run_dir` belongs to
-    another study or holds a damaged cell; `OSError` if it cannot be written. Settings are checked
-    before `run_dir` is touched.
+    another study or holds a damaged cell; `OSError` where it cannot be written. Settings are
+    checked before `run_dir` is touched.
     """
     widths, steps = sizes("widths", widths), sizes("num_steps", num_steps)
     fine_steps = count("fine_steps", fine_steps)

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from stablesde._arguments import as_choice
 from stablesde._pytree import pytree
-from stablesde._storage import write_json
+from stablesde._storage import as_path, write_json
 from stablesde.studies._budget import ErrorSource
 from stablesde.studies._format import finite_json, format_rows, three_valued_and, verdict_text
 from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope, slope_of
 from stablesde.studies._statistics import (
+    INTERVALS,
     LEVEL,
     MIN_REPLICAS,
     STATISTICS,
     TailDiagnosis,
+    check_level,
     estimate_interval,
     location,
     tail_diagnosis,
@@ -77,12 +80,12 @@ class RateStudy:
     _slopes: dict[Any, Slope] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def axis(self, name: str) -> Axis:
-        """The axis of that name. Raises `ValueError` if the study has none."""
-        for axis in self.axes:
-            if axis.name == name:
-                return axis
-        known = ", ".join(a.name for a in self.axes)
-        raise ValueError(f"axis must be one of {known}, got {name!r}.")
+        """The axis of that name. **Raises:** `ValueError` if the study has none of this `name`."""
+        names = [axis.name for axis in self.axes]
+        return self.axes[names.index(as_choice("axis, by its name,", name, names))]
+
+    def _measure(self, measure: str | None) -> str:
+        return self.rate_measure if measure is None else as_choice("measure", measure, self.errors)
 
     def slope(
         self,
@@ -101,17 +104,17 @@ class RateStudy:
 
         **Raises:** `ValueError` for unknown names or fewer than 4 sizes on the axis.
         """
-        chosen = self.axis(axis or self.rate_axis)
-        measure = measure or self.rate_measure
-        if measure not in self.errors:
-            raise ValueError(f"measure must be one of {', '.join(self.errors)}, got {measure!r}.")
+        chosen = self.axis(self.rate_axis if axis is None else axis)
+        measure = self._measure(measure)
         settings = (
             chosen,
             measure,
-            statistic or self.rate_statistic,
-            self.level if level is None else level,
-            interval or self.interval,
+            self.rate_statistic if statistic is None else statistic,
+            check_level(self.level if level is None else level),
+            self.interval if interval is None else interval,
         )
+        as_choice("statistic", settings[2], STATISTICS)
+        as_choice("interval", settings[4], INTERVALS)
         if settings not in self._slopes:
             self._slopes[settings] = fit_slope(
                 self.errors[measure], np.asarray(chosen.values), self.axes.index(chosen),
@@ -122,15 +125,26 @@ class RateStudy:
     def location_interval(
         self, measure: str | None = None, statistic: str | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Location over replicas at each grid point, and the two ends of its interval."""
-        errors = self.errors[measure or self.rate_measure]
+        """Location over replicas at each grid point, and the two ends of its interval.
+
+        **Raises:** `ValueError` for an unknown `measure` or `statistic`.
+        """
+        errors = self.errors[self._measure(measure)]
+        statistic = self.rate_statistic if statistic is None else statistic
         return estimate_interval(
-            errors, statistic or self.rate_statistic, lambda v: v, self.level, self.interval
+            errors,
+            as_choice("statistic", statistic, STATISTICS),
+            lambda v: v,
+            self.level,
+            self.interval,
         )
 
     def tail_diagnosis(self, measure: str | None = None) -> list[TailDiagnosis]:
-        """Of each grid point in row-major order: does the mean over replicas have a variance?"""
-        errors = self.errors[measure or self.rate_measure]
+        """Of each grid point in row-major order: does the mean over replicas have a variance?
+
+        **Raises:** `ValueError` for an unknown `measure`.
+        """
+        errors = self.errors[self._measure(measure)]
         return [tail_diagnosis(column) for column in errors.reshape(len(errors), -1).T]
 
     def budget(self, axis: str | None = None) -> dict[str, float]:
@@ -138,8 +152,10 @@ class RateStudy:
 
         "Monte Carlo" is the half-width of the slope's interval. Each systematic source (see
         `sources`) is what correcting for it would add to the slope.
+
+        **Raises:** `ValueError` for an unknown `axis`, or one without a slope.
         """
-        chosen = self.axis(axis or self.rate_axis)
+        chosen = self.axis(self.rate_axis if axis is None else axis)
         slope = self.slope(chosen.name)
         shifts = {"Monte Carlo": slope.half_width}
         position = self.axes.index(chosen)
@@ -152,11 +168,11 @@ class RateStudy:
         return shifts
 
     def systematic(self, axis: str | None = None) -> float:
-        """The systematic shifts of a slope, added up in size."""
+        """The systematic shifts of a slope, added up in size. **Raises:** as `budget`."""
         return sum(abs(s) for name, s in self.budget(axis).items() if name != "Monte Carlo")
 
     def over_budget(self, axis: str) -> str:
-        """Which systematic shifts of the slope exceed half its tolerance together; or ""."""
+        """Which shifts exceed half the tolerance together; or "". **Raises:** as `budget`."""
         if self.systematic(axis) <= self.axis(axis).tolerance / 2:
             return ""
         shifts = self.budget(axis)
@@ -164,7 +180,8 @@ class RateStudy:
         return ", ".join(f"{name} may move it by {shift:+.3f}" for name, shift in shifts.items())
 
     def fitted(self, axis: str) -> tuple[Slope | None, str]:
-        """The slope along an axis, or None and the reason why it cannot be fitted."""
+        """The slope along an `axis`, or None and why there is none. **Raises:** as `axis`."""
+        self.axis(axis)
         try:
             return self.slope(axis), ""
         except ValueError as error:
@@ -209,7 +226,8 @@ class RateStudy:
 
         True or False if the whole interval is on one side of the limit, None if it straddles it or
         no slope can be fitted. A claim that errors vanish (`claims_rate`) also needs a slope below
-        0; at exponent 0 nothing is claimed. Raises `ValueError` where theory gives no exponent.
+        0; at exponent 0 nothing is claimed. **Raises:** `ValueError` where theory gives no exponent
+        along the `axis`.
         """
         chosen = self.axis(axis)
         if chosen.theory is None:
@@ -232,9 +250,10 @@ class RateStudy:
         line is straight and the interval contains the exponent and is no wider than four times the
         tolerance. False if the interval lies outside by more than the tolerance and the line is
         straight, or every local slope lies on that side too. None (inconclusive) otherwise, or if
-        the systematic shifts exceed half the tolerance.
+        the systematic shifts exceed half the tolerance. **Raises:** `ValueError` for an unknown
+        `axis`.
         """
-        chosen = self.axis(axis or self.rate_axis)
+        chosen = self.axis(self.rate_axis if axis is None else axis)
         if self.inconclusive or not self.has_rate(chosen) or chosen.theory is None:
             return None
         slope, _ = self.fitted(chosen.name)
@@ -358,8 +377,11 @@ class RateStudy:
         return found
 
     def to_json(self, path: str | Path) -> None:
-        """Writes `to_dict()` to a file, atomically."""
-        write_json(Path(path), finite_json(self.to_dict()))
+        """Writes `to_dict()` to a file, atomically.
+
+        **Raises:** `ValueError` for a `path` that is none, `OSError` where it cannot be written.
+        """
+        write_json(as_path("path", path), finite_json(self.to_dict()))
 
     def table(self) -> str:
         """A text table of the summaries."""

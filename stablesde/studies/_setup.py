@@ -1,7 +1,6 @@
 """What the studies share: checked sizes, the configuration a run is bound to, replica batches."""
 
 import functools
-import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,40 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from stablesde._arguments import as_count, as_number
 from stablesde._fingerprint import fingerprint
+from stablesde._storage import as_path
 from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
-from stablesde.dynamics._system import check_run
+from stablesde.dynamics._system import check_initial, check_run
 from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
 from stablesde.noise import StableNoise
-from stablesde.stable._bits import Keys
+from stablesde.stable._bits import Keys, key_words
 from stablesde.stable._sampling import float_dtype
 from stablesde.studies._runner import run_cells
+
+# More of them take more memory for their resamples than any machine has.
+_MOST_REPLICAS = 10**6
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
     """The integer `value`, of Python, NumPy or JAX; `ValueError` if it is none or below `least`."""
     try:
-        number = None if np.asarray(value).dtype == bool else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least:
-        raise ValueError(f"{name} must be an integer and at least {least}, got {value!r}.")
-    return number
+        return as_count(name, value, least)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be an integer and at least {least}, got {value!r}."
+        ) from None
+
+
+def replicas_and_batch(settings: dict[str, Any], least: int = 2) -> dict[str, int]:
+    """The two settings, checked."""
+    replicas = count("replicas", settings["replicas"])
+    if replicas < least:
+        raise ValueError(f"replicas must be at least {least} (for an interval), got {replicas}.")
+    if replicas > _MOST_REPLICAS:
+        raise ValueError(f"replicas must be at most {_MOST_REPLICAS}, got {replicas}.")
+    return {"replicas": replicas, "batch": count("batch", settings["batch"])}
 
 
 def sizes(name: str, values: Any) -> tuple[int, ...]:
@@ -45,6 +58,7 @@ def sizes(name: str, values: Any) -> tuple[int, ...]:
         numbers = ()
     if not numbers:
         raise ValueError(f"{name} must be positive integers, got {values!r}.")
+    _below(name, max(numbers))
     if list(numbers) != sorted(set(numbers)):
         raise ValueError(f"{name} must be increasing, got {numbers!r}.")
     return numbers
@@ -68,17 +82,22 @@ def configuration(
     Everything is checked here, before a run directory is touched. **Raises:** `ValueError` as
     `ssd.simulate`, and for `replicas` or `batch` that are too small.
     """
-    settings["replicas"] = count("replicas", settings["replicas"])
-    if settings["replicas"] < 2:
-        raise ValueError("replicas must be at least 2 (for an interval), got 1.")
-    settings["batch"] = count("batch", settings["batch"])
+    settings |= replicas_and_batch(settings)
+    key_words(key)
+    for number in ("t1", "sigma"):
+        as_number(number, settings[number], 0)
     init = settings.pop("init")
     largest = max(settings.get("widths", (settings["batch"],)))
     run = {k: settings[k] for k in ("t1", "sigma")} | {"init": init}
     steps = settings.get("fine_steps", settings["num_steps"])
-    check_run(model, noise, **run, num_steps=steps, num_particles=largest)
+    # By their own names, so that a message tells what to change.
+    name = "fine_steps" if "fine_steps" in settings else "num_steps"
+    _below("batch", settings["batch"])
+    _below(name, steps)
+    check_run(model, noise, **run, num_particles=largest)
     if "law_particles" in settings:
-        check_run(model, noise, **run, num_particles=settings["law_particles"])
+        _below("law_particles", settings["law_particles"])
+        check_initial(init, model.dim, settings["law_particles"])
     settings |= {k: float(settings[k]) for k in ("t1", "sigma")}
     settings["dtype"] = str(float_dtype(settings["dtype"]))
     return {
@@ -93,6 +112,11 @@ def configuration(
         "init": "N(0, I)" if init is None else fingerprint(init),
         **{k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
     }
+
+
+def _below(name: str, value: int) -> None:
+    if value >= 2**32:
+        raise ValueError(f"{name} must be below 2^32, the range of the noise's counters.")
 
 
 def replica_errors(
@@ -114,10 +138,23 @@ def replica_errors(
         (f"replicas-{first:05d}", functools.partial(cell, first))
         for first in range(0, replicas, batch)
     ]
-    parts = run_cells(name, config, cells, run_dir)
+    parts = run_cells(name, config, cells, as_folder(run_dir))
     return {measure: np.concatenate([p[measure] for p in parts]) for measure in parts[0]}
+
+
+def as_folder(run_dir: Any) -> Path | None:
+    """`run_dir` as a path. Raises `ValueError` for what is none."""
+    return None if run_dir is None else as_path("run_dir", run_dir)
 
 
 def lazy_flow(*args: Any, **settings: Any) -> Callable[[], LawFlow]:
     """The law flow, estimated when first needed: a resumed study with all its cells needs none."""
-    return functools.cache(functools.partial(law_flow, *args, **settings))
+
+    def estimate() -> LawFlow:
+        try:
+            return law_flow(*args, **settings)
+        except ValueError as error:
+            told = ", ".join(f"{name} = {settings[name]}" for name in ("t1", "num_steps", "sigma"))
+            raise ValueError(f"no law flow at {told}: {error}") from error
+
+    return functools.cache(estimate)

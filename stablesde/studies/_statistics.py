@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
+from stablesde._arguments import as_choice, as_count, as_number
 from stablesde._pytree import pytree
 from stablesde.stable._domain import number_text
 
@@ -30,6 +31,7 @@ INTERVALS = ("percentile", "bca")
 _SEED = 7
 # So many resamples lie beyond either end of an interval that its end is not one of the extremes.
 _BEYOND = 20
+_HIGHEST = 1 - 1e-5  # takes four million
 # Counts of resamples held at a time: 64 MB.
 _BLOCK = 2**23
 # Those of a few studies are kept if they take no more than this many bytes.
@@ -44,8 +46,7 @@ def location(errors: np.ndarray, statistic: str) -> np.ndarray:
 
 def resampled(errors: np.ndarray, statistic: str, counts: np.ndarray) -> np.ndarray:
     """Locations (B, *grid) of samples that hold replica r `counts[b, r]` times; equal totals."""
-    if statistic not in STATISTICS:
-        raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}, got {statistic!r}.")
+    as_choice("statistic", statistic, STATISTICS)
     grid, total = errors.shape[1:], int(counts[0].sum())
     flat = np.asarray(errors, float).reshape(len(errors), -1)
     if statistic == "mean":
@@ -71,7 +72,9 @@ def _middle(column: np.ndarray, counts: np.ndarray, cut: int, total: int) -> np.
 
 
 def resamples(level: float = LEVEL) -> int:
-    """How many resamples an interval of this level takes."""
+    """How many resamples an interval of this level takes. Raises `ValueError` for too many."""
+    if level > _HIGHEST:
+        raise ValueError(f"level must be at most {_HIGHEST} for a bootstrap, got {level!r}.")
     return max(2000, math.ceil(2 * _BEYOND / (1 - level)))
 
 
@@ -158,9 +161,8 @@ def estimate_interval(
 
     Raises `ValueError` for an unknown method or a level outside (0, 1).
     """
-    if method not in INTERVALS:
-        raise ValueError(f"interval must be one of {', '.join(INTERVALS)}, got {method!r}.")
-    check_level(level)
+    as_choice("interval", method, INTERVALS)
+    level = check_level(level)
     replicas = len(errors)
     centre = estimate(location(errors, statistic)[None])[0]
     samples = estimate(bootstrap(errors, statistic, level))
@@ -170,10 +172,12 @@ def estimate_interval(
     return (centre, *bca_interval(samples, centre, left_out, level))
 
 
-def check_level(level: float) -> None:
-    """Raises `ValueError` unless 0 < level < 1."""
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie in (0, 1), got {level!r}.")
+def check_level(level: float) -> float:
+    """`level` as a float. Raises `ValueError` unless 0 < level < 1."""
+    try:
+        return as_number("level", level, 0, 1, "()")
+    except ValueError:
+        raise ValueError(f"level must lie in (0, 1), got {level!r}.") from None
 
 
 def simultaneous_level(level: float, count: int) -> float:
@@ -184,9 +188,8 @@ def simultaneous_level(level: float, count: int) -> float:
     **Returns:** `1 - (1 - level) / count`. **Raises:** `ValueError` for a `level` outside (0, 1) or
     `count` < 1.
     """
-    check_level(level)
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count!r}.")
+    level, count = check_level(level), as_count("count", count)
+    # Dividing integers first, of any size.
     return 1 - (1 - level) / count
 
 

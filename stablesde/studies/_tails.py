@@ -13,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
 from stablesde._pytree import pytree
-from stablesde._storage import write_json
+from stablesde._storage import as_path, write_json
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
@@ -22,6 +22,7 @@ from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import finite_json, format_rows, verdict_text
 from stablesde.studies._runner import run_cells
 from stablesde.studies._setup import (
+    as_folder,
     configuration,
     constants_of,
     count,
@@ -31,6 +32,7 @@ from stablesde.studies._statistics import LEVEL
 
 # An interval of the tail index wider than this cannot tell α from another index.
 WIDEST_INTERVAL = 0.5
+_MOST_BATCHES = 10**5
 
 
 @pytree("config", "num_columns", "k", "drift_bounded", "name", "claim")
@@ -157,8 +159,11 @@ class TailStudy:
         }
 
     def to_json(self, path: str | Path) -> None:
-        """Writes `to_dict()` to a file, atomically."""
-        write_json(Path(path), finite_json(self.to_dict()))
+        """Writes `to_dict()` to a file, atomically.
+
+        **Raises:** `ValueError` for a `path` that is none, `OSError` where it cannot be written.
+        """
+        write_json(as_path("path", path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
         return f"TailStudy({self.num_columns} columns; {verdict_text(self)})"
@@ -195,6 +200,8 @@ def tail_study(
     num_steps = count("num_steps", num_steps)
     law_particles = count("law_particles", law_particles)
     batches = -(-num_columns // batch)
+    if batches > _MOST_BATCHES:
+        raise ValueError(f"num_columns={num_columns} are over {_MOST_BATCHES} times batch={batch}.")
     config = configuration(
         model, noise, key, t1=t1, sigma=sigma, replicas=max(batches, 2), dtype=dtype, batch=batch,
         init=init, num_steps=num_steps, num_columns=num_columns, law_particles=law_particles,
@@ -222,7 +229,7 @@ def tail_study(
         return {"top": np.sort(norms)[::-1][:keep]}
 
     cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(batches)]
-    parts = run_cells("tails", config, cells, run_dir)
+    parts = run_cells("tails", config, cells, as_folder(run_dir))
     # The largest of all are among the largest of each batch.
     top = np.sort(np.concatenate([p["top"] for p in parts]))[::-1][:keep]
     index = stable.tail_index(top, "hill", k=k, level=LEVEL)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stablesde._storage import write_atomically
+from stablesde._storage import as_path, write_atomically
 
 # The columns that tell which run and which grid point a row is of: the same in both tables.
 POINT_COLUMNS = ("study", "case", "model", "noise", "alpha", "dim", "t1", "sigma", "dtype",
@@ -66,15 +66,27 @@ def summary_rows(record: Mapping[str, Any]) -> list[Row]:
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows with the same keys as CSV, atomically: UTF-8, floats exact, None empty.
 
-    **Raises:** `OSError` where the file cannot be written; it names the folder of a full disk.
+    **Raises:** `ValueError` for a `path` that is none or rows with different keys; `OSError` where
+    the file cannot be written; it names the folder of a full disk.
     """
+    path = as_path("path", path)
+    if not _same_keys(rows):
+        raise ValueError("rows must be a list of dictionaries that have the same keys, all text.")
     text = io.StringIO()
     writer = csv.DictWriter(
         text, list(rows[0]) if rows else list(TIDY_COLUMNS), lineterminator="\n"
     )
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(Path(path), text.getvalue().encode())
+    write_atomically(path, text.getvalue().encode("utf-8", "replace"))
+
+
+def _same_keys(rows: Any) -> bool:
+    if not isinstance(rows, (list, tuple)) or not all(isinstance(row, Mapping) for row in rows):
+        return False
+    return all(
+        row.keys() == rows[0].keys() and all(isinstance(k, str) for k in row) for row in rows
+    )
 
 
 def _points(record: Mapping[str, Any]) -> Iterator[tuple[Row, Mapping[str, Any]]]:
@@ -85,6 +97,8 @@ def _points(record: Mapping[str, Any]) -> Iterator[tuple[Row, Mapping[str, Any]]
             head = {"study": name, "case": run.get("label")}
             head |= {k: config.get(k) for k in _SETTINGS}
             for cell in cells:
+                if not isinstance(cell.get("replicas", []), (list, tuple)):
+                    raise TypeError(f"replicas {cell['replicas']!r}")
                 point = {k: cell[k] for k in POINT_COLUMNS if k in cell}
                 yield {"measure": "norm"} | head | point, cell
         except (KeyError, TypeError, AttributeError) as error:

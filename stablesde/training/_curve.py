@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from stablesde._arguments import as_number
 from stablesde._pytree import pytree
 from stablesde.compression import row_sizes
 from stablesde.datasets import Dataset
 from stablesde.stable._domain import number_text
-from stablesde.training._network import Network
+from stablesde.training._checks import check_data
+from stablesde.training._network import Network, check_network
 
 FRACTIONS = tuple(k / 100 for k in range(100))
 # Numbers held at once: inputs of a batch times units, or times fractions and classes.
@@ -62,15 +64,13 @@ def pruning_curve(
     **Raises:** `ValueError` for fractions out of range, data of another shape, or weights that are
     not finite.
     """
-    chosen = FRACTIONS if fractions is None else tuple(float(f) for f in fractions)
-    if not chosen or not all(0 <= f <= 1 for f in chosen):
-        raise ValueError(f"fractions must be numbers in [0, 1], got {fractions!r}.")
+    chosen = FRACTIONS if fractions is None else _checked(fractions)
+    network = check_network(network)
+    check_data("data", data)
     dim, width = network.w1.shape
     if data.dim != dim:
         raise ValueError(f"{data.name} has inputs of length {data.dim}, the network takes {dim}.")
     sizes = np.asarray(row_sizes(network.w1.T), float)
-    if not np.all(np.isfinite(sizes)):
-        raise ValueError("the weights of the network are not finite.")
     order = np.argsort(sizes, kind="stable")
     ranks = np.empty(width, int)
     ranks[order] = np.arange(width)
@@ -83,6 +83,16 @@ def pruning_curve(
     return PruningCurve(
         chosen, tuple(removed.tolist()), train, test, tuple(shares[removed].tolist())
     )
+
+
+def _checked(fractions: Sequence[float]) -> tuple[float, ...]:
+    try:
+        chosen = tuple(as_number("fractions", f, 0, 1) for f in fractions)
+    except (TypeError, ValueError):
+        chosen = ()
+    if not chosen:
+        raise ValueError(f"fractions must be numbers in [0, 1], got {fractions!r}.")
+    return chosen
 
 
 def _accuracies(

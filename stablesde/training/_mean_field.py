@@ -22,19 +22,23 @@ from stablesde.datasets import Dataset, load
 from stablesde.dynamics import LawFlow, Trajectory, law_flow, simulate, simulate_limit
 from stablesde.model import NetworkModel
 from stablesde.noise import StableNoise, stable_noise
+from stablesde.training._checks import (
+    check_count,
+    check_name,
+    check_rate,
+    check_setting,
+    check_sigma,
+    choose_seeds,
+)
 from stablesde.training._network import first_layer
-from stablesde.training._paper import check_count, preset
-from stablesde.training._prediction import PredictedRatio, predicted_ratio
+from stablesde.training._paper import preset
+from stablesde.training._prediction import PredictedRatio, noise_scale, predicted_ratio
 from stablesde.training._train import (
     DivergedError,
     Measured,
-    check_name,
-    check_setting,
-    choose_seeds,
     format_measured,
     record_data,
 )
-from stablesde.training._transform import check_learning_rate, check_sigma
 
 _EVALUATION_BATCH = 2000
 _FLOW_FACTOR = 10  # particles of the law flow over the width
@@ -124,15 +128,14 @@ def train_mean_field(
     **Returns:** a `MeanFieldResult`.
 
     **Raises:** `ValueError` for settings out of range, or if training diverges; `FileNotFoundError`
-    where the data cannot be had.
+    where the data cannot be had; `MemoryError` for a `width` that does not fit.
     """
     check_name(dataset)
-    check_setting(width, noise, alpha)
+    width, alpha = check_setting(width, noise, alpha)
     if noise == "none":
         raise ValueError("without noise there is no tail to predict: noise must be I, II or III.")
-    check_learning_rate(learning_rate)
-    check_count("steps", steps)
-    check_count("predictions", predictions)
+    learning_rate, steps = check_rate(learning_rate), check_count("steps", steps)
+    predictions = check_count("predictions", predictions)
     if predictions < 2:
         raise ValueError("predictions must be at least 2: one network has no spread.")
     chosen = choose_seeds(seeds, seed)
@@ -145,8 +148,8 @@ def train_mean_field(
     t1 = learning_rate * steps
     if sigma is None:
         like = preset(data.name, width, noise)
-        sigma = like.sigma * (like.learning_rate * like.steps / t1) ** (1 / alpha)
-    check_sigma(sigma)
+        sigma = noise_scale(like.sigma, like.learning_rate * like.steps / t1, alpha)
+    sigma = check_sigma(sigma)
     experiment = _Experiment(
         data, NetworkModel(unit, "logistic", data.x_train, data.y_train),
         stable_noise(noise, alpha, data.dim), width, t1, steps, sigma,
@@ -163,8 +166,8 @@ def train_mean_field(
         dim=data.dim, seed=chosen[0],
     )  # fmt: skip
     return MeanFieldResult(
-        dataset=data.name, width=width, unit=unit, noise=noise, alpha=float(alpha),
-        sigma=float(sigma), learning_rate=learning_rate, steps=steps, seeds=chosen,
+        dataset=data.name, width=width, unit=unit, noise=noise, alpha=alpha,
+        sigma=sigma, learning_rate=learning_rate, steps=steps, seeds=chosen,
         dtype=str(jnp.zeros(0).dtype),
         predicted=dataclasses.replace(free, samples=tuple(fresh)), predicted_noise=free,
         drift_bound=t1 * experiment.model.assumption_constants().drift_bound,
@@ -261,7 +264,10 @@ def format_mean_field(result: MeanFieldResult) -> str:
     """The trained networks beside the limit, as a table.
 
     **Returns:** text of several lines.
+    **Raises:** `ValueError` unless `result` is of `train_mean_field`.
     """
+    if not isinstance(result, MeanFieldResult):
+        raise ValueError(f"result must be a MeanFieldResult, got {type(result).__name__}.")
     r, count = result, len(result.seeds)
     head = (
         f"{r.dataset}, mean-field scaling, {r.unit}, n = {r.width}, Type {r.noise} noise, "

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from stablesde._arguments import as_real
 from stablesde.compression import prunable
 from stablesde.stable._bits import fold, key_words
 from stablesde.training._transform import heavy_tailed_sgd
@@ -37,6 +38,27 @@ class Network(NamedTuple):
     def logits(self, x: Float[Array, "N d"]) -> Float[Array, "N classes"]:
         """Outputs for a batch of inputs."""
         return jax.nn.relu(x @ self.w1) @ self.w2
+
+
+def check_network(network: Any) -> Network:
+    """The network as arrays of one floating dtype.
+
+    Raises `ValueError` unless it is a `Network` of finite weights (d, n) and (n, classes).
+    """
+    if not isinstance(network, Network):
+        raise ValueError(f"network must be a training.Network, got {type(network).__name__}.")
+    weights = [np.asarray(as_real(f"network: w{i}", w)) for i, w in enumerate(network, 1)]
+    shapes = [w.shape for w in weights]
+    if [len(s) for s in shapes] != [2, 2] or shapes[0][1] != shapes[1][0] or 0 in sum(shapes, ()):
+        raise ValueError(
+            "network: w1 must have shape (d, n) and w2 (n, classes), none of them empty, got "
+            f"{shapes[0]} and {shapes[1]}."
+        )
+    if not all(np.all(np.isfinite(w)) for w in weights):
+        raise ValueError("the weights of the network are not finite.")
+    first, second = (jnp.asarray(w) for w in network)
+    dtype = jnp.result_type(first, second, jnp.float32)
+    return Network(first.astype(dtype), second.astype(dtype))
 
 
 def initialise(key: PRNGKeyArray, dim: int, width: int, classes: int) -> Network:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import numpy as np
-
-from stablesde.training._transform import check_learning_rate, check_sigma
+from stablesde._arguments import as_choice, as_number
+from stablesde.training._checks import NOISES, as_text, check_count, check_rate, check_sigma
 
 # The paper's smallest network, from which other widths are extrapolated.
 _WIDTH = 2000
@@ -26,8 +25,12 @@ def paper_row(dataset: str, noise: str, width: int, alpha: float) -> dict[str, A
 
     **Arguments:** as `train`; `noise` is "I", "II", "III" or "none" (then `alpha` does not matter).
     **Returns:** the printed numbers by name, with the table's number under "table"; None if the
-    paper has no such row.
+    paper has no such row. **Raises:** `ValueError` for arguments that can't be a setting.
     """
+    as_text("dataset", dataset)
+    as_choice("noise", noise, NOISES)
+    check_count("width", width)
+    alpha = as_number("alpha", alpha)
     label = "none" if noise == "none" else f"{alpha:g}"
     for number, table in paper_tables()["tables"].items():
         matches = table["dataset"] == dataset and table["width"] == width
@@ -56,19 +59,17 @@ class Preset:
     until_accuracy: float | None = None
 
     def __post_init__(self) -> None:
-        check_learning_rate(self.learning_rate)
-        check_sigma(self.sigma)
-        check_count("steps", self.steps)
+        checked: dict[str, Any] = {
+            "learning_rate": check_rate(self.learning_rate),
+            "sigma": check_sigma(self.sigma),
+            "steps": check_count("steps", self.steps),
+        }
         if self.batch_size is not None:
-            check_count("batch_size", self.batch_size)
-        if self.until_accuracy is not None and not 0 < self.until_accuracy <= 1:
-            raise ValueError(f"until_accuracy must lie in (0, 1], got {self.until_accuracy!r}.")
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raises `ValueError` unless `value` is a positive integer."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+            checked["batch_size"] = check_count("batch_size", self.batch_size)
+        if self.until_accuracy is not None:
+            checked["until_accuracy"] = as_number("until_accuracy", self.until_accuracy, 0, 1, "(]")
+        for name, value in checked.items():  # numbers of Python, which JSON has
+            object.__setattr__(self, name, value)
 
 
 def preset(dataset: str, width: int, noise: str) -> Preset:
@@ -83,9 +84,11 @@ def preset(dataset: str, width: int, noise: str) -> Preset:
       digits train and pruning shows.
 
     **Returns:** a `Preset`.
-    **Raises:** `ValueError` for a width that is not a positive integer.
+    **Raises:** `ValueError` for a width that is not a positive integer, or an unknown noise.
     """
-    check_count("width", width)
+    as_text("dataset", dataset)
+    as_choice("noise", noise, NOISES)
+    width = check_count("width", width)
     scale = _WIDTH / width
     if dataset == "ecg5000":
         table = "8" if noise == "II" else "7"

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from stablesde._arguments import as_choice, as_number
 from stablesde._pytree import pytree
 from stablesde.compression import pruning_ratio
+from stablesde.dynamics._memory import require_memory
 from stablesde.noise import StableNoise, stable_noise
+from stablesde.training._checks import NOISES, check_count, check_rate, check_seed, check_sigma
 from stablesde.training._network import first_layer
-from stablesde.training._paper import check_count
-from stablesde.training._transform import check_learning_rate, check_sigma
 
 _STREAM = 202
 # Numbers drawn at once.
@@ -53,7 +54,8 @@ class PredictedRatio:
         return float(np.std(self.samples, ddof=1)) if len(self.samples) > 1 else math.nan
 
     def quantile(self, q: float) -> float:
-        """The q-quantile of the ratio of one network, q in [0, 1]."""
+        """The q-quantile of the ratio of one network. **Raises:** `ValueError` unless 0 ≤ q ≤ 1."""
+        q = as_number("q", q, 0, 1)
         return float(np.quantile(self.samples, q))
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,24 +97,44 @@ def predicted_ratio(
 
     **Returns:** a `PredictedRatio`.
 
-    **Raises:** `ValueError` for settings out of range.
+    **Raises:** `ValueError` for settings out of range, or whose columns overflow (a small alpha);
+    `MemoryError` for a `width` that does not fit.
     """
-    for name, count in (("width", width), ("dim", dim), ("steps", steps), ("networks", networks)):
-        check_count(name, count)
-    check_sigma(sigma)
-    check_learning_rate(learning_rate)
+    as_choice("noise, its kind,", noise, NOISES)
+    width, dim = check_count("width", width), check_count("dim", dim)
+    steps, networks = check_count("steps", steps), check_count("networks", networks)
+    sigma, learning_rate = check_sigma(sigma), check_rate(learning_rate)
+    alpha, error = as_number("alpha", alpha, 0, 2, "(]"), as_number("error", error, 0, 1, "[)")
+    seed = check_seed("seed", seed)
+    advice = "Take a smaller width."
+    require_memory(
+        4.0 * jnp.zeros(0).dtype.itemsize * width * dim, f"width={width}, dim={dim}", advice
+    )
     law = stable_noise("I" if noise == "none" else noise, alpha, dim)
-    scale = 0.0 if noise == "none" else sigma * (learning_rate * steps) ** (1 / alpha)
+    scale = 0.0 if noise == "none" else noise_scale(sigma, learning_rate * steps, alpha)
     key = jax.random.fold_in(jax.random.key(seed), _STREAM)
     batch = max(1, min(networks, _BLOCK // (width * dim)))
     samples: list[float] = []
     while len(samples) < networks:
         keys = jax.random.split(jax.random.fold_in(key, len(samples)), batch)
         samples += np.asarray(_ratios(law, keys, jnp.asarray(scale), width, error)).tolist()
+    if not np.all(np.isfinite(samples)):
+        raise ValueError(
+            f"columns overflow {jnp.zeros(0).dtype} at alpha={alpha:g} and sigma={sigma:g}: take a "
+            "larger alpha."
+        )
     return PredictedRatio(
-        width, noise, None if noise == "none" else float(alpha), scale,
+        width, noise, None if noise == "none" else alpha, scale,
         tuple(100 * r for r in samples[:networks]),
     )  # fmt: skip
+
+
+def noise_scale(sigma: float, time: float, alpha: float) -> float:
+    """σ t^{1/α}, infinite where it passes the largest float."""
+    try:
+        return sigma * time ** (1 / alpha) if sigma else 0.0
+    except OverflowError:
+        return math.inf
 
 
 @functools.partial(jax.jit, static_argnames=("width", "error"))
@@ -122,6 +144,6 @@ def _ratios(
     def one(key: PRNGKeyArray) -> Array:
         start, drive = jax.random.split(key)
         columns = first_layer(start, law.dim, width).T + scale * law.sample(drive, (width,))
-        return pruning_ratio(columns, error)
+        return jnp.where(jnp.all(jnp.isfinite(columns)), pruning_ratio(columns, error), jnp.nan)
 
     return jax.lax.map(one, keys)

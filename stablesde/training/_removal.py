@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
+from stablesde._arguments import as_count, as_flag, as_number
 from stablesde.compression import prunable, row_sizes
-from stablesde.training._network import Network
+from stablesde.training._checks import as_axis
+from stablesde.training._network import Network, check_network
 
 
 def remove_units(network: Network, error: float = 0.1) -> Network:
@@ -24,6 +26,7 @@ def remove_units(network: Network, error: float = 0.1) -> Network:
     **Returns:** a `Network` of the units that are left.
     **Raises:** `ValueError` for `error` outside [0, 1) or weights that are not finite.
     """
+    network = check_network(network)
     keep = np.flatnonzero(~np.asarray(prunable(network.w1.T, error)))
     return Network(network.w1[:, keep], network.w2[keep])
 
@@ -106,26 +109,26 @@ def prune_tree(
     disagree on the number of units, an axis named twice, `error` or `fraction` out of range, or
     scored weights that are not finite.
     """
-    if fraction is not None and not 0 <= fraction <= 1:
-        raise ValueError(f"fraction must lie in [0, 1], got {fraction!r}.")
+    error = as_number("error", error, 0, 1, "[)")
+    fraction = None if fraction is None else as_number("fraction", fraction, 0, 1)
     with_paths, structure = jax.tree_util.tree_flatten_with_path(params)
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in with_paths]
     leaves = dict(zip(names, (leaf for _, leaf in with_paths), strict=True))
     small, masked, removed = dict(leaves), dict(leaves), []
     seen: set[tuple[str, int]] = set()
-    for group in groups:
-        scored, *linked = (_place(p, leaves) for p in (group.scored, *group.linked))
+    for places in _places(groups):
+        scored, *linked = (_place(p, leaves) for p in places)
         units = _units(scored, leaves)
         gone = _smallest(_rows(leaves[scored.leaf], scored, units), error, fraction)
         removed.append(gone)
         for place in (scored, *linked):
             if (place.leaf, place.axis) in seen:
-                raise ValueError(f"axis {place.axis} of {place.leaf} is named twice.")
+                raise ValueError(f"groups: axis {place.axis} of {place.leaf} is named twice.")
             seen.add((place.leaf, place.axis))
             if _units(place, leaves) != units:
                 raise ValueError(
-                    f"axis {place.axis} of {place.leaf} holds {_units(place, leaves)} units, that "
-                    f"of {scored.leaf} {units}: another axis, or repeat?"
+                    f"groups: axis {place.axis} of {place.leaf} holds {_units(place, leaves)} "
+                    f"units, that of {scored.leaf} {units}: another axis, or repeat?"
                 )
             entries = np.tile(gone, place.repeat) if place.inner else np.repeat(gone, place.repeat)
             small[place.leaf] = jnp.compress(~entries, small[place.leaf], place.axis)
@@ -138,21 +141,56 @@ def prune_tree(
     return PrunedTree(smaller, zeroed, tuple(jnp.asarray(r) for r in removed))
 
 
+def _places(groups: Sequence[UnitGroup]) -> list[tuple[Any, ...]]:
+    """All places of each group, the scored one first."""
+    try:
+        chosen: list[Any] = list(groups)
+    except TypeError:
+        chosen = [groups]
+    found = []
+    for group in chosen:
+        if not isinstance(group, UnitGroup) or not isinstance(group.linked, (list, tuple)):
+            raise ValueError(
+                "groups must be a list of training.UnitGroup, whose linked places are a list, got "
+                f"{group!r}."
+            )
+        found.append((group.scored, *group.linked))
+    return found
+
+
 def _place(place: UnitAxis | tuple[str, int], leaves: dict[str, Any]) -> UnitAxis:
     """The place with an axis counted from the front, checked."""
-    place = place if isinstance(place, UnitAxis) else UnitAxis(*place)
-    leaf = leaves.get(place.leaf)
-    if not isinstance(leaf, (jax.Array, np.ndarray)):
-        arrays = [n for n, v in leaves.items() if isinstance(v, (jax.Array, np.ndarray))]
-        raise ValueError(f"there is no array {place.leaf!r}; arrays are {', '.join(arrays)}.")
-    if not -leaf.ndim <= place.axis < leaf.ndim:
-        raise ValueError(f"{place.leaf}, of shape {leaf.shape}, has no axis {place.axis}.")
-    if place.repeat < 1 or leaf.shape[place.axis] % place.repeat:
+    if isinstance(place, (tuple, list)) and len(place) == 2:
+        place = UnitAxis(*place)
+    if not isinstance(place, UnitAxis) or not isinstance(place.leaf, str):
         raise ValueError(
-            f"axis {place.axis} of {place.leaf}, of length {leaf.shape[place.axis]}, is not made "
-            f"of blocks of {place.repeat}."
+            f"groups: a place must be a UnitAxis or a pair (leaf, axis), got {place!r}."
+        )
+    place = dataclasses.replace(
+        place, axis=as_axis("groups: axis", place.axis),
+        repeat=as_count("groups: repeat", place.repeat),
+        inner=as_flag("groups: inner", place.inner),
+    )  # fmt: skip
+    leaf: Any = leaves.get(place.leaf)
+    if not _is_numbers(leaf):
+        arrays = [n for n, v in leaves.items() if _is_numbers(v)]
+        raise ValueError(
+            f"params: there is no array {place.leaf!r}; arrays are {', '.join(arrays)}."
+        )
+    if not -leaf.ndim <= place.axis < leaf.ndim:
+        raise ValueError(f"groups: {place.leaf}, of shape {leaf.shape}, has no axis {place.axis}.")
+    if leaf.shape[place.axis] % place.repeat:
+        raise ValueError(
+            f"groups: axis {place.axis} of {place.leaf}, of length {leaf.shape[place.axis]}, is "
+            f"not made of blocks of {place.repeat}."
         )
     return dataclasses.replace(place, axis=place.axis % leaf.ndim)
+
+
+def _is_numbers(leaf: Any) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray)) and bool(
+        jnp.issubdtype(leaf.dtype, jnp.floating) or jnp.issubdtype(leaf.dtype, jnp.integer)
+    )
 
 
 def _units(place: UnitAxis, leaves: dict[str, Any]) -> int:
@@ -162,6 +200,9 @@ def _units(place: UnitAxis, leaves: dict[str, Any]) -> int:
 def _rows(leaf: Array, place: UnitAxis, units: int) -> Array:
     """The scored leaf as (units, other entries)."""
     front = jnp.moveaxis(jnp.asarray(leaf), place.axis, 0)
+    if not front.size:
+        raise ValueError(f"groups: {place.leaf}, of shape {leaf.shape}, has no units to rank.")
+    front = front.astype(jnp.promote_types(front.dtype, jnp.float32))
     if place.inner:
         return jnp.moveaxis(front.reshape(place.repeat, units, -1), 1, 0).reshape(units, -1)
     return front.reshape(units, -1)
@@ -169,11 +210,11 @@ def _rows(leaf: Array, place: UnitAxis, units: int) -> Array:
 
 def _smallest(rows: Array, error: float, fraction: float | None) -> np.ndarray:
     """Which rows go."""
-    if fraction is None:
-        return np.asarray(prunable(rows, error))
     sizes = np.asarray(row_sizes(rows))
     if not np.all(np.isfinite(sizes)):
-        raise ValueError("scored weights must be finite (found NaN or inf).")
+        raise ValueError("scored weights of params must be finite (found NaN or inf).")
+    if fraction is None:
+        return np.asarray(prunable(rows, error))
     gone = np.zeros(len(sizes), bool)
     gone[np.argsort(sizes, kind="stable")[: round(fraction * len(sizes))]] = True
     return gone

@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stablesde._arguments import as_count, as_flag
+from stablesde._storage import as_path
 from stablesde.datasets import Dataset, load
-from stablesde.training._paper import Preset, check_count, paper_tables, preset
+from stablesde.training._checks import check_count, check_data, choose_seeds
+from stablesde.training._paper import Preset, paper_tables, preset
 from stablesde.training._prediction import PredictedRatio, predicted_ratio
 from stablesde.training._suite import Cell, Setting, check_places, compute, is_control, stored
-from stablesde.training._train import MEASURED, Measured, choose_seeds, format_measured
+from stablesde.training._train import MEASURED, Measured, format_measured
 
 # Sizes of the full CIFAR-10; what is shipped is a tenth.
 _CIFAR_INPUTS = [50_000, 10_000]
@@ -151,6 +154,7 @@ def paper_table(
     - `root`: where the data are, as in `stablesde.datasets.load`; or `data` themselves, with the
       name of the table's data set.
     - `width`, `sigma`, `learning_rate`, `steps`: instead of the paper's (see `preset`).
+      A width that does not fit raises `MemoryError`.
     - `predict`: beside each row, the pruning ratio of so many networks of start and noise alone
       (see `predicted_ratio`); a row that trains to an accuracy needs a cell, for its steps.
 
@@ -160,26 +164,29 @@ def paper_table(
     an `out` that holds cells of other data or damaged ones; `OSError` where the data cannot be had
     (`FileNotFoundError`) or `out` cannot be written; both before anything is computed.
     """
-    table = _table(number)
+    table, out, run = _table(number), as_path("out", out), as_flag("run", run)
+    only = _labels(only)
+    width = None if width is None else check_count("width", width)
     given: dict[str, Any] = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
     given = {k: v for k, v in given.items() if v is not None}
     rows = [r for r in _rows(table, width, given) if not only or r.label in only]
     unknown = sorted(set(only) - set(table["rows"]))
     if unknown:
         raise ValueError(
-            f"Table {number} has no row {', '.join(unknown)}; it has {', '.join(table['rows'])}."
+            f"only: Table {number} has no row {', '.join(unknown)}; it has "
+            f"{', '.join(table['rows'])}."
         )
-    chosen = choose_seeds(seeds, 0)
+    chosen, predict = choose_seeds(seeds, 0), as_count("predict", predict, 0)
+    if data is not None:
+        check_data("data", data)
     if data is not None and data.name != table["dataset"]:
-        raise ValueError(f"Table {number} is about {table['dataset']}, not {data.name}.")
+        raise ValueError(f"data: Table {number} is about {table['dataset']}, not {data.name}.")
     if run:
         data = load(table["dataset"], root) if data is None else data
         settings = list(dict.fromkeys(row.setting for row in rows))
         check_places(settings, chosen, Path(out))
         for setting in settings:
             compute(setting, chosen, data, Path(out))
-    if predict:
-        check_count("predict", predict)
     filled = tuple(_predicted(_filled(row, chosen, Path(out)), predict) for row in rows)
     overrides = given | ({} if width is None else {"width": width})
     return PaperTable(
@@ -187,14 +194,23 @@ def paper_table(
     )
 
 
+def _labels(only: Sequence[str]) -> tuple[str, ...]:
+    """Labels of rows. Raises `ValueError` unless they are strings in a list or tuple."""
+    if not isinstance(only, (list, tuple)) or not all(isinstance(label, str) for label in only):
+        raise ValueError(f"only must be a list of labels of rows, got {only!r}.")
+    return tuple(only)
+
+
 def _table(number: int) -> dict[str, Any]:
     tables = paper_tables()["tables"]
+    number = as_count("number, of a table,", number, -(10**9))
     if number in (7, 8, 9):
         raise ValueError(
-            f"Table {number} of the paper holds hyperparameters (see training.preset), no results."
+            f"number: Table {number} of the paper holds hyperparameters (see training.preset), no "
+            "results."
         )
     if str(number) not in tables:
-        raise ValueError(f"there is no Table {number}; choose 1 to 6 or 10 to 20.")
+        raise ValueError(f"number: there is no Table {number}; choose 1 to 6 or 10 to 20.")
     return tables[str(number)]
 
 
@@ -273,8 +289,11 @@ def format_paper_table(table: PaperTable) -> str:
     """Ours above the paper's, row by row; what is off is marked, what is missing is said.
 
     **Returns:** text of several lines; `print(table)` shows it.
-    **Raises:** `ValueError` for a record whose `number` is no table of the paper.
+    **Raises:** `ValueError` for what is no `PaperTable`, or whose `number` is no table of the
+    paper.
     """
+    if not isinstance(table, PaperTable):
+        raise ValueError(f"table must be a PaperTable, got {type(table).__name__}.")
     columns = [n for n in _HEADS if any(n in r.ours or n in r.printed for r in table.rows)]
     lines = [_headline(table), *_configurations(table), ""]
     lines.append(f"{'':8}{'':7}" + "".join(f"{_HEADS[n]:>19}" for n in columns))

@@ -1,6 +1,7 @@
 """Training runs over seeds, pruned and measured, beside the paper's row."""
 
 import dataclasses
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,13 +14,22 @@ import numpy as np
 from jaxtyping import Array
 from tqdm.auto import tqdm
 
+from stablesde._arguments import as_number
 from stablesde._fingerprint import fingerprint
 from stablesde._pytree import pytree
+from stablesde._storage import as_path
 from stablesde._version import __version__
-from stablesde.datasets import NAMES, Dataset, load
-from stablesde.noise import stable_noise
+from stablesde.datasets import Dataset, load
+from stablesde.dynamics._memory import require_memory
 from stablesde.stable._domain import number_text
 from stablesde.training._checkpoint import Checkpoint
+from stablesde.training._checks import (
+    check_data,
+    check_name,
+    check_seed,
+    check_setting,
+    choose_seeds,
+)
 from stablesde.training._network import (
     Network,
     Rule,
@@ -29,9 +39,8 @@ from stablesde.training._network import (
     pruned,
     train_chunk,
 )
-from stablesde.training._paper import Preset, check_count, paper_row, preset
+from stablesde.training._paper import Preset, paper_row, preset
 
-NOISES = ("I", "II", "III", "none")
 MEASURED = (
     "train_accuracy",
     "test_accuracy",
@@ -156,23 +165,24 @@ def train(
     `diverged_seeds`, and left out of the rest.
 
     **Raises:** `ValueError` for settings out of range, or if every seed diverges;
-    `FileNotFoundError` where the data cannot be had.
+    `FileNotFoundError` where the data cannot be had; `OSError` where `run_dir` cannot be written;
+    `MemoryError` for a `width` that does not fit.
     """
     check_name(dataset)
-    check_setting(width, noise, alpha)
+    width, alpha = check_setting(width, noise, alpha)
     settings = preset(dataset if isinstance(dataset, str) else dataset.name, width, noise)
     given: dict[str, Any] = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
     settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
     chosen_seeds = choose_seeds(seeds, seed)
+    folder = None if run_dir is None else as_path("run_dir", run_dir)
     data = load(dataset, root) if isinstance(dataset, str) else dataset
-    folder = None if run_dir is None else Path(run_dir)
     runs, diverged = _runs(data, width, noise, alpha, settings, chosen_seeds, folder)
     measured = {name: Measured(tuple(r[name] for r in runs)) for name in MEASURED}
     return TrainResult(
         dataset=data.name,
         width=width,
         noise=noise,
-        alpha=None if noise == "none" else float(alpha),
+        alpha=None if noise == "none" else alpha,
         sigma=0.0 if noise == "none" else settings.sigma,
         learning_rate=settings.learning_rate,
         steps=settings.steps,
@@ -208,36 +218,6 @@ def _runs(
     return runs, tuple(failures)
 
 
-def check_name(dataset: str | Dataset) -> None:
-    """Raises `ValueError` for the name of no data set."""
-    if isinstance(dataset, str) and dataset not in NAMES:
-        raise ValueError(f"unknown data set {dataset!r}; known are {', '.join(NAMES)}.")
-
-
-def check_setting(width: int, noise: str, alpha: float) -> None:
-    """Raises `ValueError` for an unknown noise, α outside (0, 2] or a width that is none."""
-    if noise not in NOISES:
-        raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {noise!r}.")
-    stable_noise("I", alpha, 1)
-    check_count("width", width)
-
-
-def choose_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
-    """The seeds meant by a number of them from `first` on, or by themselves; checked."""
-    if isinstance(seeds, (int, np.integer)):
-        if seeds < 1:
-            raise ValueError(f"seeds, the number of seeds, must be at least 1, got {seeds!r}.")
-        chosen = tuple(range(first, first + int(seeds)))
-    else:
-        chosen = tuple(int(s) for s in seeds)
-    if not chosen:
-        raise ValueError("seeds must not be empty.")
-    # jax.random.key keeps 32 bits: seeds beyond them would repeat others.
-    if not all(0 <= s < 2**32 for s in chosen):
-        raise ValueError(f"seeds must lie in 0, …, 2^32 - 1, got {min(chosen)} to {max(chosen)}.")
-    return chosen
-
-
 def fit(
     data: Dataset,
     width: int,
@@ -261,9 +241,22 @@ def fit(
     **Returns:** the network and the number of steps it took.
 
     **Raises:** `ValueError` for settings out of range, if training diverges, or if `run_dir` holds
-    another training or a damaged one; `OSError` if it cannot be written.
+    another training or a damaged one; `OSError` where it cannot be written; `MemoryError` for a
+    `width` that does not fit.
     """
-    check_setting(width, noise, alpha)
+    width, alpha = check_setting(width, noise, alpha)
+    seed = check_seed("seed", seed)
+    check_data("data", data)
+    if not isinstance(settings, Preset):
+        raise ValueError(f"settings must be a training.Preset, got {type(settings).__name__}.")
+    if not (isinstance(save_every, float) and save_every == math.inf):
+        save_every = as_number("save_every", save_every, 0)
+    folder = None if run_dir is None else as_path("run_dir", run_dir)
+    rows = min(len(data.x_train), settings.batch_size or len(data.x_train))
+    require_memory(
+        jnp.zeros(0).dtype.itemsize * width * (4.0 * (data.dim + data.num_classes) + 2.0 * rows),
+        f"width={width}, inputs of length {data.dim}", "Take a smaller width.",
+    )  # fmt: skip
     start, noise_key, batch_key = jax.random.split(jax.random.key(seed), 3)
     network = initialise(start, data.dim, width, data.num_classes)
     x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
@@ -273,9 +266,9 @@ def fit(
     rule = Rule(settings.learning_rate, settings.sigma, noise_key, batch_key)
     carry = (network, optimizer(rule, kind, alpha).init(network))
     done, finished, saved = 0, False, None
-    if run_dir is not None:
+    if folder is not None:
         saved = Checkpoint(
-            run_dir, _configuration(data, width, noise, alpha, settings, seed), save_every
+            folder, _configuration(data, width, noise, alpha, settings, seed), save_every
         )
         carry, done, finished = saved.read(carry)
     with tqdm(
@@ -285,7 +278,7 @@ def fit(
             count = min(_CHUNK, settings.steps - done)
             carry = train_chunk(
                 *carry, x, y, jnp.asarray(done), rule,
-                noise=kind, alpha=float(alpha), steps=count, batch_size=batch,
+                noise=kind, alpha=alpha, steps=count, batch_size=batch,
             )  # fmt: skip
             done += count
             _check_finite(carry[0], settings, seed, done)
@@ -366,8 +359,10 @@ _LABELS = {
 def format_table(result: TrainResult) -> str:
     """Ours beside the paper's row, mean ± standard deviation over seeds.
 
-    **Returns:** text of several lines.
+    **Returns:** text of several lines. **Raises:** `ValueError` unless `result` is of `train`.
     """
+    if not isinstance(result, TrainResult):
+        raise ValueError(f"result must be a TrainResult, got {type(result).__name__}.")
     row = paper_row(result.dataset, result.noise, result.width, result.alpha or 0.0)
     noise = "no noise"
     if result.noise != "none":

@@ -74,9 +74,7 @@ class Engine(eqx.Module):
         speed = self._speed(t, state.theta, m)
         # Noise is drawn for all particles at once: its temporaries are no larger than the state,
         # and inside a loop over blocks XLA would draw it on one core.
-        # Derivatives draw again, instead of keeping what they need of it beside what the drift needs.
-        draw = jax.checkpoint(lambda: self.driver.increment(k, h, self.layout.particles()))
-        levy = state.levy + draw()
+        levy = state.levy + self.driver.increment(k, h, self.layout.particles())
         if self.scheme == "heun":
             displacement = self._corrected(state, levy, speed, k)
         else:

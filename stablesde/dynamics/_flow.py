@@ -17,6 +17,7 @@ from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._sampling import float_dtype
+from stablesde.stable._varying import settled
 
 # The law flow draws everything under its own key: a limit estimated from the very particles that
 # it is then compared with would be biased towards them.
@@ -249,7 +250,9 @@ def statistics(
         m = driving if engine.flow is None else engine.mean(state)
         return engine.step_given(state, k, driving), measured(state, m)
 
-    state, (m, spread) = jax.lax.scan(step, engine.start(init), jnp.arange(engine.grid.num_steps))
+    indices = jnp.arange(engine.grid.num_steps)
+    step, start = settled(step, engine.start(init), indices[0])
+    state, (m, spread) = jax.lax.scan(step, start, indices)
     last = measured(state, engine.mean(state))
     ends = [jnp.concatenate([a, b[None]]) for a, b in zip((m, spread), last, strict=True)]
     return ends[0], ends[1]

@@ -17,7 +17,7 @@ MAX_FILE = 400  # lines
 MAX_BODY = 60  # lines of a function, without its signature and docstring
 
 # Which rooms a room may import. What is not listed may import nothing but helpers.
-HELPERS = {"_version", "_storage", "_locks", "_fingerprint"}
+HELPERS = {"_frames", "_version", "_storage", "_locks", "_fingerprint"}
 ALLOWED = {
     "stable": set(),
     "noise": {"stable"},
@@ -39,7 +39,7 @@ ALLOWED = {
     "report": {"_html", "_status", "plotting"},
     "_table_command": {"studies", "training"},
     "cli": {"_status", "_table_command", "check", "report", "studies", "training"},
-    "_fingerprint": set(), "_locks": set(), "_storage": set(), "_version": set(),
+    "_fingerprint": set(), "_frames": set(), "_locks": set(), "_storage": set(), "_version": set(),
 }  # fmt: skip
 TOP = {"check", "cli", "report", "plotting"}
 

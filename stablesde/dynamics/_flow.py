@@ -1,5 +1,7 @@
 """The law flow m_t = E φ(θ_t) of the McKean–Vlasov limit, estimated from particles."""
 
+from typing import TYPE_CHECKING
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from stablesde._frames import data_frame, long_columns
 from stablesde.dynamics._engine import Engine
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, layout, scratch_bytes
@@ -18,6 +21,9 @@ from stablesde.noise import StableNoise
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import settled
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # The law flow draws everything under its own key: a limit estimated from the very particles that
 # it is then compared with would be biased towards them.
@@ -54,6 +60,18 @@ class LawFlow(eqx.Module):
         uniform = self.step_size.ndim == 0
         times = None if uniform else self.times.astype(dtype)
         return TimeGrid(self.step_size.astype(dtype), times, self.num_steps)
+
+    def to_frame(self) -> "DataFrame":
+        """The mean statistic as a long table.
+
+        **Returns:** a pandas `DataFrame` with the columns `time`, `statistic` (from 0), `m` and
+        `standard_error`, one row for each entry of m; (K + 1) · M rows, in this order.
+
+        **Raises:** as `Trajectory.to_frame`.
+        """
+        values = {"m": self.m, "standard_error": self.standard_error}
+        axes = {"time": self.times, "statistic": np.arange(self.m.shape[-1])}
+        return data_frame(long_columns(values, **axes))
 
     def __repr__(self) -> str:
         source = f"{self.num_particles} particles" if self.num_particles else "deterministic"

@@ -22,7 +22,7 @@ def vary_with(tree: Tree, *others: Tree) -> Tree:
 def settled(
     step: Callable[[Tree, Array], tuple[Tree, Tree]], carry: Tree, k: Array
 ) -> tuple[Callable[[Tree, Array], tuple[Tree, Tree]], Tree]:
-    """`step` and `carry`, so marked that `step(carry, k)` carries on what has the type of `carry`."""
+    """`step` and `carry`, marked so that what `step` carries on has the carry's type."""
     if not jax.sharding.get_abstract_mesh().manual_axes:
         return step, carry
     # Of what the step closes over nothing is known until it is traced.

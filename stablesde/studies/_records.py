@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from stablesde.studies._statistics import (
     location,
     tail_diagnosis,
 )
+from stablesde.studies._tidy import frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -351,6 +355,14 @@ class RateStudy:
                     for axis in sorted(axes)
                 }
         return found
+
+    def to_frame(self, summary: bool = False) -> "DataFrame":
+        """The record as a long table: `ssd.studies.tidy_rows`, or with `summary` `summary_rows`.
+
+        **Returns:** a pandas `DataFrame`, whose columns docs/running.md describes. **Raises:**
+        `ImportError` without pandas, an extra (`pip install "stablesde[pandas]"`).
+        """
+        return frame(self.to_dict(), summary)
 
     def to_json(self, path: str | Path) -> None:
         """Writes `to_dict()` to a file, atomically."""

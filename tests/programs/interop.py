@@ -1,4 +1,4 @@
-"""Run by test_interop.py in a process with eight forced host devices.
+"""Run by test_interop.py in a process with four forced host devices.
 
 The library inside a user's own `jax.shard_map`, inside jit with sharded inputs, and gradients with
 `mesh=`, each against the plain call.
@@ -15,14 +15,14 @@ from jax.sharding import PartitionSpec as P
 import stablesde as ssd
 from stablesde.dynamics import coupled_steps
 
-assert len(jax.devices()) == 8
+assert len(jax.devices()) == 4
 rng = np.random.default_rng(1)
 model = ssd.NetworkModel("tanh", "logistic", rng.normal(size=(8, 2)) * 0.7, np.arange(8) % 2)
 noises = {kind: ssd.stable_noise(kind, 1.5, 2) for kind in ("I", "II", "III")}
 noise = noises["III"]
 mesh = Mesh(np.array(jax.devices()), ("runs",))
-square = Mesh(np.array(jax.devices()).reshape(2, 4), ("replicas", "particles"))
-keys = jax.random.split(jax.random.key(0), 8)
+square = Mesh(np.array(jax.devices()).reshape(2, 2), ("replicas", "particles"))
+keys = jax.random.split(jax.random.key(0), 4)
 run = dict(num_particles=20, t1=1.0, num_steps=4)
 flow = ssd.law_flow(model, noise, jax.random.key(3), t1=1.0, num_steps=4, num_particles=64)
 
@@ -71,7 +71,7 @@ NEAR = {
 
 
 def on_devices(function, check_vma):
-    """`function`, of eight values along the first axis, one on each device."""
+    """`function`, of four values along the first axis, one on each device."""
 
     def local(x):
         return jax.tree.map(lambda a: a[None], function(x[0]))
@@ -84,6 +84,7 @@ def on_devices(function, check_vma):
 
 
 def agree(name, got, expected, exact):
+    print(name, flush=True)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         if exact:
             np.testing.assert_array_equal(a, b, err_msg=name)
@@ -102,7 +103,7 @@ def shard_map():
 
 def one_parameter_a_device():
     """One key for all, a σ or a statistic of one's own on each device: the loops start alike."""
-    values = jnp.linspace(0.2, 1.0, 8)
+    values = jnp.linspace(0.2, 1.0, 4)
     key = keys[0]
     pull = lambda rate: ssd.FunctionModel(2, lambda t, th, m: rate * (m - th), lambda th: th)  # noqa: E731
     calls = {
@@ -134,7 +135,7 @@ def one_parameter_a_device():
 
 
 def sharded_inputs():
-    """Inputs that lie on eight devices, in jit without a word about them."""
+    """Inputs that lie on four devices, in jit without a word about them."""
     placed = jax.device_put(keys, NamedSharding(mesh, P("runs")))
     many = jax.jit(jax.vmap(lambda key: ssd.simulate(model, noise, key, **run)))
     agree("keys", many(placed), many(keys), exact=False)
@@ -196,4 +197,4 @@ def gradients_with_mesh():
 PARTS = {f.__name__: f for f in (shard_map, one_parameter_a_device, sharded_inputs)}
 with jax.enable_x64(sys.argv[1] == "gradients_with_mesh"):
     (PARTS | {"gradients_with_mesh": gradients_with_mesh})[sys.argv[1]]()
-print("same on eight devices")
+print("same on four devices")

@@ -18,6 +18,7 @@ from stablesde.dynamics._grid import TimeGrid
 from stablesde.dynamics._layout import by_blocks, weighted_sum
 from stablesde.dynamics._system import Driver, InitialLaw, velocity
 from stablesde.model import MeanFieldModel
+from stablesde.stable._varying import vary_with
 
 
 class Member(NamedTuple):

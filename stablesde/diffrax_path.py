@@ -15,6 +15,7 @@ from stablesde.noise import STREAM_NOISE, StableNoise, particle_index
 from stablesde.stable._bits import Words, fold, key_words
 from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype
+from stablesde.stable._varying import vary_with
 
 try:
     import diffrax
@@ -101,6 +102,7 @@ class StablePath(diffrax.AbstractPath[Any]):
         first = jnp.zeros((), int) if t1 is None else self._grid_index(t0)
         last = self._grid_index(t0 if t1 is None else t1)
         zero = jnp.zeros((self.num_particles, self.noise.dim), self.dtype)
+        zero = vary_with(zero, self, t0, t1)
         if t1 is None:
             return jax.lax.fori_loop(first, last, lambda k, s: s + self._increment(k), zero)
         last = eqx.error_if(

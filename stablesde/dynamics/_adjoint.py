@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from stablesde.stable._varying import settled
+
 Tree = Any
 # (state, k) ↦ the state after step k, and what step k reports.
 Step = Callable[[Tree, Array], tuple[Tree, Tree]]
@@ -44,6 +46,7 @@ def run_and_save(
 def _differentiable(
     step: Step, state: Tree, every: int, count: int, save: bool, checkpoints: int | None
 ) -> Tree:
+    step, state = settled(step, state, jnp.zeros((), jnp.int32))
     if checkpoints is None:
         return _forward(step, state, every, count, save)
     # What the step closes over, traced or not, becomes an argument that can be differentiated.
@@ -125,7 +128,9 @@ def _pull_back(kept, cotangents, perturbed, moving, every, count, save, checkpoi
             return (store, _sum(parameters_bar, more), state_bar), None
 
         slots = max(free, 1)
-        store = jax.tree.map(lambda s: jnp.zeros((slots, *s.shape), s.dtype), start)
+        store = jax.tree.map(
+            lambda s: jnp.broadcast_to(jnp.zeros_like(s), (slots, *s.shape)), start
+        )
         (_, parameters_bar, state_bar), _ = jax.lax.scan(undo, (store, *carry), turns)
         return (parameters_bar, _sum(state_bar, start_bar)), None
 

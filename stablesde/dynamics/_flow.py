@@ -1,5 +1,7 @@
 """The law flow m_t = E φ(θ_t) of the McKean–Vlasov limit, estimated from particles."""
 
+from typing import TYPE_CHECKING
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_flag
+from stablesde._frames import data_frame, long_columns
 from stablesde.dynamics._engine import Engine
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, layout, scratch_bytes
@@ -25,6 +28,10 @@ from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._sampling import float_dtype
+from stablesde.stable._varying import settled
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # The law flow draws everything under its own key: a limit estimated from the very particles that
 # it is then compared with would be biased towards them.
@@ -61,6 +68,18 @@ class LawFlow(eqx.Module):
         uniform = self.step_size.ndim == 0
         times = None if uniform else self.times.astype(dtype)
         return TimeGrid(self.step_size.astype(dtype), times, self.num_steps)
+
+    def to_frame(self) -> "DataFrame":
+        """The mean statistic as a long table.
+
+        **Returns:** a pandas `DataFrame` with the columns `time`, `statistic` (from 0), `m` and
+        `standard_error`, one row for each entry of m; (K + 1) · M rows, in this order.
+
+        **Raises:** as `Trajectory.to_frame`.
+        """
+        values = {"m": self.m, "standard_error": self.standard_error}
+        axes = {"time": self.times, "statistic": np.arange(self.m.shape[-1])}
+        return data_frame(long_columns(values, **axes))
 
     def __repr__(self) -> str:
         source = f"{self.num_particles} particles" if self.num_particles else "deterministic"
@@ -268,7 +287,9 @@ def statistics(
         m = driving if engine.flow is None else engine.mean(state)
         return engine.step_given(state, k, driving), measured(state, m)
 
-    state, (m, spread) = jax.lax.scan(step, engine.start(init), jnp.arange(engine.grid.num_steps))
+    indices = jnp.arange(engine.grid.num_steps)
+    step, start = settled(step, engine.start(init), indices[0])
+    state, (m, spread) = jax.lax.scan(step, start, indices)
     last = measured(state, engine.mean(state))
     ends = [jnp.concatenate([a, b[None]]) for a, b in zip((m, spread), last, strict=True)]
     return ends[0], ends[1]

@@ -17,6 +17,7 @@ from stablesde.noise import StableNoise
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype
+from stablesde.stable._varying import vary_with
 
 
 class PicardFlow(eqx.Module):
@@ -144,6 +145,7 @@ def _iterate(  # type: ignore[no-untyped-def]
             return new, residuals.at[j].set(jnp.max(jnp.abs(new - flow), initial=0.0)), j + 1
 
         start = (flow, jnp.full(iterations, jnp.nan, dtype), jnp.zeros((), int))
+        start = vary_with(start, (still, tolerance))
         flow, residuals, _ = jax.lax.while_loop(unfinished, iterate, start)
         return *given(flow, True), residuals
 

@@ -1,13 +1,15 @@
 """The particle system and independent copies of the McKean–Vlasov limit."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count
+from stablesde._frames import data_frame, long_columns
 from stablesde.dynamics._adjoint import run, run_and_save
 from stablesde.dynamics._engine import Engine, State
 from stablesde.dynamics._flow import LawFlow, checked_flow
@@ -20,6 +22,9 @@ from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Trajectory(eqx.Module):
@@ -49,6 +54,20 @@ class Trajectory(eqx.Module):
     def final(self) -> Float[Array, "n dim"]:
         """θ at the last saved time."""
         return self.initial + self.levy[..., -1, :, :] + self.displacement[..., -1, :, :]
+
+    def to_frame(self) -> "DataFrame":
+        """The particles as a long table.
+
+        **Returns:** a pandas `DataFrame` with the columns `time`, `particle` (from 0),
+        `coordinate` (from 0) and `theta`, one row for each θ; S · n · dim rows, in this order.
+
+        **Raises:** `ImportError` without pandas, an extra (`pip install "stablesde[pandas]"`);
+        `ValueError` for the trajectories of a `vmap`: take one of them first.
+        """
+        theta = np.asarray(self.theta)
+        particles, coordinates = np.arange(theta.shape[-2]), np.arange(theta.shape[-1])
+        axes = {"time": self.times, "particle": particles, "coordinate": coordinates}
+        return data_frame(long_columns({"theta": theta}, **axes))
 
     def __repr__(self) -> str:
         *batch, saved, n, dim = self.levy.shape

@@ -18,6 +18,7 @@ from stablesde.dynamics._grid import TimeGrid
 from stablesde.dynamics._layout import by_blocks, weighted_sum
 from stablesde.dynamics._system import Driver, InitialLaw, velocity
 from stablesde.model import MeanFieldModel
+from stablesde.stable._varying import vary_with
 
 
 class Member(NamedTuple):
@@ -77,6 +78,7 @@ class Sweep(eqx.Module):
         width = max(m.width for m in self.references)
         index = self.prefixes.particles(width)
         theta0 = self.driver.initial(init, jnp.minimum(index, jnp.uint32(width - 1)))
+        theta0 = vary_with(theta0, self)  # and with it all that is carried
         strides = sorted({m.stride for m in self.members})
 
         def step(carry, k):  # type: ignore[no-untyped-def]

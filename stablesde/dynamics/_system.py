@@ -29,6 +29,7 @@ from stablesde.noise import (
 from stablesde.stable._bits import Words, fold, threefry2x32
 from stablesde.stable._elementary import flip_sign
 from stablesde.stable._sampling import symmetric_from_words
+from stablesde.stable._varying import vary_with
 
 InitialLaw = None | float | Array | np.ndarray | Callable[[PRNGKeyArray], Array]
 # What simulations can compute with in any precision.
@@ -119,6 +120,7 @@ def velocity(
     model: MeanFieldModel, t: Array, theta: Float[Array, "dim n"], m: Float[Array, " M"]
 ) -> Float[Array, "dim n"]:
     """b(t, θ^i, m) of every particle."""
+    t, m = vary_with((t, m), theta)  # a drift may be made by `jax.vjp`, which takes no less
     return model.drift_columns(t, theta, m).astype(theta.dtype)
 
 

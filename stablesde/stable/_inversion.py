@@ -27,6 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from stablesde.stable._varying import vary_with
+
 Kind = Literal["density", "survival"]
 _X_SPLIT = 1.0
 _PHASE_CAP = 12.0  # radians on the imaginary axis; beyond, the quadrature would undersample
@@ -67,7 +69,7 @@ def sum_nodes(term: Callable[..., Array], x: Array, alpha: Array, *nodes: Array)
     A scan holds one value per point; a sum over an array of (node, point) is not fused by XLA on
     the CPU, and would take gigabytes for a million points.
     """
-    zero = jnp.zeros(jnp.broadcast_shapes(x.shape, alpha.shape), x.dtype)
+    zero = vary_with(jnp.zeros(jnp.broadcast_shapes(x.shape, alpha.shape), x.dtype), x, alpha)
     step = lambda total, node: (total + term(*node), None)  # noqa: E731
     return jax.lax.scan(step, zero, nodes, unroll=2)[0]
 

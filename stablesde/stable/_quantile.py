@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Float
 from stablesde.stable._constants import tail_constant
 from stablesde.stable._density import log_density, survival
 from stablesde.stable._domain import law_arguments, mask_alpha, require_symmetric
+from stablesde.stable._varying import vary_with
 
 _State = tuple[Array, Array, Array, Array, Array]  # low, log x, high, moving, step
 _MAX_STEPS = 60  # typically 5 to 8 are used: the loop ends when every point has converged
@@ -52,7 +53,8 @@ def _solve(p: Array, alpha: Array) -> Array:
     def unfinished(state: _State) -> Array:
         return state[3] & (state[4] < _MAX_STEPS)
 
-    state = (lower, start, upper, jnp.asarray(True), jnp.asarray(0))
+    start_state = (lower, start, upper, jnp.asarray(True), jnp.asarray(0))
+    state = vary_with(start_state, p, alpha)
     return jnp.exp(jax.lax.while_loop(unfinished, advance, state)[1])
 
 

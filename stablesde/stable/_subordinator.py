@@ -24,6 +24,7 @@ from jaxtyping import Array, ArrayLike, Float
 from stablesde.stable._density import exactly
 from stablesde.stable._domain import law_arguments
 from stablesde.stable._inversion import axis_piece, legendre, nodes_like, rule_for, sum_nodes
+from stablesde.stable._varying import vary_with
 
 Kind = Literal["log-density", "cdf", "sf"]
 
@@ -76,7 +77,7 @@ def _level(log_xi: Array, alpha: Array, growth: float, low: Array, high: Array) 
         below = log_xi + log_k0 + rise < math.log(growth)
         return jnp.where(below, middle, low), jnp.where(below, high, middle)
 
-    low, high = jax.lax.fori_loop(0, 14, halve, (low, high))
+    low, high = jax.lax.fori_loop(0, 14, halve, vary_with((low, high), log_xi, alpha))
     return (low + high) / 2
 
 

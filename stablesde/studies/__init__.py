@@ -1,5 +1,6 @@
 """The paper's claims as studies: each returns a record of errors, slopes and verdicts."""
 
+from stablesde.studies._axis import Axis
 from stablesde.studies._budget import ErrorSource
 from stablesde.studies._compressibility import compressibility, iid_compressibility
 from stablesde.studies._design import StudyDesign, design
@@ -15,7 +16,7 @@ from stablesde.studies._probability import (
     compression_probability,
 )
 from stablesde.studies._rates import propagation_of_chaos, strong_error
-from stablesde.studies._records import Axis, RateStudy
+from stablesde.studies._records import RateStudy
 from stablesde.studies._slopes import Slope
 from stablesde.studies._statistics import TailDiagnosis, simultaneous_level
 from stablesde.studies._tails import TailStudy, tail_study

@@ -19,6 +19,7 @@ from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
+from stablesde.studies._axis import Axis
 from stablesde.studies._draws import (
     check_noise,
     finite_columns,
@@ -26,7 +27,7 @@ from stablesde.studies._draws import (
     noise_configuration,
     stable_norms,
 )
-from stablesde.studies._records import Axis, RateStudy
+from stablesde.studies._records import RateStudy
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 
 # Systems of small widths are cut from this many columns, or from one largest system.

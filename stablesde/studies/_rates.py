@@ -16,13 +16,14 @@ from stablesde.dynamics._system import InitialLaw
 from stablesde.model import AssumptionConstants, MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
+from stablesde.studies._axis import Axis
 from stablesde.studies._budget import (
     ErrorSource,
     law_flow_source,
     reference_source,
     rounding_source,
 )
-from stablesde.studies._records import Axis, RateStudy
+from stablesde.studies._records import RateStudy
 from stablesde.studies._setup import (
     configuration,
     constants_of,

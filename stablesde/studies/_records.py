@@ -3,13 +3,14 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stablesde._arguments import as_choice
 from stablesde._pytree import pytree
 from stablesde._storage import as_path, write_json
+from stablesde.studies._axis import Axis
 from stablesde.studies._budget import ErrorSource
 from stablesde.studies._format import finite_json, format_rows, three_valued_and, verdict_text
 from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope, slope_of
@@ -24,21 +25,10 @@ from stablesde.studies._statistics import (
     location,
     tail_diagnosis,
 )
+from stablesde.studies._tidy import frame
 
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis of the grid of a study: its name, its values, and the exponent theory gives.
-
-    `theory` is None where no power is claimed. `direction` says which slopes are at least as good
-    as theory's: +1 if larger ones are (an error that falls with the step), -1 if smaller ones are.
-    """
-
-    name: str
-    values: tuple[float, ...]
-    theory: float | None = None
-    direction: int = -1
-    tolerance: float = 0.05
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @pytree(
@@ -367,14 +357,19 @@ class RateStudy:
 
     def _other_exponents(self, axes: set[str]) -> dict[str, dict[str, Any]]:
         """The slopes of the measures that are not the headline, on the axes where that has one."""
-        found: dict[str, dict[str, Any]] = {}
-        for measure, errors in self.errors.items():
-            if measure != self.rate_measure and np.all(errors > 0):
-                found[measure] = {
-                    axis: dataclasses.asdict(self.slope(axis, measure=measure))
-                    for axis in sorted(axes)
-                }
-        return found
+        others = [m for m, e in self.errors.items() if m != self.rate_measure and np.all(e > 0)]
+        return {
+            m: {a: dataclasses.asdict(self.slope(a, measure=m)) for a in sorted(axes)}
+            for m in others
+        }
+
+    def to_frame(self, summary: bool = False) -> "DataFrame":
+        """The record as a long table: `ssd.studies.tidy_rows`, or with `summary` `summary_rows`.
+
+        **Returns:** a pandas `DataFrame`, whose columns docs/running.md describes. **Raises:**
+        `ImportError` without pandas, an extra (`pip install "stablesde[pandas]"`).
+        """
+        return frame(self.to_dict(), summary)
 
     def to_json(self, path: str | Path) -> None:
         """Writes `to_dict()` to a file, atomically.

@@ -4,7 +4,7 @@ import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,10 @@ from stablesde.studies._setup import (
     lazy_flow,
 )
 from stablesde.studies._statistics import LEVEL
+from stablesde.studies._tidy import frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # An interval of the tail index wider than this cannot tell α from another index.
 WIDEST_INTERVAL = 0.5
@@ -157,6 +161,14 @@ class TailStudy:
             "exponent_attained": self.exponent_attained,
             "verdict": self.verdict,
         }
+
+    def to_frame(self, summary: bool = False) -> "DataFrame":
+        """The record as a long table: `ssd.studies.tidy_rows`, or with `summary` `summary_rows`.
+
+        **Returns:** a pandas `DataFrame`, whose columns docs/running.md describes. **Raises:**
+        `ImportError` without pandas, an extra (`pip install "stablesde[pandas]"`).
+        """
+        return frame(self.to_dict(), summary)
 
     def to_json(self, path: str | Path) -> None:
         """Writes `to_dict()` to a file, atomically.

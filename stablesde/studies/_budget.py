@@ -28,6 +28,10 @@ class ErrorSource:
     relative: float
     factor: np.ndarray
 
+    def to_dict(self) -> dict[str, str | float]:
+        """The source as JSON data, without the factors."""
+        return {"name": self.name, "relative": self.relative, "note": self.note}
+
     def __repr__(self) -> str:
         return f"ErrorSource({self.name}: at most {number_text(self.relative, 2)} of an error)"
 

@@ -348,9 +348,7 @@ class RateStudy:
             "inconclusive": self.inconclusive,
             "verdict": self.verdict,
             "notes": list(self.notes),
-            "sources": [
-                {"name": s.name, "relative": s.relative, "note": s.note} for s in self.sources
-            ],
+            "sources": [s.to_dict() for s in self.sources],
             "level": self.level,
             "interval": self.interval,
         }

@@ -94,7 +94,8 @@ def pruning_ratio(
     `compression_error` itself stays ≤ `error`.
 
     **Returns:** a fraction in [0, 1]; the paper prints percent.
-    **Raises:** `ValueError` for another shape, `error` outside [0, 1), or non-finite entries.
+    **Raises:** `ValueError` for another shape, `error` outside [0, 1), a `squared` that is no bool,
+    or non-finite entries.
     """
     return jnp.mean(prunable(theta, error, squared))
 

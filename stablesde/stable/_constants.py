@@ -67,8 +67,9 @@ def characteristic_function(
 
     **Returns:** a complex array of the broadcast shape.
 
-    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] or `beta` outside [-1, 1], or an
-    unknown parametrization; a traced `alpha` outside gives NaN.
+    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] or `beta` outside [-1, 1], a
+    `scale` that is not positive and finite, a `loc` that is not finite, what is no number, or an
+    unknown parametrization; a traced `alpha` outside gives NaN, and so does a `u` that is not finite.
     """
     as_choice("parametrization", parametrization, ("S1", "S0"))
     u_, a, b, location, s = law_arguments(u=u, alpha=alpha, beta=beta, loc=loc, scale=scale)
@@ -107,7 +108,8 @@ def absolute_moment(alpha: ArrayLike, p: ArrayLike) -> Float[Array, "..."]:
 
     **Returns:** an array of the broadcast shape.
 
-    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2]; a traced one gives NaN.
+    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] (a traced one gives NaN), or what
+    is no number.
     """
     a, p_ = law_arguments(alpha=alpha, p=p)
     gaussian = a == 2

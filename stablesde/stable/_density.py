@@ -141,8 +141,9 @@ def logpdf(
 
     **Returns:** an array of the broadcast shape, -inf at x = ±inf.
 
-    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] or `scale` ≤ 0 (a traced `alpha`
-    outside gives NaN); `NotImplementedError` for `beta` other than 0.
+    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] (a traced one gives NaN), a
+    `scale` that is not positive and finite, a `loc` that is not finite, or what is no number;
+    `NotImplementedError` for `beta` other than 0. An `x` that is NaN gives NaN.
     """
     z, a, s = standardise(x, alpha, beta, loc, scale)
     value = log_density(jnp.abs(z), a) - jnp.log(s)
@@ -159,7 +160,8 @@ def pdf(
 ) -> Float[Array, "..."]:
     """Density of the symmetric α-stable law; arguments and formula as for `logpdf`.
 
-    **Returns:** an array of the broadcast shape, 0 at x = ±inf. **Raises:** as `logpdf`.
+    **Returns:** an array of the broadcast shape, 0 at x = ±inf; infinite where it passes the
+    largest number of the dtype, as near 0 for α ≲ 0.03. **Raises:** as `logpdf`.
     """
     z, a, s = standardise(x, alpha, beta, loc, scale)
     value = jnp.exp(log_density(jnp.abs(z), a))

@@ -152,7 +152,8 @@ def goodness_of_fit(
 
     **Returns:** an `EcfTest`; small `p_value` speaks against the law.
 
-    **Raises:** `ValueError` for `alpha` outside (0, 2], `scale` ≤ 0, fewer than 20 observations, or
+    **Raises:** `ValueError` for `alpha` outside (0, 2], a `scale` that is not positive, parameters
+    that are not finite or no scalars, fewer than 20 observations, or
     concrete ones that are not finite or have equal quartiles.
     """
     data = observations(x, 20, "the test")

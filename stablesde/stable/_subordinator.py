@@ -205,8 +205,9 @@ def positive_logpdf(
     **Returns:** an array of the broadcast shape; -inf for x ≤ 0. Accurate in relative terms down to
     the smallest densities. Differentiable in every argument.
 
-    **Raises:** `ValueError` for a concrete `alpha` outside (0, 1) or `scale` ≤ 0; a traced `alpha`
-    outside gives NaN.
+    **Raises:** `ValueError` for a concrete `alpha` outside (0, 1), a `scale` that is not positive
+    and finite, or what is no number; a traced `alpha` outside gives NaN, and so does an `x` that is
+    NaN.
     """
     z, a, s = _standardise(x, alpha, scale)
     return _evaluate(z, a, "log-density") - jnp.log(s)

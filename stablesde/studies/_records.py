@@ -95,10 +95,9 @@ class RateStudy:
         **Raises:** `ValueError` for unknown names or fewer than 4 sizes on the axis.
         """
         chosen = self.axis(self.rate_axis if axis is None else axis)
-        measure = self._measure(measure)
         settings = (
             chosen,
-            measure,
+            self._measure(measure),
             self.rate_statistic if statistic is None else statistic,
             check_level(self.level if level is None else level),
             self.interval if interval is None else interval,
@@ -107,7 +106,7 @@ class RateStudy:
         as_choice("interval", settings[4], INTERVALS)
         if settings not in self._slopes:
             self._slopes[settings] = fit_slope(
-                self.errors[measure], np.asarray(chosen.values), self.axes.index(chosen),
+                self.errors[settings[1]], np.asarray(chosen.values), self.axes.index(chosen),
                 *settings[2:], vanishing=chosen.direction > 0,
             )  # fmt: skip
         return self._slopes[settings]

@@ -44,7 +44,7 @@ def test_compression_exponent(call):
 def test_euler_order(call):
     outcome = check(theory.euler_order, **call)
     if outcome.error is None:
-        assert 0.5 < promise(outcome.value, ()) <= 1
+        assert 0.5 <= promise(outcome.value, ()) <= 1
 
 
 @fuzz(
@@ -112,9 +112,9 @@ def test_positive_stable_quantile(call):
 
 @fuzz(
     60,
-    alpha=real(0.5, 1.9),
-    kappa=real(0.05, 0.9),
-    epsilon=real(0.05, 0.9),
+    alpha=number(1.5, 1.2),
+    kappa=number(0.3, 0.1),
+    epsilon=number(1e-3, 1e-4, 2e-4, 5e-4, 0.3),  # widths below 10⁹ take seconds each
     delta=number(None, 0.1, 0.5),
     kind=choice("I", "II", "III"),
     dim=number(1, 2),

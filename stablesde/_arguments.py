@@ -122,7 +122,9 @@ def as_real(name: str, value: Any) -> Any:
     else:
         array = np.asarray(None)
     if not _is_real(array.dtype):
-        raise ValueError(f"{name} must be a real number or an array of them, got {_shown(value)}.")
+        raise ValueError(
+            f"{name} must be a number, or an array or list of numbers, got {_shown(value)}."
+        )
     return array
 
 

@@ -181,7 +181,10 @@ def check_initial(init: InitialLaw, dim: int, num_particles: int | None) -> None
         if shape != (dim,):
             raise ValueError(f"init(key) must return one θ₀ of shape ({dim},), got {shape}.")
         return
-    values = np.asarray(as_real("init", init), float)
+    try:
+        values = np.asarray(as_real("init", init), float)
+    except ValueError:
+        raise ValueError(f"init must be None, a number, an array or a function: {init!r}") from None
     allowed = [(), (dim,)] + ([(num_particles, dim)] if num_particles else [])
     if values.shape not in allowed:
         raise ValueError(

@@ -69,7 +69,7 @@ def characteristic_function(
 
     **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] or `beta` outside [-1, 1], a
     `scale` that is not positive and finite, a `loc` that is not finite, what is no number, or an
-    unknown parametrization; a traced `alpha` outside gives NaN, and so does a `u` that is not finite.
+    unknown parametrization; a traced `alpha` outside gives NaN, as does a `u` that is not finite.
     """
     as_choice("parametrization", parametrization, ("S1", "S0"))
     u_, a, b, location, s = law_arguments(u=u, alpha=alpha, beta=beta, loc=loc, scale=scale)

@@ -110,8 +110,8 @@ def observations(x: ArrayLike, least: int, purpose: str) -> Float[Array, " n"]:
         bad = int(np.sum(~np.isfinite(values)))
         if bad:
             raise ValueError(
-                f"{bad} of the {data.size} observations x are not finite in {data.dtype}: take "
-                "them out first"
+                f"{bad} of the {data.size} observations are not finite in {data.dtype}: take them "
+                "out of x first"
             )
         if np.all(values == values[0]):
             raise ValueError(f"{purpose} needs observations x that differ; all are {values[0]:g}")

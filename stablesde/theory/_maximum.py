@@ -101,7 +101,9 @@ def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1
     **Raises:** `ValueError` out of range (for α ≤ 1 the mean is infinite).
     """
     c, paper = _lemma_constant(alpha, constant)
-    alpha, n = float(alpha), as_number("n", n, 1)
+    alpha, n = float(alpha), as_number("n", n)
+    if n < 1:
+        raise ValueError(f"n must be at least 1 and finite, got {n!r}.")
     with enable_x64(True):
         exact = float(stable.expected_maximum(alpha, n))
     limit = math.gamma(1 - 1 / alpha) * (c * n) ** (1 / alpha)

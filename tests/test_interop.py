@@ -12,6 +12,7 @@ from test_layouts import finish, start
 import stablesde as ssd
 
 
+@pytest.mark.slow  # each compiles dozens of programs
 @pytest.mark.parametrize(
     "part", ["shard_map", "one_parameter_a_device", "sharded_inputs", "gradients_with_mesh"]
 )

@@ -49,9 +49,26 @@ def _differentiable(
     step, state = settled(step, state, jnp.zeros((), jnp.int32))
     if checkpoints is None:
         return _forward(step, state, every, count, save)
-    # What the step closes over, traced or not, becomes an argument that can be differentiated.
-    closed = eqx.filter_closure_convert(step, state, jnp.zeros((), jnp.int32))
-    return _checkpointed((closed, state), every, count, save, checkpoints)
+    return _checkpointed((_closed(step, state), state), every, count, save, checkpoints)
+
+
+class _Closed(eqx.Module):
+    """A step, with what it closes over as `constants`: arguments that can be differentiated."""
+
+    jaxpr: Any
+    constants: list[Array]
+    results: Any = eqx.field(static=True)
+
+    def __call__(self, state: Tree, k: Array) -> tuple[Tree, Tree]:
+        found = jax.core.eval_jaxpr(self.jaxpr, self.constants, *jax.tree.leaves((state, k)))
+        return jax.tree.unflatten(self.results, found)
+
+
+def _closed(step: Step, state: Tree) -> _Closed:
+    # Not equinox's closure conversion, which refuses arrays that are typed with a mesh.
+    first = jnp.zeros((), jnp.int32)
+    jaxpr, results = jax.make_jaxpr(step, return_shape=True)(state, first)
+    return _Closed(jaxpr.jaxpr, jaxpr.consts, jax.tree.structure(results))
 
 
 def _forward(step: Step, state: Tree, every: int, count: int, save: bool) -> Tree:

@@ -160,6 +160,8 @@ def sharded_inputs():
     split = jax.device_put(init, NamedSharding(mesh, P("runs")))
     agree("init", start(split), start(init), exact=False)
     agree("init, σL", start(split).levy, start(init).levy, exact=True)
+    with jax.set_mesh(jax.make_mesh((4,), ("runs",))):  # explicit axes
+        agree("set_mesh", start(np.asarray(init)), start(init), exact=False)
 
 
 def gradients_with_mesh():

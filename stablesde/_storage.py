@@ -39,6 +39,9 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
     **Raises:** `OSError`; on a full disk it names the folder, and the half-written file is gone.
     """
     with telling_where(path):
+        if _is_special(path):
+            path.write_bytes(data)
+            return
         temporary = _write_beside(path, data)
         try:
             os.replace(temporary, path)
@@ -46,6 +49,11 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
             temporary.unlink(missing_ok=True)
             raise
     remove_temporaries(path)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a device or a pipe, such as /dev/null, which must not be replaced by a file."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def write_once(path: Path, data: bytes) -> bool:
@@ -109,7 +117,8 @@ def check_writable(path: Path) -> None:
         if path.is_dir() or (path.parent.exists() and not path.parent.is_dir()):
             code = errno.EISDIR if path.is_dir() else errno.ENOTDIR
             raise OSError(code, os.strerror(code))
-        _write_beside(path, b".").unlink()
+        if not _is_special(path):
+            _write_beside(path, b".").unlink()
 
 
 def temporaries(path: Path) -> list[Path]:

@@ -233,3 +233,18 @@ def test_a_report_that_cannot_be_written(tmp_path):
         (line,) = done.output.splitlines()
         assert os.path.dirname(out) in line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    """`--out /dev/null` as root would otherwise put a file in its place."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        check_writable(pipe)
+        write_atomically(pipe, b"data")
+        assert os.read(reader, 10) == b"data"
+        assert not pipe.is_file()
+        assert os.listdir(tmp_path) == ["pipe"]
+    finally:
+        os.close(reader)

@@ -28,7 +28,7 @@ def status(directory: Path) -> dict[str, Any]:
     `problems`, a list of lines. **Raises:** `ValueError` if the directory is no run.
     """
     if not directory.is_dir():
-        raise ValueError(f"{directory} is no directory.")
+        raise ValueError(f"the directory {directory} is not there.")
     problems: list[str] = []
     run = read_object(directory / "run.json", problems)
     plan = read_object(directory / "progress.json", []) or {}
@@ -39,8 +39,8 @@ def status(directory: Path) -> dict[str, Any]:
     if not folders and results is None and not (is_check and run):
         told = f" ({'; '.join(problems)})" if problems else ""
         raise ValueError(
-            f"{directory} is no run of a study{told}: give the --out of `stablesde check` or the "
-            "run_dir of a study."
+            f"the directory {directory} is no run of a study{told}: give the --out of "
+            "`stablesde check` or the run_dir of a study."
         )
     planned = _planned(plan)
     rows += [_not_started(name) for name in planned if name not in folders]

@@ -46,7 +46,8 @@ def _one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _message(error: Exception) -> str | None:
     """One line for an error that the user's input can cause; None for a fault of the program."""
-    text = " ".join(str(error).split())[:_LONGEST_MESSAGE]
+    words = " ".join(str(error).split())[:_LONGEST_MESSAGE]
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
     if isinstance(error, (ValueError, OSError, MissingExtraError)):
         return text
     if isinstance(error, OverflowError):

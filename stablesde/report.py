@@ -12,7 +12,7 @@ from typing import Any
 
 from stablesde import _html as html
 from stablesde._status import as_text, read_object, run_name, runs_of, status
-from stablesde._storage import write_atomically
+from stablesde._storage import as_path, write_atomically
 
 _TITLES = {
     "strong_error": "Strong error of the Euler scheme",
@@ -28,18 +28,19 @@ def write_report(directory: str | Path, path: str | Path | None = None) -> Path:
     **Returns:** where it is. **Raises:** `ValueError` if the directory is no run; `OSError` if the
     page cannot be written.
     """
-    directory = Path(directory)
-    target = directory / "report.html" if path is None else Path(path)
+    directory = as_path("directory", directory)
+    target = directory / "report.html" if path is None else as_path("path", path)
     write_atomically(target, report(directory).encode("utf-8", "replace"))
     return target
 
 
-def report(directory: Path) -> str:
+def report(directory: str | Path) -> str:
     """The page on a run. What a partial or damaged run lacks is said on it.
 
     **Arguments:** `directory`, of the run. **Returns:** the page as HTML text.
     **Raises:** `ValueError` if the directory is no run.
     """
+    directory = as_path("directory", directory)
     state = status(directory)
     record = read_object(directory / "results.json", []) or {}
     try:

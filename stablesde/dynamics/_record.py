@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import as_flag
+from stablesde._arguments import as_count, as_flag
 from stablesde._fingerprint import fingerprint
 from stablesde._storage import Arrays, claim, read_arrays, seal, write_arrays
 from stablesde._version import __version__
@@ -213,6 +213,8 @@ def record(
     """
     folder, words = _folder(directory), key_words(key)
     particles = as_flag("particles", particles)
+    num_particles = as_count("num_particles", num_particles)
+    save_every = as_count("save_every", save_every)
     dtype = float_dtype(dtype)
     check_run(
         model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,

@@ -198,12 +198,14 @@ def _start(
     checkpoints: int | Literal["all"] | None,
 ) -> Trajectory:
     """Plans the run, checks that it fits into memory, and runs it."""
+    num_particles = as_count("num_particles", num_particles)
+    save_every = None if save_every is None else as_count("save_every", save_every)
     if save_every is not None and grid.num_steps % save_every:
         raise ValueError(f"save_every={save_every} must divide num_steps={grid.num_steps}.")
     words, kept = key_words(key), _checkpoints(checkpoints, save_every is not None)
     itemsize = float_dtype(dtype).itemsize
     size = statistic_size(model)
-    plan = layout(int(num_particles), size, noise.dim, itemsize, block_size, mesh)
+    plan = layout(num_particles, size, noise.dim, itemsize, block_size, mesh)
     saved = 1 if save_every is None else grid.num_steps // save_every + 1
     check_fits(plan, saved, size, noise.dim, itemsize, scheme)
     return _run(
@@ -215,7 +217,7 @@ def _start(
         jnp.asarray(sigma, float),
         init,
         plan,
-        int(save_every or grid.num_steps),
+        save_every or grid.num_steps,
         save_every is not None,
         scheme,
         mesh,

@@ -143,7 +143,9 @@ class SpectralStable(StableNoise):
         dtype: jnp.dtype,
     ) -> Float[Array, "dim n"]:
         words = slots(stream, index, 0, len(self.weights))
-        sizes = self.weights.astype(dtype) ** (1 / jnp.asarray(self.alpha, dtype))
+        # An α that the dtype rounds to 0 must not make 0 · ∞ of sizes and draws.
+        alpha = jnp.maximum(jnp.asarray(self.alpha, dtype), jnp.finfo(dtype).tiny)
+        sizes = jnp.minimum(self.weights.astype(dtype) ** (1 / alpha), jnp.finfo(dtype).max)
         # No product in the sum may overflow: ∞ - ∞ would be NaN.
         directions = self.directions.astype(dtype)
         limit = jnp.finfo(dtype).max / jnp.maximum(jnp.max(jnp.abs(directions)), 1)

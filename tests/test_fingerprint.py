@@ -98,11 +98,12 @@ def test_what_refers_to_itself_ends():
 def test_another_process_agrees():
     """Sets are ordered by a random hash, and addresses differ, from one process to the next."""
     code = """
+    import jax.numpy as jnp
     import numpy as np
     import stablesde as ssd
     from stablesde._fingerprint import fingerprint
     names = {"a", "b", "c", "d"}
-    unit = lambda theta, x: np.tanh(theta @ x) if x in {"p", "q", "r"} else names
+    unit = lambda theta, x: jnp.tanh(theta @ x) if "a" in {"p", "q", "a"} else names
     model = ssd.NetworkModel(unit, "logistic", np.eye(2), np.arange(2), dim=2)
     print(fingerprint(model), fingerprint(unit), fingerprint(ssd.stable_noise("I", 1.5, 2)))
     """

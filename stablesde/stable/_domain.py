@@ -104,7 +104,7 @@ def observations(x: ArrayLike, least: int, purpose: str) -> Float[Array, " n"]:
     (data,) = as_reals(x=x)
     data = data.ravel()
     if data.size < least:
-        raise ValueError(f"{purpose} needs at least {least} observations x, got {data.size}")
+        raise ValueError(f"x: {purpose} needs at least {least} observations, got {data.size}")
     if is_concrete(data):
         values = np.asarray(data)
         bad = int(np.sum(~np.isfinite(values)))

@@ -203,7 +203,7 @@ def _replicas(
     axes = particle_axes(mesh)
     devices = axis_size(mesh, axes)
     share = math.ceil(width / devices)
-    block = min(block_size or default_block(size, noise.dim, itemsize), share)
+    block = min(int(block_size or default_block(size, noise.dim, itemsize)), share)
     held = sum(math.ceil(m.width / devices) for m in (*references, *members))
     per_replica = itemsize * noise.dim * (4 * share + 4 * held)
     per_replica += block * scratch_bytes(size, noise.dim, itemsize)

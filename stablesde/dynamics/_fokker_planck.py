@@ -34,6 +34,8 @@ if _enable_x64 is None:
 SPACING = 0.04
 # Noise of a smaller scale in a step moves nothing between nodes.
 _LEAST_SCALE = 1e-100
+# Squares of nodes must not overflow.
+_MOST_REACH = 1e100
 _LOG_MAX = math.log(np.finfo(float).max)
 FEWEST_NODES = 65
 Scheme = Literal["strang", "euler"]
@@ -229,7 +231,7 @@ def _grids(
     spread = max(core, start, scale)
     if reach is None:
         reach = min(spread * 10 ** min(10 / alpha, 30), 1e30)
-    reach = as_number("reach", reach, 0, ends="(]")
+    reach = as_number("reach", reach, 0, _MOST_REACH, ends="(]")
     if reach < 10 * spread:
         raise ValueError(
             f"reach={reach:g} is too short: the law has scale {spread:g}; leave reach out, or take "

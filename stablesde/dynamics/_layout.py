@@ -103,7 +103,7 @@ def layout(
     axes = particle_axes(mesh)
     devices = axis_size(mesh, axes)
     share = math.ceil(num_particles / devices)
-    limit = default_block(statistic_size, dim, itemsize) if block_size is None else block_size
+    limit = default_block(statistic_size, dim, itemsize) if block_size is None else int(block_size)
     return Layout(num_particles, devices, min(limit, share), axes)
 
 

@@ -9,7 +9,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import erfc
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde.stable._domain import law_arguments, mask_alpha, require_symmetric
+from stablesde.stable._domain import law_arguments, mask_alpha, require_resolved, require_symmetric
 from stablesde.stable._inversion import ray_part, split, tail_part
 
 
@@ -117,6 +117,7 @@ def standardise(
     """((x - loc)/scale, alpha, scale) as floats of one dtype, after the checks of the boundary."""
     require_symmetric(beta)
     x_, a, location, s = law_arguments(x=x, alpha=alpha, loc=loc, scale=scale)
+    require_resolved(a)
     return (x_ - location) / s, a, s
 
 

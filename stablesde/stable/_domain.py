@@ -10,6 +10,8 @@ from jaxtyping import Array, ArrayLike, Float
 
 from stablesde._arguments import as_real, as_reals, is_concrete
 
+_LEAST_RESOLVED = 0.05
+
 
 def law_arguments(
     upper: float = 2.0, open_above: bool = False, **values: Any
@@ -49,6 +51,15 @@ def check_alpha(alpha: ArrayLike, upper: float = 2.0, open_above: bool = False) 
         bracket = ")" if open_above else "]"
         raise ValueError(
             f"alpha must lie in (0, {upper:g}{bracket}, got {a[~inside].flat[0] if a.ndim else a}"
+        )
+
+
+def require_resolved(alpha: ArrayLike) -> None:
+    """Raises `ValueError` for a concrete α below 0.05, where the quadratures resolve nothing."""
+    if is_concrete(alpha) and not np.all(np.asarray(alpha) >= _LEAST_RESOLVED):
+        raise ValueError(
+            f"alpha must be at least {_LEAST_RESOLVED} for densities, distribution functions and "
+            f"quantiles, got {np.min(np.asarray(alpha)):g}."
         )
 
 

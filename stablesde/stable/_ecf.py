@@ -13,6 +13,7 @@ import numpy as np
 from jax.scipy.special import gammaincc
 from jaxtyping import Array, ArrayLike, Float
 
+from stablesde._arguments import is_concrete
 from stablesde.stable._domain import law_arguments, number_text, observations, require_spread
 
 # Frequencies in units of 1/scale: for 0.5 ≤ α < 2 generalised least squares on these 8 loses at
@@ -153,7 +154,8 @@ def goodness_of_fit(
     **Returns:** an `EcfTest`; small `p_value` speaks against the law.
 
     **Raises:** `ValueError` for `alpha` outside (0, 2], a `scale` that is not positive, parameters
-    that are not finite or no scalars, fewer than 20 observations, or
+    that are not finite or no scalars, or so far from the data that
+    nothing is left to compare, fewer than 20 observations, or
     concrete ones that are not finite or have equal quartiles.
     """
     data = observations(x, 20, "the test")
@@ -170,7 +172,10 @@ def goodness_of_fit(
     unit = start.scale if scale is None else given["scale"]
     index = jnp.clip(start.alpha, 0.1, 2.0) if alpha is None else given["alpha"]
     free = tuple(np.flatnonzero([alpha is None, scale is None, loc is None]).tolist())
-    return _test(data, index, centre, unit, free)
+    found = _test(data, index, centre, unit, free)
+    if is_concrete(found.statistic) and not np.isfinite(found.statistic):
+        raise ValueError("loc and scale are so far from those of x that nothing can be compared.")
+    return found
 
 
 @partial(jax.jit, static_argnames="free")

@@ -104,7 +104,10 @@ def _ecf(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
 
 def _mle(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
     result = fit_symmetric(x)
-    return _clipped(result.alpha, z * jnp.sqrt(result.covariance[0, 0]))
+    variance = result.covariance[0, 0]
+    # Where the likelihood has no curvature, at its boundary above all, nothing is excluded.
+    half = jnp.where(variance > 0, z * jnp.sqrt(jnp.where(variance > 0, variance, 1)), jnp.inf)
+    return _clipped(result.alpha, half)
 
 
 def _clipped(alpha: Float[Array, ""], half: Float[Array, ""]) -> _Interval:
@@ -132,7 +135,7 @@ def tail_index(
     | `"log-moment"` | symmetric stable about 0, any scale | delta method, exact cumulants |
     | `"quantile"` | symmetric stable, any scale and location | delta method, exact densities |
     | `"ecf"` | symmetric stable, any scale and location, 0.5 ≤ α ≤ 2 | generalised least squares |
-    | `"mle"` | symmetric stable, any scale and location, 0.5 ≤ α < 2 | observed information |
+    | `"mle"` | symmetric stable, any scale and location, 0.5 ≤ α < 2 | observed information; (0, 2) where it is not positive |
 
     At α = 2 itself all but Hill's have a boundary problem: the interval then contains 2, but its
     coverage is one-sided. For Hill's estimator above α = 1.9 the second-order term of the tail

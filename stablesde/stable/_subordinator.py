@@ -22,7 +22,7 @@ from jax.scipy.special import erf, erfc
 from jaxtyping import Array, ArrayLike, Float
 
 from stablesde.stable._density import exactly
-from stablesde.stable._domain import law_arguments
+from stablesde.stable._domain import law_arguments, require_resolved
 from stablesde.stable._inversion import axis_piece, legendre, nodes_like, rule_for, sum_nodes
 from stablesde.stable._varying import vary_with
 
@@ -187,6 +187,7 @@ def _standardise(
     x: ArrayLike, alpha: ArrayLike, scale: ArrayLike
 ) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
     x_, a, s = law_arguments(1.0, True, x=x, alpha=alpha, scale=scale)
+    require_resolved(a)
     return x_ / s, a, s
 
 

@@ -135,8 +135,9 @@ def tail_index(
     | `"log-moment"` | symmetric stable about 0, any scale | delta method, exact cumulants |
     | `"quantile"` | symmetric stable, any scale and location | delta method, exact densities |
     | `"ecf"` | symmetric stable, any scale and location, 0.5 ≤ α ≤ 2 | generalised least squares |
-    | `"mle"` | symmetric stable, any scale and location, 0.5 ≤ α < 2 | observed information; (0, 2) where it is not positive |
+    | `"mle"` | symmetric stable, any scale and location, 0.5 ≤ α < 2 | observed information |
 
+    Where the observed information is not positive, the interval of `"mle"` is all of [0, 2].
     At α = 2 itself all but Hill's have a boundary problem: the interval then contains 2, but its
     coverage is one-sided. For Hill's estimator above α = 1.9 the second-order term of the tail
     dominates at every feasible k, and the estimate is biased upwards, through 2.

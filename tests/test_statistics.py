@@ -132,7 +132,7 @@ def test_levels():
     wide, narrow = (fit_slope(errors, SIZES, 0, "mean", level=v) for v in (0.999, 0.95))
     # Normal estimates: 3.29 / 1.96 times as wide, the ends known to a few percent.
     assert wide.half_width / narrow.half_width == pytest.approx(1.68, rel=0.15)
-    with pytest.raises(ValueError, match="interval must be one of"):
+    with pytest.raises(ValueError, match="interval must be 'percentile' or 'bca'"):
         fit_slope(errors, SIZES, 0, "mean", method="wald")
 
 

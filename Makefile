@@ -26,8 +26,9 @@ coverage: $(VENV)/.installed-dev  # of the lines of the package, by the fast tes
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m slow
 
+FUZZ ?= tests/fuzz
 fuzz: $(VENV)/.installed-dev  # STABLESDE_FUZZ=10: random seeds and ten times the cases
-	$(BIN)/python -m pytest -n auto -m fuzz tests/fuzz
+	$(BIN)/python -m pytest -n auto -m fuzz $(FUZZ)
 
 # The parts that lean on JAX, equinox and optax most, with the oldest versions that are supported.
 OLDEST := .venv-oldest

@@ -163,9 +163,9 @@ def test_slopes_refuse_what_they_cannot_do():
         fit_slope(synthetic(1.0) * 0, SIZES, 0, "mean")
     with pytest.raises(ValueError, match="statistic"):
         fit_slope(synthetic(1.0), SIZES, 0, "mode")
-    with pytest.raises(ValueError, match="axis must be one of width"):
+    with pytest.raises(ValueError, match="axis, by its name, must be 'width'"):
         study_of(synthetic(1.0), 1.0).slope("step")
-    with pytest.raises(ValueError, match="measure must be one of sup"):
+    with pytest.raises(ValueError, match="measure must be 'sup'"):
         study_of(synthetic(1.0), 1.0).slope(measure="rms")
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from stablesde._arguments import as_real, as_reals, is_concrete
 
-_LEAST_RESOLVED = 0.05
+_LEAST_RESOLVED = 0.001
 
 
 def law_arguments(
@@ -55,7 +55,7 @@ def check_alpha(alpha: ArrayLike, upper: float = 2.0, open_above: bool = False) 
 
 
 def require_resolved(alpha: ArrayLike) -> None:
-    """Raises `ValueError` for a concrete α below 0.05, where the quadratures resolve nothing."""
+    """Raises `ValueError` for a concrete α below 0.001, where the quadratures resolve nothing."""
     if is_concrete(alpha) and not np.all(np.asarray(alpha) >= _LEAST_RESOLVED):
         raise ValueError(
             f"alpha must be at least {_LEAST_RESOLVED} for densities, distribution functions and "

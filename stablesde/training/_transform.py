@@ -193,12 +193,17 @@ def _check_numbers(updates: PyTree) -> None:
             raise ValueError(f"updates: a leaf is {what}, no array of numbers: partition the tree.")
 
 
+def _is_function(mask: Any) -> bool:
+    """Whether it is called: an Equinox module of booleans can be, and is a tree nonetheless."""
+    return callable(mask) and jax.tree_util.all_leaves([mask])
+
+
 def _check_mask(mask: Any, tree: PyTree) -> None:
     """Raises `ValueError` unless `mask` chooses among the leaves of `tree`."""
     if mask is None:
         return
     try:
-        chosen = mask(tree) if callable(mask) else mask
+        chosen = mask(tree) if _is_function(mask) else mask
         jax.tree.map(lambda one, part: None, chosen, tree)
     except Exception as error:
         raise ValueError(f"mask does not fit the parameters: {error}") from error

@@ -32,7 +32,7 @@ fuzz: $(VENV)/.installed-dev  # STABLESDE_FUZZ=10: random seeds and ten times th
 
 # The parts that lean on JAX, equinox and optax most, with the oldest versions that are supported.
 OLDEST := .venv-oldest
-OLDEST_TESTS := import noise model compression dynamics limit schemes gradients record training \
+OLDEST_TESTS := import noise model compression dynamics limit layouts schemes gradients record training \
   training_removal diffrax cli
 test-oldest: $(OLDEST)/.installed
 	$(OLDEST)/bin/python -m pytest -n auto -m "not slow" $(OLDEST_TESTS:%=tests/test_%.py)

@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_flag
 from stablesde._fingerprint import fingerprint
-from stablesde._storage import Arrays, claim, read_arrays, seal, write_arrays
+from stablesde._storage import Arrays, as_path, claim, read_arrays, seal, write_arrays
 from stablesde._version import __version__
 from stablesde.dynamics._engine import Engine, State
 from stablesde.dynamics._grid import time_grid
@@ -41,7 +41,7 @@ class Recording:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.directory = _folder(directory)
+        self.directory = as_path("directory", directory)
         if not (self.directory / "config.json").exists():
             raise ValueError(
                 f"directory {self.directory} holds no recording: there is no config.json."
@@ -171,12 +171,6 @@ def _step(folder: Path, bound: str) -> int:
     return int(_read(path, ("step",), bound)["step"]) if path.exists() else -1
 
 
-def _folder(directory: str | Path) -> Path:
-    if not isinstance(directory, (str, os.PathLike)) or "\0" in os.fspath(directory):
-        raise ValueError(f"directory must be a path, got {directory!r}.")
-    return Path(directory)
-
-
 def record(
     directory: str | Path,
     model: MeanFieldModel,
@@ -211,7 +205,7 @@ def record(
     by another configuration, or holds a file that is damaged or lacks one, of which nothing is
     changed then; `OSError` if it can't be written.
     """
-    folder, words = _folder(directory), key_words(key)
+    folder, words = as_path("directory", directory), key_words(key)
     particles = as_flag("particles", particles)
     num_particles = as_count("num_particles", num_particles)
     save_every = as_count("save_every", save_every)

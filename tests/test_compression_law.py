@@ -163,7 +163,7 @@ def test_the_quadrature_of_the_maximum(alpha, key):
             "columns must have shape",
         ),
         (lambda law: theory.lemma_b1(1.0, 10), "alpha must lie"),
-        (lambda law: theory.lemma_b1(1.5, 0.5), "n must be at least 1"),
+        (lambda law: theory.lemma_b1(1.5, 0.5), "n must be between 1"),
         (lambda law: theory.lemma_b1(1.5, 10, constant="both"), "constant must be"),
         (lambda law: theory.compression_exponent(1.5, p=0.0), "p must be"),
     ],

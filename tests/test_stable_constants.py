@@ -151,6 +151,20 @@ def test_expected_maximum_in_float32():
         np.testing.assert_allclose(value, exact, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "largest", "rtol"), [("float32", 1e28, 1e-4), ("float64", 1e231, 1e-8)]
+)
+def test_expected_maximum_of_the_largest_n(dtype, largest, rtol):
+    alpha = [1.001, 1.1, 1.5, 1.9, 1.99]
+    with jax.enable_x64(True):
+        limit = expected_maximum(alpha, largest, "frechet")
+    with jax.enable_x64(dtype == "float64"):
+        np.testing.assert_allclose(expected_maximum(alpha, largest), limit, rtol=rtol)
+        with pytest.raises(ValueError, match=f"n must be between 1 and .* in {dtype}"):
+            expected_maximum(alpha, 30 * largest)
+        assert np.isnan(jax.jit(expected_maximum)(1.5, 30 * largest))
+
+
 def test_bad_arguments():
     for function in (tail_constant, lambda a: absolute_moment(a, 0.1)):
         with pytest.raises(ValueError, match="alpha must lie in"):
@@ -160,7 +174,7 @@ def test_bad_arguments():
         characteristic_function(1.0, 1.5, 1.5)
     with pytest.raises(ValueError, match="parametrization"):
         characteristic_function(1.0, 1.5, parametrization="S2")
-    with pytest.raises(ValueError, match="n must be at least 1"):
+    with pytest.raises(ValueError, match="n must be between 1"):
         expected_maximum(1.5, 0)
     with pytest.raises(ValueError, match="method must be"):
         expected_maximum(1.5, 3, "asymptotic")

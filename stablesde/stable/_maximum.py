@@ -19,6 +19,11 @@ from stablesde.stable._quantile import upper_quantile
 _NODES = 64
 
 
+def _largest_n(n: Array) -> float:
+    """The integrals hold n to a power a little above 1."""
+    return float(10.0 ** math.floor(0.75 * math.log10(float(jnp.finfo(n.dtype).max))))
+
+
 def _exceedance(log_x: Array, alpha: Array, n: Array) -> Array:
     """P(max > x)."""
     both = jnp.minimum(2 * survival(jnp.exp(log_x), alpha), 1 - float(jnp.finfo(n.dtype).eps))
@@ -71,17 +76,21 @@ def expected_maximum(
 
     **Arguments:**
 
-    - `alpha`, `n`: broadcast against each other; `n` ≥ 1 need not be an integer.
+    - `alpha`, `n`: broadcast against each other; `n` need not be an integer, and lies between 1 and
+      10²⁸ in float32, 10²³¹ in float64 (beyond, the integrand leaves the range of the type).
 
     **Returns:** an array of the broadcast shape, differentiable in `alpha`.
 
-    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] (a traced one gives NaN), a
-    concrete `n` below 1, or an unknown method.
+    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] or `n` outside its range (traced
+    ones give NaN), or an unknown method.
     """
     as_choice("method", method, ("exact", "frechet"))
     a, n_ = law_arguments(alpha=alpha, n=n)
-    if is_concrete(n_) and not np.all((np.asarray(n_) >= 1) & (np.asarray(n_) < np.inf)):
-        raise ValueError(f"n must be at least 1 and finite, got {n}")
+    largest = _largest_n(n_)
+    allowed = (n_ >= 1) & (n_ <= largest)
+    if is_concrete(n_) and not np.all(np.asarray(allowed)):
+        raise ValueError(f"n must be between 1 and {largest:.0e} in {n_.dtype}, got {n!r}.")
+    n_ = jnp.where(allowed, n_, jnp.nan)
     finite = a > 1
     a_ = jnp.where(finite, a, 1.5)
     if method == "frechet":

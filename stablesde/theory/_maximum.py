@@ -93,7 +93,7 @@ class LemmaB1:
 def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1:
     """Lemma B.1 with numbers, for n independent symmetric α-stable scalars of unit scale.
 
-    **Arguments:** `alpha` in (1, 2); `n` ≥ 1, need not be an integer; `constant`, the reading of
+    **Arguments:** `alpha` in (1, 2); `n` as in `stable.expected_maximum`; `constant`, the reading of
     C_α: "both tails" for `P(|Z| > t) ~ C_α t^-α`, that is `(1-α) / (Γ(2-α) cos(πα/2))`
     (Samorodnitsky and Taqqu 1994, (1.2.9)), or "one tail" for half of it (Nolan 2020, Theorem 1.2).
 
@@ -102,8 +102,6 @@ def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1
     """
     c, paper = _lemma_constant(alpha, constant)
     alpha, n = float(alpha), as_number("n", n)
-    if n < 1:
-        raise ValueError(f"n must be at least 1 and finite, got {n!r}.")
     with enable_x64(True):
         exact = float(stable.expected_maximum(alpha, n))
     limit = math.gamma(1 - 1 / alpha) * (c * n) ** (1 / alpha)

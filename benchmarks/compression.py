@@ -192,7 +192,7 @@ def columns(save: Callable) -> Rows:
             network(), noise, jax.random.fold_in(KEY, 1), flow, num_particles=2**20
         ).final
         sample, other = np.asarray(theta[: 2**19], float), np.asarray(theta[2**19 :], float)
-        law = theory.compression_law(noise, kappa, columns=sample, sigma=sigma, t=t1)
+        law = theory.compression_law(noise, kappa, columns=sample, sigma=sigma, t1=t1)
         squares = np.sort(np.sum(other[: 524 * n] ** 2, -1).reshape(524, n), axis=1)
         errors = np.sqrt(squares[:, : n - kept_rows(n, kappa)].sum(1) / squares.sum(1))
         rng = np.random.default_rng(0)

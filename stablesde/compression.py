@@ -85,7 +85,7 @@ def compression_error(
 
 
 def pruning_ratio(
-    theta: Float[Array, "n p"], error: float = 0.1, squared: bool = True
+    theta: Float[Array, "n p"], error: float = 0.1, *, squared: bool = True
 ) -> Float[Array, ""]:
     """The fraction of rows that can be removed, smallest norm first, within an error.
 
@@ -97,11 +97,11 @@ def pruning_ratio(
     **Raises:** `ValueError` for another shape, `error` outside [0, 1), a `squared` that is no bool,
     or non-finite entries.
     """
-    return jnp.mean(prunable(theta, error, squared))
+    return jnp.mean(prunable(theta, error, squared=squared))
 
 
 def prunable(
-    theta: Float[Array, "n p"], error: float = 0.1, squared: bool = True
+    theta: Float[Array, "n p"], error: float = 0.1, *, squared: bool = True
 ) -> Bool[Array, " n"]:
     """Which rows `pruning_ratio` removes, with the same arguments.
 

@@ -27,7 +27,7 @@ def public_instances(folder: Path | None = None):
     made += [*_simulations(network, noise), *_studies(network, noise), *_training(shells())]
     if folder is not None:
         settings = {"num_particles": 20, "save_every": 2, **GRID}
-        made.append(dynamics.record(folder, network, noise, KEY, **settings))
+        made.append(dynamics.record(network, noise, KEY, run_dir=folder, **settings))
     return {type(v).__name__: v for v in made}
 
 

@@ -43,9 +43,9 @@ def test_pruning_ratio(error, squared):
     share = np.cumsum(squares) / squares.sum()
     allowed = np.sum((share if squared else np.sqrt(share)) <= error)
     with jax.enable_x64(True):
-        ratio = ssd.pruning_ratio(jnp.asarray(THETA), error, squared)
+        ratio = ssd.pruning_ratio(jnp.asarray(THETA), error, squared=squared)
         np.testing.assert_allclose(ratio, allowed / 37)
-        mask = np.asarray(ssd.prunable(jnp.asarray(THETA), error, squared))
+        mask = np.asarray(ssd.prunable(jnp.asarray(THETA), error, squared=squared))
     assert mask.sum() == allowed
     norms = np.linalg.norm(THETA, axis=1)
     if allowed > 0:

@@ -121,7 +121,7 @@ def test_law_of_simulated_columns(key):
 
 def test_lemma_b1_fails_below_its_threshold():
     """Γ(1-1/α) c^{1/α} > 8c + 1 for α < 1.1155 (both tails), 1.2145 (one tail)."""
-    both, one = theory.lemma_b1_threshold(), theory.lemma_b1_threshold("one tail")
+    both, one = theory.lemma_b1_threshold(), theory.lemma_b1_threshold(constant="one tail")
     assert (both, one) == (pytest.approx(1.11546, abs=1e-4), pytest.approx(1.21449, abs=1e-4))
     for alpha in (1.02, 1.05, both - 0.005):
         assert not theory.lemma_b1(alpha, 1e7).holds

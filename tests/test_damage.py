@@ -48,7 +48,7 @@ RUN = dict(num_particles=5, t1=1.0, num_steps=6, save_every=1, saves_per_file=3)
 
 def run_record(folder):
     noise = ssd.OneFactorStable(1.5, 1)
-    run = record(folder, ssd.MeanReversion(1), noise, jax.random.key(0), **RUN)
+    run = record(ssd.MeanReversion(1), noise, jax.random.key(0), run_dir=folder, **RUN)
     assert run.complete
     return read_recording(folder)
 
@@ -285,8 +285,8 @@ def test_a_lost_file_of_a_recording(number, finished, tmp_path):
 
 def test_a_lost_last_file_that_holds_more_than_the_end(tmp_path):
     """Steps before the end are in it: the final state must not be taken further."""
-    settings = RUN | dict(saves_per_file=4)
-    arguments = (tmp_path, ssd.MeanReversion(1), ssd.OneFactorStable(1.5, 1), jax.random.key(0))
+    settings = RUN | dict(saves_per_file=4, run_dir=tmp_path)
+    arguments = (ssd.MeanReversion(1), ssd.OneFactorStable(1.5, 1), jax.random.key(0))
     last = record(*arguments, **settings).parts[-1]
     kept = last.read_bytes()
     last.unlink()

@@ -13,10 +13,10 @@ def test_ecg5000():
     assert data.x_test.shape == (4500, 140)
     assert data.x_train.dtype == np.float32
     assert np.bincount(data.y_train).tolist() == [292, 208]
-    five = load("ecg5000", classes=5)
+    five = load("ecg5000", num_classes=5)
     assert np.bincount(five.y_train).tolist() == [292, 177, 10, 19, 2]
     with pytest.raises(ValueError, match="classes must be 2 or 5"):
-        load("ecg5000", classes=3)
+        load("ecg5000", num_classes=3)
 
 
 def test_mnist():

@@ -19,7 +19,13 @@ def test_a_recording_is_the_simulation(saves_per_file, settings, network, key, t
     noise = ssd.IsotropicStable(1.5, 2)
     whole = ssd.simulate(network, noise, key, **settings)
     run = record(
-        tmp_path, network, noise, key, saves_per_file=saves_per_file, block_size=7, **settings
+        network,
+        noise,
+        key,
+        run_dir=tmp_path,
+        saves_per_file=saves_per_file,
+        block_size=7,
+        **settings,
     )
     assert run.complete
     assert len(run.parts) == -(-9 // saves_per_file)
@@ -39,7 +45,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     noise = ssd.OneFactorStable(1.5, 2)
     arguments = (network, noise, key)
     settings |= dict(saves_per_file=count)
-    expected = record(tmp_path / "whole", *arguments, **settings)
+    expected = record(*arguments, run_dir=tmp_path / "whole", **settings)
     writes, write = [], _record.write_arrays
 
     def dies(path, **arrays):
@@ -51,10 +57,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(_record, "write_arrays", dies)
         try:
-            record(tmp_path / "killed", *arguments, **settings)
+            record(*arguments, run_dir=tmp_path / "killed", **settings)
         except KeyboardInterrupt:
             assert not Recording(tmp_path / "killed").complete or dies_at >= len(writes)
-    resumed = record(tmp_path / "killed", *arguments, **settings)
+    resumed = record(*arguments, run_dir=tmp_path / "killed", **settings)
     assert resumed.complete
     for one, other in zip(expected.parts, resumed.parts, strict=True):
         assert one.read_bytes() == other.read_bytes()
@@ -62,7 +68,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 def test_the_statistic_alone(settings, network, key, tmp_path):
     noise = ssd.OneFactorStable(1.5, 2)
-    run = record(tmp_path, network, noise, key, particles=False, **settings)
+    run = record(network, noise, key, run_dir=tmp_path, particles=False, **settings)
     whole = ssd.simulate(network, noise, key, **settings)
     np.testing.assert_allclose(run.mean_statistic, whole.mean_statistic, rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match="only the mean statistic was recorded"):
@@ -71,24 +77,24 @@ def test_the_statistic_alone(settings, network, key, tmp_path):
 
 def test_another_configuration_is_refused(settings, network, key, tmp_path):
     noise = ssd.OneFactorStable(1.5, 2)
-    record(tmp_path, network, noise, key, **settings)
+    record(network, noise, key, run_dir=tmp_path, **settings)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     for change in (dict(sigma=2.0), dict(t1=2.0), dict(num_particles=31), dict(init=3.0)):
         with pytest.raises(ValueError, match="another configuration"):
-            record(tmp_path, network, noise, key, **(settings | change))
+            record(network, noise, key, run_dir=tmp_path, **(settings | change))
     with pytest.raises(ValueError, match="another configuration"):
-        record(tmp_path, network, noise, jax.random.key(1), **settings)
+        record(network, noise, jax.random.key(1), run_dir=tmp_path, **settings)
     assert before == {p.name: p.read_bytes() for p in tmp_path.iterdir()}
 
 
 def test_bad_input(settings, network, key, tmp_path):
     noise = ssd.OneFactorStable(1.5, 2)
     with pytest.raises(ValueError, match="must divide"):
-        record(tmp_path / "a", network, noise, key, **(settings | dict(save_every=5)))
+        record(network, noise, key, run_dir=tmp_path / "a", **(settings | dict(save_every=5)))
     assert not (tmp_path / "a").exists()
     with pytest.raises(ValueError, match="holds no recording"):
         Recording(tmp_path / "a")
-    run = record(tmp_path / "b", network, noise, key, **settings)
+    run = record(network, noise, key, run_dir=tmp_path / "b", **settings)
     (run.directory / "state.npz").write_bytes(b"torn")
     with pytest.raises(ValueError, match="is damaged"):
-        record(tmp_path / "b", network, noise, key, **settings)
+        record(network, noise, key, run_dir=tmp_path / "b", **settings)

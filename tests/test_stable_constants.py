@@ -132,7 +132,9 @@ def test_expected_maximum(alpha, x64):
 def test_expected_maximum_limits(x64):
     for alpha in (1.2, 1.5):
         limit = math.gamma(1 - 1 / alpha) * (float(tail_constant(alpha)) * 1e6) ** (1 / alpha)
-        np.testing.assert_allclose(expected_maximum(alpha, 1e6, "frechet"), limit, rtol=1e-10)
+        np.testing.assert_allclose(
+            expected_maximum(alpha, 1e6, method="frechet"), limit, rtol=1e-10
+        )
         np.testing.assert_allclose(expected_maximum(alpha, 1e6), limit, rtol=1e-5)
     # E max of two |N(0, 2)| = 4 / sqrt(π) · ... : ∫ (1 - erf(x/2)²) dx = 2 sqrt(2/π)
     np.testing.assert_allclose(expected_maximum(2.0, 2), 2 * math.sqrt(2 / math.pi), rtol=1e-10)
@@ -157,7 +159,7 @@ def test_expected_maximum_in_float32():
 def test_expected_maximum_of_the_largest_n(dtype, largest, rtol):
     alpha = [1.001, 1.1, 1.5, 1.9, 1.99]
     with jax.enable_x64(True):
-        limit = expected_maximum(alpha, largest, "frechet")
+        limit = expected_maximum(alpha, largest, method="frechet")
     with jax.enable_x64(dtype == "float64"):
         np.testing.assert_allclose(expected_maximum(alpha, largest), limit, rtol=rtol)
         with pytest.raises(ValueError, match=f"n must be between 1 and .* in {dtype}"):
@@ -177,4 +179,4 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="n must be between 1"):
         expected_maximum(1.5, 0)
     with pytest.raises(ValueError, match="method must be"):
-        expected_maximum(1.5, 3, "asymptotic")
+        expected_maximum(1.5, 3, method="asymptotic")

@@ -104,7 +104,7 @@ def test_bounds_are_ordered_and_have_their_powers(network):
     constants = network.assumption_constants()
     noise = ssd.OneFactorStable(1.5, 2)
     coarse, fine = (
-        theory.strong_error_bound(constants, noise, width=100, step=h, t1=1.0)
+        theory.strong_error_bound(constants, noise, width=100, step_size=h, t1=1.0)
         for h in (1e-6, 1e-6 / 8)
     )
     assert 0 < fine.sharp < fine.paper
@@ -122,7 +122,7 @@ def test_no_bound_without_the_assumption(network):
     constants = model.assumption_constants()
     assert theory.chaos_bound(constants, width=10, t1=1.0).paper == math.inf
     noise = ssd.OneFactorStable(1.5, 2)
-    bound = theory.strong_error_bound(constants, noise, width=10, step=0.1, t1=1.0)
+    bound = theory.strong_error_bound(constants, noise, width=10, step_size=0.1, t1=1.0)
     assert bound.sharp == math.inf
 
 

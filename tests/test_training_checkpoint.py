@@ -46,7 +46,7 @@ def test_killed_and_resumed_is_the_same(tmp_path):
     assert progress == sorted(set(progress))  # each went on from where the last was killed
     assert progress[1] < steps
     resumed, taken = training.fit(
-        DATA, WIDTH, "III", 1.75, PRESET, 3, run_dir=tmp_path, save_every=0
+        DATA, WIDTH, "III", 1.75, PRESET, 3, run_dir=tmp_path, save_seconds=0
     )
     assert taken == steps
     for a, b in zip(whole, resumed, strict=True):
@@ -82,5 +82,5 @@ def test_damage_is_named(tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"checkpoint\.npz is damaged .* delete it"):
         training.fit(*arguments, run_dir=tmp_path)
-    with pytest.raises(ValueError, match="save_every"):
-        training.fit(*arguments, run_dir=tmp_path, save_every=-1.0)
+    with pytest.raises(ValueError, match="save_seconds"):
+        training.fit(*arguments, run_dir=tmp_path, save_seconds=-1.0)

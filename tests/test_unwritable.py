@@ -212,7 +212,7 @@ def test_a_run_directory_that_cannot_be(place, tmp_path, monkeypatch):
             teacher(), 4, "I", 1.5, training.Preset(0.1, 0.1, 5), 0, run_dir=path
         ),
         lambda: ssd.dynamics.record(
-            path, ssd.MeanReversion(1), noise, key, num_particles=3, t1=1.0, num_steps=2,
+            ssd.MeanReversion(1), noise, key, run_dir=path, num_particles=3, t1=1.0, num_steps=2,
             save_every=1,
         ),
     ]  # fmt: skip

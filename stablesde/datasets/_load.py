@@ -17,7 +17,7 @@ _CIFAR_SCALE = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 _DIGITS_TRAIN = 1200
 
 
-def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Dataset:
+def load(name: str, root: str | Path | None = None, *, num_classes: int = 2) -> Dataset:
     """Loads a data set.
 
     | name | what | inputs |
@@ -29,8 +29,8 @@ def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Data
     | `"teacher"` | a synthetic network's labels, see `teacher`; needs no file | 2 numbers |
 
     **Arguments:** `name`; `root`, a directory that holds the archive (default: `$STABLESDE_DATA`,
-    then `../shared/data`, then a checksummed download into the user's cache); `classes`, for
-    ecg5000: 2 (normal or not, as in the paper) or 5.
+    then `../shared/data`, then a checksummed download into the user's cache); `num_classes`,
+    for ecg5000: 2 (normal or not, as in the paper) or 5.
 
     **Returns:** a `Dataset`: float32 inputs (N, d), integer labels from 0.
 
@@ -40,29 +40,29 @@ def load(name: str, root: str | Path | None = None, *, classes: int = 2) -> Data
     """
     if not isinstance(name, str) or name not in NAMES:
         raise ValueError(f"name: unknown data set {name!r}; known are {', '.join(NAMES)}.")
-    classes = as_count("classes", classes)
+    num_classes = as_count("num_classes", num_classes)
     root = None if root is None else as_path("root", root)
     if name == "teacher":
         return teacher()
     if name == "digits":
         return _digits()
-    if name == "ecg5000" and classes not in (2, 5):
-        raise ValueError(f"classes must be 2 or 5 for ecg5000, got {classes!r}.")
+    if name == "ecg5000" and num_classes not in (2, 5):
+        raise ValueError(f"num_classes must be 2 or 5 for ecg5000, got {num_classes!r}.")
     raw, source = arrays(name, root)
     try:
-        return _normalised(name, raw, source, classes)
+        return _normalised(name, raw, source, num_classes)
     except (KeyError, ValueError, TypeError) as error:
         missing = f"it has no array {error}" if isinstance(error, KeyError) else error
         raise ValueError(f"{source}: {missing} Replace this file.") from error
 
 
-def _normalised(name: str, raw: dict[str, np.ndarray], source: str, classes: int) -> Dataset:
+def _normalised(name: str, raw: dict[str, np.ndarray], source: str, num_classes: int) -> Dataset:
     x = {part: _inputs(raw, f"x_{part}") for part in ("train", "test")}
     y = {part: _labels(raw, f"y_{part}") for part in ("train", "test")}
     if name == "ecg5000":
         # All five classes are checked before they are joined.
         five = _dataset(name, {p: _flat(v) for p, v in x.items()}, y, 5, source)
-        if classes == 5:
+        if num_classes == 5:
             return five
         y = {part: (v > 0).astype(np.int32) for part, v in y.items()}
         return _dataset(name, {"train": five.x_train, "test": five.x_test}, y, 2, source)

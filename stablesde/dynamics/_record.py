@@ -35,7 +35,7 @@ class Recording:
 
     Iterating over it gives the saved times as a `Trajectory` per file, in order.
 
-    **Arguments:** `directory`, as given to `record`.
+    **Arguments:** `directory`, the `run_dir` given to `record`.
     **Raises:** `ValueError` if it holds no recording; and, from whatever reads a file, if that is
     damaged, missing between others or of another run.
     """
@@ -172,11 +172,11 @@ def _step(folder: Path, bound: str) -> int:
 
 
 def record(
-    directory: str | Path,
     model: MeanFieldModel,
     noise: StableNoise,
     key: PRNGKeyArray,
     *,
+    run_dir: str | Path,
     num_particles: int,
     save_every: int,
     t1: float | None = None,
@@ -190,22 +190,22 @@ def record(
     block_size: int | None = None,
     dtype: jnp.dtype | None = None,
 ) -> Recording:
-    """Simulates as `simulate`, and writes what it saves to `directory` as it goes.
+    """Simulates as `simulate`, and writes what it saves to `run_dir` as it goes.
 
     Memory holds one file's worth of saved times. A run that is killed, and started again with the
     same arguments, goes on from its last file and ends in the same numbers.
 
     **Arguments:** as `simulate`, and
 
-    - `directory`: is made if it does not exist.
+    - `run_dir`: a directory, made if it does not exist.
     - `particles`: whether particles are written, or the mean statistic only.
     - `saves_per_file`: saved times per file; None: about 128 MB.
 
-    **Returns:** a `Recording`. **Raises:** as `simulate`; `ValueError` if `directory` was written
+    **Returns:** a `Recording`. **Raises:** as `simulate`; `ValueError` if `run_dir` was written
     by another configuration, or holds a file that is damaged or lacks one, of which nothing is
     changed then; `OSError` if it can't be written.
     """
-    folder, words = as_path("directory", directory), key_words(key)
+    folder, words = as_path("run_dir", run_dir), key_words(key)
     particles = as_flag("particles", particles)
     num_particles = as_count("num_particles", num_particles)
     save_every = as_count("save_every", save_every)

@@ -190,7 +190,7 @@ def plot_lemma_b1(path: str | Path | None = None) -> Figure:
         unit = [1e7 ** (1 / a) for a in alphas]
         for constant, line in (("both tails", "-"), ("one tail", "--")):
             bounds = [lemma_b1(a, 1e7, constant=constant).paper for a in alphas]
-            threshold = lemma_b1_threshold(constant)
+            threshold = lemma_b1_threshold(constant=constant)
             label = f"lemma, C_α of {constant}: fails below α = {threshold:.4f}"
             axes.plot(alphas, np.divide(bounds, unit), line, color="0.5", label=label)
             axes.axvline(threshold, color="0.5", ls=":", lw=0.8)

@@ -65,7 +65,7 @@ def _exact(alpha: Array, n: Array) -> Array:
 
 
 def expected_maximum(
-    alpha: ArrayLike, n: ArrayLike, method: Literal["exact", "frechet"] = "exact"
+    alpha: ArrayLike, n: ArrayLike, *, method: Literal["exact", "frechet"] = "exact"
 ) -> Float[Array, "..."]:
     r"""$E\max_{i\le n}|Z_i|$ for independent symmetric α-stable $Z_i$ of unit scale.
 

@@ -34,7 +34,7 @@ from stablesde.theory import compression_law
 _COLUMNS = 2**18  # of the limit, for the predicted probability
 
 
-def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
+def clopper_pearson(successes: int, trials: int, *, level: float = LEVEL) -> tuple[float, float]:
     """The exact interval of a probability from independent trials (Clopper and Pearson 1934).
 
     **Arguments:** `successes` among `trials`; `level` of the interval.
@@ -103,7 +103,7 @@ class ProbabilityStudy:
         **Raises:** `ValueError` for a `level` outside (0, 1).
         """
         level = self.level if level is None else check_level(level)
-        one = np.vectorize(lambda k: clopper_pearson(k, len(self.errors), level))
+        one = np.vectorize(lambda k: clopper_pearson(k, len(self.errors), level=level))
         low, high = one(self.successes)
         return np.asarray(low), np.asarray(high)
 
@@ -153,7 +153,7 @@ class ProbabilityStudy:
         low, high = self.interval(level)
         for i, number in enumerate(self.systems):
             for point in np.ndindex(self.copies.shape[1:]):
-                other = clopper_pearson(self.copies[(i, *point)], number, level)
+                other = clopper_pearson(self.copies[(i, *point)], number, level=level)
                 if other[0] > high[(i, *point)] or other[1] < low[(i, *point)]:
                     return False
         return True
@@ -365,7 +365,7 @@ def _predicted(
     if float(noise.alpha) == 2 or float(sigma) == 0:
         return np.full((len(widths), len(kappas), len(epsilons)), np.nan)
     laws = [
-        compression_law(noise, k, columns=columns, sigma=float(sigma), t=float(t1)) for k in kappas
+        compression_law(noise, k, columns=columns, sigma=float(sigma), t1=float(t1)) for k in kappas
     ]
     return np.array([[law.cdf(np.asarray(epsilons), n) for law in laws] for n in widths])
 

@@ -98,7 +98,9 @@ def strong_error(
     if constants is not None:
         grid = [
             [
-                theory.strong_error_bound(constants, noise, width=n, step=h, t1=t1, sigma=sigma)
+                theory.strong_error_bound(
+                    constants, noise, width=n, step_size=h, t1=t1, sigma=sigma
+                )
                 for h in etas
             ]
             for n in widths

@@ -38,7 +38,7 @@ def strong_error_bound(
     noise: StableNoise,
     *,
     width: int,
-    step: float,
+    step_size: float,
     t1: float,
     sigma: float = 1.0,
 ) -> Bound:
@@ -50,27 +50,28 @@ def strong_error_bound(
     by Grönwall's inequality, since the drift varies within a step by at most its Lipschitz
     constants times the way of the particle and the mean way of all.
 
-    **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `step` η (a
-    time); `t1` T. **Returns:** a `Bound`; infinite for α ≤ 1, where E‖L_1‖ is.
-    **Raises:** `ValueError` for arguments of another kind, `width` < 1, `step` or `t1` that are
-    not positive, or a negative `sigma`.
+    **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `step_size` η
+    (a time); `t1` T. **Returns:** a `Bound`; infinite for α ≤ 1, where E‖L_1‖ is.
+    **Raises:** `ValueError` for arguments of another kind, `width` < 1, `step_size` or `t1` that
+    are not positive, or a negative `sigma`.
     """
     _check_constants(constants)
     if not isinstance(noise, StableNoise):
         raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
     width = as_count("width", width)
-    step, t1 = as_number("step", step, 0, ends="(]"), as_number("t1", t1, 0, ends="(]")
+    step_size = as_number("step_size", step_size, 0, ends="(]")
+    t1 = as_number("t1", t1, 0, ends="(]")
     sigma = as_number("sigma", sigma, 0)
     if not constants.holds:
         return Bound(math.inf, math.inf)
     alpha = float(noise.alpha)
     sup_jump = sigma * maximum_moment(noise, width)
     mean_jump = sigma * maximum_moment(noise, 1)
-    power = step ** (1 / alpha)
+    power = step_size ** (1 / alpha)
     B = constants.B
-    paper = B**2 * step + 2 * B * alpha / (alpha + 1) * (sup_jump + mean_jump) * power
+    paper = B**2 * step_size + 2 * B * alpha / (alpha + 1) * (sup_jump + mean_jump) * power
     lip_theta, lip_mean = constants.lipschitz_theta, constants.lipschitz_mean
-    own_way = 0.5 * (lip_theta + lip_mean) * constants.drift_bound * step
+    own_way = 0.5 * (lip_theta + lip_mean) * constants.drift_bound * step_size
     jumps = (lip_theta * sup_jump + lip_mean * mean_jump) * alpha / (alpha + 1) * power
     return Bound(
         t1 * _exp(2 * B * t1) * paper,

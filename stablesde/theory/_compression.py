@@ -189,21 +189,21 @@ def compression_law(
     *,
     columns: ArrayLike | None = None,
     sigma: float = 1.0,
-    t: float = 1.0,
+    t1: float = 1.0,
 ) -> CompressionLaw:
     """The law of the relative compression error of n independent columns with tail index α < 2.
 
     **Arguments:** `noise`, the law of a column; `kappa`, the kept fraction. The error does not
-    depend on the scale, so `σ t^{1/α}` matters only beside something else: with `columns`, a sample
-    (N, dim) of the limit's θ_t (10⁵ or more), the columns are θ₀ + σ L_t + drift. Their discarded
-    part and `offset` are taken from the sample, their tail is that of σ L_t (with a bounded drift),
-    of scale `sigma · t^{1/α}`, which dominates as n grows.
+    depend on the scale, so `σ t1^{1/α}` matters only beside something else: with `columns`, a
+    sample (N, dim) of the limit at time `t1` (10⁵ or more), the columns are θ₀ + σ L + drift. Their
+    discarded part and `offset` are taken from the sample, their tail is that of σ L (with a bounded
+    drift), of scale `sigma · t1^{1/α}`, which dominates as n grows.
 
     **Returns:** a `CompressionLaw` with `cdf(epsilon, n)`, `quantile(q, n)`, `median(n)`.
     **Raises:** `ValueError` for κ outside (0, 1), α = 2, or columns that are no such sample.
     """
     kappa = as_number("kappa", kappa, 0, 1, "()")
-    sigma, t = as_number("sigma", sigma, 0, ends="(]"), as_number("t", t, 0, ends="(]")
+    sigma, t1 = as_number("sigma", sigma, 0, ends="(]"), as_number("t1", t1, 0, ends="(]")
     if not isinstance(noise, StableNoise):
         raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
     alpha = float(noise.alpha)
@@ -220,13 +220,13 @@ def compression_law(
         raise ValueError(f"columns must have shape (N ≥ 1000, {noise.dim}), got {theta.shape}.")
     if not np.all(np.isfinite(theta)):
         raise ValueError("columns must be finite.")
-    log_tail = math.log(noise.norm_tail_constant()) + math.log(t) + alpha * math.log(sigma)
+    log_tail = math.log(noise.norm_tail_constant()) + math.log(t1) + alpha * math.log(sigma)
     tail = math.exp(min(log_tail, _LOG_MAX))
     norms = np.sort(np.linalg.norm(theta, axis=-1))
     return CompressionLaw(
         alpha,
         float(kappa),
-        log_scale + 2 * math.log(sigma) + 2 / alpha * math.log(t),
+        log_scale + 2 * math.log(sigma) + 2 / alpha * math.log(t1),
         spread,
         SampleNorm(norms, alpha, tail),
         _offset(norms, alpha, tail),
@@ -244,7 +244,7 @@ def _offset(norms: np.ndarray, alpha: float, tail: float) -> float:
     power = tail * alpha / (2 - alpha) * x ** (2 - alpha)
     if power > _MOST * second:
         raise ValueError(
-            f"columns are not of this noise, sigma and t: below {x:.3g} they have {second:.3g} of "
+            f"columns are not of this noise, sigma and t1: below {x:.3g} they have {second:.3g} of "
             f"the second moment, where the tail alone would have {power:.3g}."
         )
     return second - power

@@ -93,8 +93,8 @@ class LemmaB1:
 def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1:
     """Lemma B.1 with numbers, for n independent symmetric α-stable scalars of unit scale.
 
-    **Arguments:** `alpha` in (1, 2); `n` as in `stable.expected_maximum`; `constant`, the reading of
-    C_α: "both tails" for `P(|Z| > t) ~ C_α t^-α`, that is `(1-α) / (Γ(2-α) cos(πα/2))`
+    **Arguments:** `alpha` in (1, 2); `n` as in `stable.expected_maximum`; `constant`, the reading
+    of C_α: "both tails" for `P(|Z| > t) ~ C_α t^-α`, that is `(1-α) / (Γ(2-α) cos(πα/2))`
     (Samorodnitsky and Taqqu 1994, (1.2.9)), or "one tail" for half of it (Nolan 2020, Theorem 1.2).
 
     **Returns:** a `LemmaB1`.
@@ -108,7 +108,7 @@ def lemma_b1(alpha: float, n: float, *, constant: str = "both tails") -> LemmaB1
     return LemmaB1(alpha, n, paper * n ** (1 / alpha), exact, limit, constant)
 
 
-def lemma_b1_threshold(constant: str = "both tails") -> float:
+def lemma_b1_threshold(*, constant: str = "both tails") -> float:
     """The α below which Lemma B.1 fails for every large n: Γ(1-1/α) c_α^{1/α} = 8 C_α + 1.
 
     **Returns:** that α. **Raises:** `ValueError` for a `constant` that `lemma_b1` does not know.

@@ -28,7 +28,7 @@ class Checkpoint:
         **Raises:** `ValueError` if it holds a training with other settings, or for `every` < 0.
         """
         if not every >= 0:
-            raise ValueError(f"save_every, in seconds, must not be negative, got {every!r}.")
+            raise ValueError(f"save_seconds must not be negative, got {every!r}.")
         self._path = Path(folder) / FILE
         self._seal = seal(config)
         claim(Path(folder), "a training", config, lambda: self._arrays(["seal"]))

@@ -177,6 +177,7 @@ def paper_table(
             f"{', '.join(table['rows'])}."
         )
     chosen, predict = choose_seeds(seeds, 0), as_count("predict", predict, 0)
+    predict = check_count("predict", predict) if predict else 0
     if data is not None:
         check_data("data", data)
     if data is not None and data.name != table["dataset"]:

@@ -227,7 +227,7 @@ def fit(
     seed: int,
     *,
     run_dir: str | Path | None = None,
-    save_every: float = 30.0,
+    save_seconds: float = 30.0,
 ) -> tuple[Network, int]:
     """Trains one network.
 
@@ -235,7 +235,7 @@ def fit(
     function of `seed`: initial weights, and by step the noise and the batches.
 
     - `run_dir`: a folder for this one training. Killed at any time, the same call goes on from
-      what was saved last (every 100 steps, if `save_every` seconds have passed) and ends in the
+      what was saved last (every 100 steps, if `save_seconds` have passed) and ends in the
       same numbers; a finished one is read back.
 
     **Returns:** the network and the number of steps it took.
@@ -249,8 +249,8 @@ def fit(
     check_data("data", data)
     if not isinstance(settings, Preset):
         raise ValueError(f"settings must be a training.Preset, got {type(settings).__name__}.")
-    if not (isinstance(save_every, float) and save_every == math.inf):
-        save_every = as_number("save_every", save_every, 0)
+    if not (isinstance(save_seconds, float) and save_seconds == math.inf):
+        save_seconds = as_number("save_seconds", save_seconds, 0)
     folder = None if run_dir is None else as_path("run_dir", run_dir)
     rows = min(len(data.x_train), settings.batch_size or len(data.x_train))
     require_memory(
@@ -268,7 +268,7 @@ def fit(
     done, finished, saved = 0, False, None
     if folder is not None:
         saved = Checkpoint(
-            folder, _configuration(data, width, noise, alpha, settings, seed), save_every
+            folder, _configuration(data, width, noise, alpha, settings, seed), save_seconds
         )
         carry, done, finished = saved.read(carry)
     with tqdm(

@@ -28,7 +28,7 @@ def _offline(tmp_path_factory):
 
 @fuzz(
     150, name=choice("teacher", "teacher", "ecg5000", "mnist", "cifar10"),
-    root=value(None, "/nowhere", bad=st.sampled_from(["\x00", b"x"])), classes=count(2, 5),
+    root=value(None, "/nowhere", bad=st.sampled_from(["\x00", b"x"])), num_classes=count(2, 5),
 )  # fmt: skip
 def test_load(call):
     outcome = check_files(datasets.load, **call)

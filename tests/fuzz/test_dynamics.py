@@ -298,7 +298,7 @@ def folder(tmp_path, monkeypatch):
 
 @fuzz(
     250,
-    directory=value("run", bad=st.sampled_from(["", "a\x00b", "file/below"])),
+    run_dir=value("run", bad=st.sampled_from(["", "a\x00b", "file/below"])),
     num_particles=size(4),
     save_every=size(2),
     t1=T1,
@@ -312,8 +312,8 @@ def folder(tmp_path, monkeypatch):
 )
 def test_record(folder, call):
     (folder / "file").touch()
-    if isinstance(call["directory"], str) and call["directory"] == "run":
-        call["directory"] = folder / f"run{len(os.listdir(folder))}"
+    if isinstance(call["run_dir"], str) and call["run_dir"] == "run":
+        call["run_dir"] = folder / f"run{len(os.listdir(folder))}"
     outcome = check(dynamics.record, **call)
     if outcome.error is None:
         saved = int(call["num_steps"]) // int(call["save_every"]) + 1

@@ -52,7 +52,7 @@ def test_euler_order(call):
     constants=CONSTANTS,
     noise=NOISES,
     width=count(1, 10, 1000),
-    step=real(0.001, 0.1),
+    step_size=real(0.001, 0.1),
     t1=real(0.1, 2.0),
     sigma=real(0.0, 2.0),
 )
@@ -133,7 +133,7 @@ COLUMNS = np.random.default_rng(5).standard_cauchy((1000, 2))
     kappa=real(0.05, 0.9),
     columns=value(None, None, COLUMNS, COLUMNS.tolist(), bad=None),
     sigma=real(0.1, 2.0),
-    t=real(0.1, 2.0),
+    t1=real(0.1, 2.0),
 )
 def test_compression_law(call):
     outcome = check(theory.compression_law, **call)

@@ -95,7 +95,7 @@ def test_train_mean_field(call):
     data=value(DATA, bad=st.sampled_from(["teacher", OTHER_DATA])),
     width=WIDTH, noise=NOISE, alpha=ALPHA, seed=value(0, 1, bad=st.sampled_from([2**32, -1, 2.5])),
     settings=value(SETTINGS, bad=st.sampled_from([{}, (0.1, 0.1, 2)])),
-    run_dir=folders(None), save_every=real(0.0, 10.0),
+    run_dir=folders(None), save_seconds=real(0.0, 10.0),
 )  # fmt: skip
 def test_fit(call):
     outcome = check(training.fit, **call)

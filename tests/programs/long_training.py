@@ -9,4 +9,4 @@ from test_training_checkpoint import DATA, PRESET, WIDTH
 
 from stablesde import training
 
-training.fit(DATA, WIDTH, "III", 1.75, PRESET, 3, run_dir=sys.argv[1], save_every=0)
+training.fit(DATA, WIDTH, "III", 1.75, PRESET, 3, run_dir=sys.argv[1], save_seconds=0)

@@ -110,6 +110,23 @@ def test_frames_of_studies(key):
             np.testing.assert_array_equal(frame[number], [row[number] for row in rows])
 
 
+def test_frames_of_grid_points(key):
+    model, noise = ssd.MeanReversion(1), ssd.stable_noise("I", 1.7, 1)
+    setting = dict(num_steps=2, t1=1.0, law_particles=64, replicas=8, batch=8)
+    pairs = ssd.independence(model, noise, key, widths=(4, 8), **setting).to_frame()
+    assert list(pairs.width) == [4, 8]
+    assert list(pairs.columns[:4]) == ["width", "squared", "lower", "upper"]
+    del setting["law_particles"]
+    study = ssd.compression_probability(
+        model, noise, key, widths=(4, 8), kappas=(0.5,), epsilons=(0.1, 0.3), **setting
+    )
+    frame = study.to_frame()
+    assert list(zip(frame.width, frame.epsilon, strict=True)) == [
+        (4, 0.1), (4, 0.3), (8, 0.1), (8, 0.3)
+    ]  # fmt: skip
+    np.testing.assert_array_equal(frame.probability, study.probability.ravel())
+
+
 def test_without_pandas(run, monkeypatch):
     real = builtins.__import__
 

@@ -23,7 +23,6 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
 from stablesde._arguments import as_flag, as_real
 from stablesde._pytree import pytree
-from stablesde._storage import as_path, write_json
 from stablesde.dynamics import simulate, simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
@@ -31,7 +30,8 @@ from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._domain import number_text
 from stablesde.studies._draws import check_noise
-from stablesde.studies._format import finite_json, format_rows, verdict_text
+from stablesde.studies._export import CellRecord
+from stablesde.studies._format import format_rows, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._slopes import MIN_SIZES, Slope, slope_from, slope_weights
 from stablesde.studies._statistics import (
@@ -148,7 +148,7 @@ def _resampled(influence: np.ndarray, level: float = LEVEL) -> np.ndarray:
 
 @pytree("config", "widths", "coupled", "name", "claim", "has_bound")
 @dataclass(frozen=True)
-class IndependenceStudy:
+class IndependenceStudy(CellRecord):
     """Dependence of pairs of particles against the width.
 
     - `means` (R, widths, J), `pairs` (R, widths, J, J): per replica, of the J functions.
@@ -274,13 +274,6 @@ class IndependenceStudy:
             "has_bound": self.has_bound, "bound_holds": self.bound_holds,
             "exponent_attained": self.exponent_attained, "verdict": self.verdict,
         }  # fmt: skip
-
-    def to_json(self, path: str | Path) -> None:
-        """Writes `to_dict()` to a file, atomically.
-
-        **Raises:** `ValueError` for a `path` that is none, `OSError` where it cannot be written.
-        """
-        write_json(as_path("path", path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
         return f"IndependenceStudy({len(self.means)} replicas; {verdict_text(self)})"

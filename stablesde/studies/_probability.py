@@ -17,7 +17,6 @@ from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number
 from stablesde._pytree import pytree
-from stablesde._storage import as_path, write_json
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate, simulate_limit
 from stablesde.dynamics._system import InitialLaw
@@ -26,7 +25,8 @@ from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import check_noise, finite_columns, increment_scale
-from stablesde.studies._format import finite_json, format_rows, three_valued_and, verdict_text
+from stablesde.studies._export import CellRecord
+from stablesde.studies._format import format_rows, three_valued_and, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._statistics import LEVEL, check_level
 from stablesde.theory import compression_law
@@ -61,7 +61,7 @@ def theorem_steps(width: int, alpha: float, t1: float) -> int:
     "claim", "exponent_attained",
 )  # fmt: skip
 @dataclass(frozen=True)
-class ProbabilityStudy:
+class ProbabilityStudy(CellRecord):
     """How often `‖Θ^(κn) - Θ‖_F ≤ ε ‖Θ‖_F` holds for n particles (Theorem 3.1).
 
     - `widths`, `num_steps` (one for each width), `kappas`, `epsilons`.
@@ -225,13 +225,6 @@ class ProbabilityStudy:
             "like_independent": self.like_independent,
             "verdict": self.verdict,
         }
-
-    def to_json(self, path: str | Path) -> None:
-        """Writes `to_dict()` to a file, atomically.
-
-        **Raises:** `ValueError` for a `path` that is none, `OSError` where it cannot be written.
-        """
-        write_json(as_path("path", path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
         return f"ProbabilityStudy({len(self.errors)} replicas; {verdict_text(self)})"

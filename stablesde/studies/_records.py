@@ -2,17 +2,16 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stablesde._arguments import as_choice
 from stablesde._pytree import pytree
-from stablesde._storage import as_path, write_json
 from stablesde.studies._axis import Axis
 from stablesde.studies._budget import ErrorSource
-from stablesde.studies._format import finite_json, format_rows, three_valued_and, verdict_text
+from stablesde.studies._export import TidyRecord
+from stablesde.studies._format import format_rows, three_valued_and, verdict_text
 from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope, slope_of
 from stablesde.studies._statistics import (
     INTERVALS,
@@ -25,10 +24,9 @@ from stablesde.studies._statistics import (
     location,
     tail_diagnosis,
 )
-from stablesde.studies._tidy import frame
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    pass
 
 
 @pytree(
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     "claims_rate", "blocked", "claim", "notes", "level", "interval",
 )  # fmt: skip
 @dataclass(frozen=True)
-class RateStudy:
+class RateStudy(TidyRecord):
     """Errors over a grid of sizes, and what follows from them.
 
     - `name`, `config`: what was run (with precision and key).
@@ -359,21 +357,6 @@ class RateStudy:
             m: {a: dataclasses.asdict(self.slope(a, measure=m)) for a in sorted(axes)}
             for m in others
         }
-
-    def to_frame(self, summary: bool = False) -> "DataFrame":
-        """The record as a long table: `ssd.studies.tidy_rows`, or with `summary` `summary_rows`.
-
-        **Returns:** a pandas `DataFrame`, whose columns docs/running.md describes. **Raises:**
-        `ImportError` without pandas, an extra (`pip install "stablesde[pandas]"`).
-        """
-        return frame(self.to_dict(), summary)
-
-    def to_json(self, path: str | Path) -> None:
-        """Writes `to_dict()` to a file, atomically.
-
-        **Raises:** `ValueError` for a `path` that is none, `OSError` where it cannot be written.
-        """
-        write_json(as_path("path", path), finite_json(self.to_dict()))
 
     def table(self) -> str:
         """A text table of the summaries."""

@@ -13,13 +13,13 @@ from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
 from stablesde._pytree import pytree
-from stablesde._storage import as_path, write_json
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import InitialLaw
 from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.studies._draws import finite_columns, increment_scale
-from stablesde.studies._format import finite_json, format_rows, verdict_text
+from stablesde.studies._export import TidyRecord
+from stablesde.studies._format import format_rows, verdict_text
 from stablesde.studies._runner import run_cells
 from stablesde.studies._setup import (
     as_folder,
@@ -29,10 +29,9 @@ from stablesde.studies._setup import (
     lazy_flow,
 )
 from stablesde.studies._statistics import LEVEL
-from stablesde.studies._tidy import frame
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    pass
 
 # An interval of the tail index wider than this cannot tell α from another index.
 WIDEST_INTERVAL = 0.5
@@ -41,7 +40,7 @@ _MOST_BATCHES = 10**5
 
 @pytree("config", "num_columns", "k", "drift_bounded", "name", "claim")
 @dataclass(frozen=True)
-class TailStudy:
+class TailStudy(TidyRecord):
     """The tail of ‖θ_t‖ in the limit, and what it says of Theorem 4.3.
 
     - `top`: the largest norms, descending; `num_columns`: of how many.
@@ -161,21 +160,6 @@ class TailStudy:
             "exponent_attained": self.exponent_attained,
             "verdict": self.verdict,
         }
-
-    def to_frame(self, summary: bool = False) -> "DataFrame":
-        """The record as a long table: `ssd.studies.tidy_rows`, or with `summary` `summary_rows`.
-
-        **Returns:** a pandas `DataFrame`, whose columns docs/running.md describes. **Raises:**
-        `ImportError` without pandas, an extra (`pip install "stablesde[pandas]"`).
-        """
-        return frame(self.to_dict(), summary)
-
-    def to_json(self, path: str | Path) -> None:
-        """Writes `to_dict()` to a file, atomically.
-
-        **Raises:** `ValueError` for a `path` that is none, `OSError` where it cannot be written.
-        """
-        write_json(as_path("path", path), finite_json(self.to_dict()))
 
     def __repr__(self) -> str:
         return f"TailStudy({self.num_columns} columns; {verdict_text(self)})"

@@ -4,13 +4,9 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stablesde._frames import data_frame
 from stablesde._storage import as_path, write_atomically
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 # The columns that tell which run and which grid point a row is of: the same in both tables.
 POINT_COLUMNS = ("study", "case", "model", "noise", "alpha", "dim", "t1", "sigma", "dtype",
@@ -67,11 +63,6 @@ def summary_rows(record: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def frame(record: Mapping[str, Any], summary: bool) -> "DataFrame":
-    """`tidy_rows` or `summary_rows` as a pandas frame."""
-    return data_frame(summary_rows(record) if summary else tidy_rows(record))
-
-
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows with the same keys as CSV, atomically: UTF-8, floats exact, None empty.
 
@@ -125,4 +116,4 @@ def _runs(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         raise ValueError("this is no record of `stablesde check`: no runs in `studies`.") from None
 
 
-__all__ = ["SUMMARY_COLUMNS", "TIDY_COLUMNS", "frame", "summary_rows", "tidy_rows", "write_csv"]
+__all__ = ["SUMMARY_COLUMNS", "TIDY_COLUMNS", "summary_rows", "tidy_rows", "write_csv"]

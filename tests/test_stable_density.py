@@ -267,6 +267,11 @@ def test_bad_arguments():
         assert jnp.isnan(jax.jit(pdf)(1.0, alpha))
         assert jnp.isnan(jax.jit(sf)(1.0, alpha))
         assert jnp.isnan(jax.jit(ppf)(0.2, alpha))
+    for function, alpha in ((pdf, 0.09), (sf, 0.09), (ppf, 0.09), (isf, 0.09), (positive_sf, 9e-4)):
+        with pytest.raises(ValueError, match="alpha must be at least"):
+            function(0.2, alpha)
+        assert jnp.isnan(jax.jit(function)(0.2, alpha))
+        assert jnp.isfinite(function(0.2, jnp.float32(1.2 * alpha)))
     with pytest.raises(ValueError, match="alpha must lie in"):
         positive_cdf(1.0, 1.0)
     assert jnp.isnan(jax.jit(positive_cdf)(1.0, 1.0))

@@ -9,7 +9,13 @@ from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import erfc
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde.stable._domain import law_arguments, mask_alpha, require_resolved, require_symmetric
+from stablesde.stable._domain import (
+    LEAST_SYMMETRIC,
+    law_arguments,
+    mask_alpha,
+    require_resolved,
+    require_symmetric,
+)
 from stablesde.stable._inversion import ray_part, split, tail_part
 
 
@@ -142,13 +148,13 @@ def logpdf(
 
     **Returns:** an array of the broadcast shape, -inf at x = ±inf.
 
-    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] (a traced one gives NaN), a
+    **Raises:** `ValueError` for a concrete `alpha` outside [0.1, 2] (a traced one gives NaN), a
     `scale` that is not positive and finite, a `loc` that is not finite, or what is no number;
     `NotImplementedError` for `beta` other than 0. An `x` that is NaN gives NaN.
     """
     z, a, s = standardise(x, alpha, beta, loc, scale)
     value = log_density(jnp.abs(z), a) - jnp.log(s)
-    return mask_alpha(jnp.where(jnp.isinf(z), -jnp.inf, value), a)
+    return mask_alpha(jnp.where(jnp.isinf(z), -jnp.inf, value), a, least=LEAST_SYMMETRIC)
 
 
 def pdf(
@@ -161,14 +167,13 @@ def pdf(
 ) -> Float[Array, "..."]:
     """Density of the symmetric α-stable law; arguments and formula as for `logpdf`.
 
-    **Returns:** an array of the broadcast shape, 0 at x = ±inf; infinite where it passes the
-    largest number of the dtype, as near 0 for α ≲ 0.03. **Raises:** as `logpdf`.
+    **Returns:** an array of the broadcast shape, 0 at x = ±inf. **Raises:** as `logpdf`.
     """
     z, a, s = standardise(x, alpha, beta, loc, scale)
     value = jnp.exp(log_density(jnp.abs(z), a))
     bounded = jnp.clip(z, -1e18, 1e18)
     value = jnp.where(a == 1, exactly(value, 1 / (jnp.pi * (1 + bounded * bounded))), value)
-    return mask_alpha(jnp.where(jnp.isinf(z), 0.0, value) / s, a)
+    return mask_alpha(jnp.where(jnp.isinf(z), 0.0, value) / s, a, least=LEAST_SYMMETRIC)
 
 
 def sf(
@@ -186,7 +191,7 @@ def sf(
     z, a, _ = standardise(x, alpha, beta, loc, scale)
     upper = survival(jnp.abs(z), a)
     upper = jnp.where(jnp.isinf(z), 0.0, upper)
-    return mask_alpha(jnp.where(z < 0, 1 - upper, upper), a)
+    return mask_alpha(jnp.where(z < 0, 1 - upper, upper), a, least=LEAST_SYMMETRIC)
 
 
 def cdf(

@@ -10,7 +10,13 @@ from jaxtyping import Array, ArrayLike, Float
 
 from stablesde.stable._constants import tail_constant
 from stablesde.stable._density import log_density, survival
-from stablesde.stable._domain import law_arguments, mask_alpha, require_resolved, require_symmetric
+from stablesde.stable._domain import (
+    LEAST_SYMMETRIC,
+    law_arguments,
+    mask_alpha,
+    require_resolved,
+    require_symmetric,
+)
 from stablesde.stable._varying import vary_with
 
 _State = tuple[Array, Array, Array, Array, Array]  # low, log x, high, moving, step
@@ -112,7 +118,7 @@ def isf(
     q_, a, location, s = law_arguments(q=q, alpha=alpha, loc=loc, scale=scale)
     require_resolved(a)
     x = upper_quantile(jnp.where(q_ <= 0.5, q_, 1 - q_), a)
-    return mask_alpha(location + s * jnp.where(q_ <= 0.5, x, -x), a)
+    return mask_alpha(location + s * jnp.where(q_ <= 0.5, x, -x), a, least=LEAST_SYMMETRIC)
 
 
 def ppf(
@@ -133,4 +139,4 @@ def ppf(
     q_, a, location, s = law_arguments(q=q, alpha=alpha, loc=loc, scale=scale)
     require_resolved(a)
     x = upper_quantile(jnp.where(q_ <= 0.5, q_, 1 - q_), a)
-    return mask_alpha(location + s * jnp.where(q_ <= 0.5, -x, x), a)
+    return mask_alpha(location + s * jnp.where(q_ <= 0.5, -x, x), a, least=LEAST_SYMMETRIC)

@@ -28,6 +28,8 @@ from stablesde.stable._varying import vary_with
 
 Kind = Literal["log-density", "cdf", "sf"]
 
+_LEAST = 0.001  # the smallest α whose law the quadratures find: to 3e-4 in float32
+
 
 def _sines(t: Array) -> tuple[Array, Array, Array, Array]:
     """θ, π - θ, sin θ and cot θ at θ = π / (1 + exp(-t)), accurate at both ends."""
@@ -180,14 +182,15 @@ def _evaluate(x: Array, alpha: Array, kind: Kind) -> Array:
             below, above = 1.0, 0.0
     value = jnp.where(alpha == 0.5, exactly(value, levy), value)
     value = jnp.where(proper, value, jnp.where(x > 0, above, below))
-    return jnp.where((alpha > 0) & (alpha < 1) & ~jnp.isnan(x), value, jnp.nan)
+    resolved = (alpha >= _LEAST * (1 - 1e-3)) & (alpha < 1)
+    return jnp.where(resolved & ~jnp.isnan(x), value, jnp.nan)
 
 
 def _standardise(
     x: ArrayLike, alpha: ArrayLike, scale: ArrayLike
 ) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
     x_, a, s = law_arguments(1.0, True, x=x, alpha=alpha, scale=scale)
-    require_resolved(a)
+    require_resolved(a, _LEAST)
     return x_ / s, a, s
 
 
@@ -206,9 +209,9 @@ def positive_logpdf(
     **Returns:** an array of the broadcast shape; -inf for x ≤ 0. Accurate in relative terms down to
     the smallest densities. Differentiable in every argument.
 
-    **Raises:** `ValueError` for a concrete `alpha` outside (0, 1), a `scale` that is not positive
-    and finite, or what is no number; a traced `alpha` outside gives NaN, and so does an `x` that is
-    NaN.
+    **Raises:** `ValueError` for a concrete `alpha` outside [0.001, 1), a `scale` that is not
+    positive and finite, or what is no number; a traced `alpha` outside gives NaN, and so does an
+    `x` that is NaN.
     """
     z, a, s = _standardise(x, alpha, scale)
     return _evaluate(z, a, "log-density") - jnp.log(s)

@@ -91,7 +91,7 @@ def test_replicas_together_or_one_by_one(network, key):
     ]
     for call in calls:
         together = call()
-        other = call(replica_batch=2, block_size=32)
+        other = call(batch=2, block_size=32)
         np.testing.assert_allclose(together.sup, other.sup, rtol=1e-3, atol=1e-7)
         np.testing.assert_allclose(together.mean, other.mean, rtol=1e-3, atol=1e-7)
 

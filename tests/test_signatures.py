@@ -16,7 +16,8 @@ OTHER_NAMES = {
     "n_particles": "num_particles", "particles_count": "num_particles", "n_classes": "num_classes",
     "classes": "num_classes", "rng": "key", "random_state": "key", "prng_key": "key",
     "confidence": "level", "folder": "run_dir", "directory": "run_dir", "outdir": "run_dir",
-    "x0": "init", "theta0": "init", "method_name": "method", "n_replicas": "replicas",
+    "x0": "init", "theta0": "init", "replica_batch": "batch", "method_name": "method",
+    "n_replicas": "replicas",
 }  # fmt: skip
 # What reads a directory (run_dir is what a computation writes to and resumes from).
 READERS = {"report.report", "report.write_report", "dynamics.Recording"}
@@ -39,7 +40,7 @@ EXCEPTIONS = {
     ("sigma", "training.train"), ("sigma", "training.train_mean_field"),
     ("sigma", "training.paper_table"),
 }  # fmt: skip
-SHARED = ("sigma", "init", "scheme", "block_size", "replica_batch", "mesh", "dtype", "level",
+SHARED = ("sigma", "init", "scheme", "block_size", "mesh", "dtype", "level",
           "run_dir", "save_every", "particles", "beta", "loc", "scale", "path", "root")  # fmt: skip
 
 

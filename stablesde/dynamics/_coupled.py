@@ -67,7 +67,7 @@ def coupled_steps(
     init: InitialLaw = None,
     scheme: str = "euler",
     block_size: int | None = None,
-    replica_batch: int | None = None,
+    batch: int | None = None,
     mesh: Mesh | None = None,
     dtype: jnp.dtype | None = None,
 ) -> CoupledErrors:
@@ -82,7 +82,7 @@ def coupled_steps(
     - `widths`: numbers of particles. `num_steps`: numbers of coarse steps, each a divisor of
       `fine_steps`, the number of steps of the reference.
     - `scheme`: of the coarse systems and of the reference.
-    - `replica_batch`: replicas that are advanced together (by `vmap`); None: as many as fit into
+    - `batch`: replicas that are advanced together (by `vmap`); None: as many as fit into
       a quarter of the memory. The numbers are the same, to rounding.
     - `mesh`: a `jax.sharding.Mesh`; its axis "replicas" takes replicas, all others particles.
     - the rest as in `simulate`.
@@ -95,7 +95,7 @@ def coupled_steps(
     _check_keys(keys)
     check_run(
         model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, fine_steps=fine_steps,
-        num_particles=max(widths), block_size=block_size, replica_batch=replica_batch,
+        num_particles=max(widths), block_size=block_size, batch=batch,
     )  # fmt: skip
     steps = _sizes("num_steps", num_steps)
     for k in steps:
@@ -111,7 +111,7 @@ def coupled_steps(
     )
     errors = _replicas(
         model, noise, keys, None, time_grid(t1, fine_steps, None, float_dtype(dtype)), sigma, init,
-        references, members, scheme, block_size, replica_batch, mesh, dtype,
+        references, members, scheme, block_size, batch, mesh, dtype,
     )  # fmt: skip
     shape = (errors[0].shape[0], len(steps), len(widths))
     return CoupledErrors(*(jnp.swapaxes(e.reshape(shape), 1, 2) for e in errors))
@@ -128,7 +128,7 @@ def coupled_limit(
     init: InitialLaw = None,
     scheme: str = "euler",
     block_size: int | None = None,
-    replica_batch: int | None = None,
+    batch: int | None = None,
     mesh: Mesh | None = None,
     dtype: jnp.dtype | None = None,
 ) -> CoupledErrors:
@@ -146,13 +146,13 @@ def coupled_limit(
     sigma = checked_flow(flow, model, sigma)
     check_run(
         model, noise, sigma=sigma, init=init, scheme=scheme, num_particles=max(widths),
-        block_size=block_size, replica_batch=replica_batch,
+        block_size=block_size, batch=batch,
     )  # fmt: skip
     references = (Member(max(widths), 1, in_limit=True),)
     members = tuple(Member(n, 1) for n in widths)
     errors = _replicas(
         model, noise, keys, flow.m, flow.grid(float_dtype(dtype)), sigma, init, references, members,
-        scheme, block_size, replica_batch, mesh, dtype,
+        scheme, block_size, batch, mesh, dtype,
     )  # fmt: skip
     return CoupledErrors(*errors)
 
@@ -193,7 +193,7 @@ def _replicas(
     members: tuple[Member, ...],
     scheme: str,
     block_size: int | None,
-    replica_batch: int | None,
+    batch: int | None,
     mesh: Mesh | None,
     dtype: jnp.dtype | None,
 ) -> tuple[Array, ...]:
@@ -214,15 +214,15 @@ def _replicas(
         "Lower the largest width, the number of systems or block_size, or spread the particles "
         "over more devices with mesh.",
     )
-    if replica_batch is None:
+    if batch is None:
         free = available_bytes() or 2**32
         fitting = max(1, int(free / 4 // per_replica))
         # Free memory changes from call to call; what is compiled must not.
         count = keys.shape[0]
-        replica_batch = count if fitting >= count else 2 ** (fitting.bit_length() - 1)
+        batch = count if fitting >= count else 2 ** (fitting.bit_length() - 1)
     return _run(
         model, noise, keys, flow, grid, jnp.asarray(sigma, float), init, references, members,
-        scheme, block, int(replica_batch), Prefixes(devices, axes), mesh, float_dtype(dtype),
+        scheme, block, int(batch), Prefixes(devices, axes), mesh, float_dtype(dtype),
     )  # fmt: skip
 
 

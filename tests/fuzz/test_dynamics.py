@@ -240,7 +240,7 @@ def distances(outcome, shape, finite):
     init=INIT,
     scheme=SCHEME,
     block_size=BLOCK,
-    replica_batch=value(ABSENT, None, 1, bad=SIZE),
+    batch=value(ABSENT, None, 1, bad=SIZE),
     mesh=MESH,
     dtype=dtype(),
 )
@@ -251,7 +251,7 @@ def test_coupled_steps(call):
         distances(outcome, shape, tame(call))
 
 
-@fuzz(250, keys=KEYS, widths=WIDTHS, replica_batch=value(ABSENT, None, 1, bad=SIZE), **LIMIT)
+@fuzz(250, keys=KEYS, widths=WIDTHS, batch=value(ABSENT, None, 1, bad=SIZE), **LIMIT)
 def test_coupled_limit(call):
     outcome = check(dynamics.coupled_limit, **call)
     if outcome.error is None:

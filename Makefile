@@ -37,9 +37,10 @@ OLDEST_TESTS := import noise model compression dynamics limit layouts schemes gr
 test-oldest: $(OLDEST)/.installed
 	$(OLDEST)/bin/python -m pytest -n auto -m "not slow" $(OLDEST_TESTS:%=tests/test_%.py)
 
-# The same with the other supported versions of Python, where this machine has them.
+# The parts that lean on Python most, with its other supported versions, where this machine has them.
+PYTHONS_TESTS := import noise compression dynamics limit record damage datasets training cli
 test-pythons: $(VENV)/.installed-dev
-	$(BIN)/python tests/programs/other_pythons.py $(OLDEST_TESTS:%=test_%)
+	$(BIN)/python tests/programs/other_pythons.py $(PYTHONS_TESTS:%=test_%)
 
 $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv $(OLDEST)

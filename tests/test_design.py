@@ -58,6 +58,23 @@ def test_the_reference_is_refined_until_it_does_not_show():
     assert moved == pytest.approx(coarse.budget("step")["reference step"], rel=0.35)
 
 
+def test_a_small_design_states_its_settings():
+    """The reference of 32 steps shows at an accuracy of 0.05, so that a finer one is chosen."""
+    plan = design(
+        ssd.strong_error, model(), noise(), jax.random.key(5), t1=1.0, accuracy=0.05,
+        pilot_replicas=16, widths=(4, 8), num_steps=(2, 4, 8, 16), fine_steps=32,
+    )  # fmt: skip
+    fine = plan.settings["fine_steps"]
+    assert fine > 32
+    assert fine % 32 == 0
+    assert 0 < abs(plan.shifts["reference step"]) < 0.05
+    assert plan.settings["replicas"] >= 64
+    assert plan.half_width < 0.05
+    assert plan.seconds > 0
+    assert f"fine_steps {fine}" in " ".join(plan.table().split())
+    assert str(plan.settings["replicas"]) in repr(plan)
+
+
 def test_bends_are_left_out():
     from stablesde.studies._design import _straightened
 

@@ -38,7 +38,7 @@ test-oldest: $(OLDEST)/.installed
 	$(OLDEST)/bin/python -m pytest -n auto -m "not slow" $(OLDEST_TESTS:%=tests/test_%.py)
 
 # The parts that lean on Python most, with its other supported versions, where this machine has them.
-PYTHONS_TESTS := import noise compression dynamics limit record damage datasets training cli
+PYTHONS_TESTS := import noise compression dynamics record damage datasets
 test-pythons: $(VENV)/.installed-dev
 	$(BIN)/python tests/programs/other_pythons.py $(PYTHONS_TESTS:%=test_%)
 

@@ -27,10 +27,10 @@ def is_concrete(value: Any) -> bool:
 def as_count(name: str, value: Any, least: int = 1) -> int:
     """`value` as a Python integer of at least `least`; no bool, no float."""
     try:
-        whole = operator.index(value)
+        whole = least - 1 if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except TypeError:
         whole = least - 1
-    if isinstance(value, (bool, np.bool_)) or np.ndim(value) != 0 or whole < least:
+    if np.ndim(value) != 0 or whole < least:
         kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
         raise ValueError(f"{name} must be {kind}, got {_shown(value)}.")
     return whole

@@ -1,6 +1,6 @@
 # Two commands do everything on a machine with Python ≥ 3.11 and make:
 #   make check   sets up .venv and runs the main job (results/: table, figures, results.json)
-#   make test    sets up .venv and runs the tests (make test-slow: the long statistical ones)
+#   make test    sets up .venv and runs the tests (make test-slow: the long ones)
 # Both are safe to run again (a second check computes anew what it wrote itself, and refuses a folder
 # that holds a run of another size or seed). PYTHON=python3.12 chooses the interpreter.
 PYTHON ?= python3

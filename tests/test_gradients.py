@@ -92,6 +92,7 @@ def test_memory_within_three_times_the_runs(network, key, kind, save_every):
         assert temporary(jax.grad(value)) <= 3 * temporary(value)
 
 
+@pytest.mark.slow
 def test_is_the_gradient_that_jax_takes_of_all_steps(network, key, dtype):
     noise = ssd.IsotropicStable(1.6, 2)
 
@@ -111,6 +112,7 @@ def test_is_the_gradient_that_jax_takes_of_all_steps(network, key, dtype):
     np.testing.assert_allclose(jax.jacfwd(value)(p, "all"), expected, rtol=tolerance)
 
 
+@pytest.mark.slow
 def test_in_jit_and_vmap_and_with_a_model_that_closes_over_what_is_differentiated(key):
     noise = ssd.IndependentStable(1.8, 1)
 

@@ -80,6 +80,7 @@ def test_prefixes_of_three_sizes_share_their_noise(network, key):
         np.testing.assert_array_equal(small.levy, runs[2].levy[:, :n])
 
 
+@pytest.mark.slow
 def test_replicas_together_or_one_by_one(network, key):
     noise, keys = ssd.IndependentStable(1.5, 2), jax.random.split(key, 5)
     flow = ssd.law_flow(network, noise, key, t1=1.0, num_steps=8, num_particles=5000)

@@ -113,6 +113,7 @@ def test_small_alpha_in_both_precisions(dtype, key):
         assert bool(result.contains(0.6)), method
 
 
+@pytest.mark.slow
 def test_maximum_likelihood_is_at_the_maximum(key):
     with jax.enable_x64(True):
         x = 2.0 * sample(key, 1.4, shape=(3000,), dtype=jnp.float64) - 1.0

@@ -100,6 +100,7 @@ def test_mean_field_network_is_the_particle_system():
     assert result.train_accuracy.values[0] == pytest.approx(accuracy, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_trained_network_and_coupled_limit_agree_better_when_wider():
     data = shells()
     narrow, wide = (

@@ -18,6 +18,7 @@ import scipy
 
 from stablesde import stable
 from stablesde.noise import IndependentStable, IsotropicStable, OneFactorStable, StableNoise
+from stablesde.stable._domain import LEAST_SYMMETRIC
 
 enable_x64: Any = getattr(jax, "enable_x64", None)
 if enable_x64 is None:  # until JAX 0.7
@@ -190,20 +191,21 @@ def norm_law(noise: StableNoise) -> NormLaw:
 
 def _norm_law(noise: StableNoise) -> NormLaw:
     alpha, tail = float(noise.alpha), noise.norm_tail_constant()
-    if isinstance(noise, OneFactorStable) or noise.dim == 1:
-        scale = norm_scale(noise)
+    scalar = isinstance(noise, OneFactorStable) or noise.dim == 1
+    scale = norm_scale(noise) if scalar else 1.0
+    if scalar and alpha >= LEAST_SYMMETRIC:
 
         def modulus(r: np.ndarray) -> np.ndarray:
             with enable_x64(True):
                 return 2 * np.asarray(stable.sf(jnp.asarray(r / scale), alpha))
 
         return ExactNorm(modulus, alpha, tail)
-    if isinstance(noise, IsotropicStable):
+    if scalar or isinstance(noise, IsotropicStable):
         # ‖X‖² = 2A ‖G‖²: a mean over chi-square quantiles, by the trapezoidal rule in their logit.
-        squares, weight = chi_square_rule(noise.dim)
+        squares, weight = chi_square_rule(1 if scalar else noise.dim)
 
         def radial(r: np.ndarray) -> np.ndarray:
-            log_a = 2 * np.log(r)[:, None] - np.log(2 * squares)
+            log_a = 2 * np.log(r / scale)[:, None] - np.log(2 * squares)
             with enable_x64(True):
                 a = jnp.exp(jnp.asarray(np.clip(log_a, -690, 690)))
                 return np.asarray(stable.positive_sf(a, alpha / 2)) @ weight

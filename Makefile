@@ -20,8 +20,8 @@ quick: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m "not slow and not fuzz"
 
-coverage: $(VENV)/.installed-dev  # of the lines of the package, by the fast tests
-	$(BIN)/python -m pytest -n auto -m "not slow and not fuzz" --cov=stablesde --cov-report=term:skip-covered
+coverage:  # of the lines of the package, by the fast tests
+	PYTEST_ADDOPTS="--cov=stablesde --cov-report=term:skip-covered" $(MAKE) test
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m slow

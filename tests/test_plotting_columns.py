@@ -17,13 +17,13 @@ NOISE = ssd.stable_noise("I", 1.5, 1)
 def independence_study(rate=0.5, coupled=True, replicas=400):
     """Two functions that share a common part of variance n^(-2 rate): ‖C_n‖ = 2 n^(-2 rate)."""
     rng = np.random.default_rng(0)
-    common = rng.normal(size=(replicas, len(WIDTHS), 1)) * np.asarray(WIDTHS)[:, None] ** -rate
-    means = np.repeat(common, 2, axis=-1)
-    if not coupled:
-        means = rng.normal(size=means.shape)
-    pairs = means[..., :, None] * means[..., None, :]
-    if not coupled:
-        pairs = rng.normal(size=pairs.shape)
+    if coupled:
+        common = rng.normal(size=(replicas, len(WIDTHS), 1)) * np.asarray(WIDTHS)[:, None] ** -rate
+        means = np.repeat(common, 2, axis=-1)
+        pairs = means[..., :, None] * means[..., None, :]
+    else:
+        means = rng.normal(size=(replicas, len(WIDTHS), 2))
+        pairs = rng.normal(size=(replicas, len(WIDTHS), 2, 2))
         pairs = pairs + np.swapaxes(pairs, -1, -2)
     return ssd.IndependenceStudy(
         config={}, widths=WIDTHS, means=means, pairs=pairs, coupled=coupled

@@ -69,10 +69,9 @@ class Driver(eqx.Module):
             base = jax.random.wrap_key_data(jnp.stack(words), impl="threefry2x32")
             keys = jax.vmap(lambda i: jax.random.fold_in(base, i))(index)
             return jax.vmap(init, out_axes=1)(keys).astype(self.dtype)
-        if init is None or jnp.asarray(init).ndim == 0:
-            scale = jnp.asarray(1.0 if init is None else init, self.dtype)
-            return self._paired(lambda i: self._normal(scale, i), index)
-        values = jnp.asarray(init, self.dtype)
+        values = jnp.asarray(1.0 if init is None else init, self.dtype)
+        if values.ndim == 0:
+            return self._paired(lambda i: self._normal(values, i), index)
         return jnp.broadcast_to(values[:, None], shape) if values.ndim == 1 else values[index].T
 
     def _paired(

@@ -10,9 +10,8 @@ from jax.scipy.special import erfc
 from jaxtyping import Array, ArrayLike, Float
 
 from stablesde.stable._domain import (
-    LEAST_SYMMETRIC,
     law_arguments,
-    mask_alpha,
+    mask_resolved,
     require_resolved,
     require_symmetric,
 )
@@ -154,7 +153,7 @@ def logpdf(
     """
     z, a, s = standardise(x, alpha, beta, loc, scale)
     value = log_density(jnp.abs(z), a) - jnp.log(s)
-    return mask_alpha(jnp.where(jnp.isinf(z), -jnp.inf, value), a, least=LEAST_SYMMETRIC)
+    return mask_resolved(jnp.where(jnp.isinf(z), -jnp.inf, value), a)
 
 
 def pdf(
@@ -173,7 +172,7 @@ def pdf(
     value = jnp.exp(log_density(jnp.abs(z), a))
     bounded = jnp.clip(z, -1e18, 1e18)
     value = jnp.where(a == 1, exactly(value, 1 / (jnp.pi * (1 + bounded * bounded))), value)
-    return mask_alpha(jnp.where(jnp.isinf(z), 0.0, value) / s, a, least=LEAST_SYMMETRIC)
+    return mask_resolved(jnp.where(jnp.isinf(z), 0.0, value) / s, a)
 
 
 def sf(
@@ -191,7 +190,7 @@ def sf(
     z, a, _ = standardise(x, alpha, beta, loc, scale)
     upper = survival(jnp.abs(z), a)
     upper = jnp.where(jnp.isinf(z), 0.0, upper)
-    return mask_alpha(jnp.where(z < 0, 1 - upper, upper), a, least=LEAST_SYMMETRIC)
+    return mask_resolved(jnp.where(z < 0, 1 - upper, upper), a)
 
 
 def cdf(

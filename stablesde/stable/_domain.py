@@ -54,9 +54,14 @@ def check_alpha(alpha: ArrayLike, upper: float = 2.0, open_above: bool = False) 
         )
 
 
+def resolved(alpha: Any, least: float = LEAST_SYMMETRIC) -> Any:
+    """Where α is at least `least`, below which the quadratures lose the law."""
+    return alpha >= least * (1 - 1e-3)  # `least` itself is rounded in half precision
+
+
 def require_resolved(alpha: ArrayLike, least: float = LEAST_SYMMETRIC) -> None:
-    """Raises `ValueError` for a concrete α below `least`, where the quadratures lose the law."""
-    if is_concrete(alpha) and not np.all(np.asarray(alpha, float) >= least * (1 - 1e-3)):
+    """Raises `ValueError` for a concrete α that is not `resolved`."""
+    if is_concrete(alpha) and not np.all(resolved(np.asarray(alpha, float), least)):
         raise ValueError(
             f"alpha must be at least {least} for densities, distribution functions and quantiles, "
             f"got {np.min(np.asarray(alpha)):g}."
@@ -84,15 +89,15 @@ def require_symmetric(beta: Any) -> None:
 
 
 def mask_alpha(
-    value: Float[Array, "..."],
-    alpha: Float[Array, "..."],
-    upper: float = 2.0,
-    *,
-    least: float = 0.0,
+    value: Float[Array, "..."], alpha: Float[Array, "..."], upper: float = 2.0
 ) -> Float[Array, "..."]:
-    """NaN where a traced α is outside (0, upper], below `least`, or NaN."""
-    inside = (alpha > 0) & (alpha >= least * (1 - 1e-3)) & (alpha <= upper)
-    return jnp.where(inside, value, jnp.asarray(jnp.nan, value.dtype))
+    """NaN where a traced α is outside (0, upper] (or is NaN)."""
+    return jnp.where((alpha > 0) & (alpha <= upper), value, jnp.asarray(jnp.nan, value.dtype))
+
+
+def mask_resolved(value: Float[Array, "..."], alpha: Float[Array, "..."]) -> Float[Array, "..."]:
+    """NaN where a traced α is no index of a symmetric law that the quadratures resolve."""
+    return mask_alpha(jnp.where(resolved(alpha), value, jnp.nan), alpha)
 
 
 def check_scale(scale: ArrayLike) -> None:

@@ -11,9 +11,8 @@ from jaxtyping import Array, ArrayLike, Float
 from stablesde.stable._constants import tail_constant
 from stablesde.stable._density import log_density, survival
 from stablesde.stable._domain import (
-    LEAST_SYMMETRIC,
     law_arguments,
-    mask_alpha,
+    mask_resolved,
     require_resolved,
     require_symmetric,
 )
@@ -95,6 +94,17 @@ def _upper_quantile_jvp(primals: tuple[Array, Array], tangents: Any) -> tuple[Ar
 upper_quantile.defjvp(_upper_quantile_jvp, symbolic_zeros=True)
 
 
+def _standard_isf(
+    q: ArrayLike, alpha: ArrayLike, beta: ArrayLike, loc: ArrayLike, scale: ArrayLike
+) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
+    """z with P(Z > z) = q, NaN where α is not resolved; loc and scale, checked."""
+    require_symmetric(beta)
+    q_, a, location, s = law_arguments(q=q, alpha=alpha, loc=loc, scale=scale)
+    require_resolved(a)
+    x = upper_quantile(jnp.where(q_ <= 0.5, q_, 1 - q_), a)
+    return mask_resolved(jnp.where(q_ <= 0.5, x, -x), a), location, s
+
+
 def isf(
     q: ArrayLike,
     alpha: ArrayLike,
@@ -114,11 +124,8 @@ def isf(
 
     **Raises:** as `logpdf`.
     """
-    require_symmetric(beta)
-    q_, a, location, s = law_arguments(q=q, alpha=alpha, loc=loc, scale=scale)
-    require_resolved(a)
-    x = upper_quantile(jnp.where(q_ <= 0.5, q_, 1 - q_), a)
-    return mask_alpha(location + s * jnp.where(q_ <= 0.5, x, -x), a, least=LEAST_SYMMETRIC)
+    z, location, s = _standard_isf(q, alpha, beta, loc, scale)
+    return location + s * z
 
 
 def ppf(
@@ -135,8 +142,5 @@ def ppf(
 
     **Returns:** an array of the broadcast shape. **Raises:** as `isf`.
     """
-    require_symmetric(beta)
-    q_, a, location, s = law_arguments(q=q, alpha=alpha, loc=loc, scale=scale)
-    require_resolved(a)
-    x = upper_quantile(jnp.where(q_ <= 0.5, q_, 1 - q_), a)
-    return mask_alpha(location + s * jnp.where(q_ <= 0.5, -x, x), a, least=LEAST_SYMMETRIC)
+    z, location, s = _standard_isf(q, alpha, beta, loc, scale)
+    return location - s * z

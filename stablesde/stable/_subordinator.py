@@ -22,7 +22,7 @@ from jax.scipy.special import erf, erfc
 from jaxtyping import Array, ArrayLike, Float
 
 from stablesde.stable._density import exactly
-from stablesde.stable._domain import law_arguments, require_resolved
+from stablesde.stable._domain import law_arguments, require_resolved, resolved
 from stablesde.stable._inversion import axis_piece, legendre, nodes_like, rule_for, sum_nodes
 from stablesde.stable._varying import vary_with
 
@@ -182,8 +182,8 @@ def _evaluate(x: Array, alpha: Array, kind: Kind) -> Array:
             below, above = 1.0, 0.0
     value = jnp.where(alpha == 0.5, exactly(value, levy), value)
     value = jnp.where(proper, value, jnp.where(x > 0, above, below))
-    resolved = (alpha >= _LEAST * (1 - 1e-3)) & (alpha < 1)
-    return jnp.where(resolved & ~jnp.isnan(x), value, jnp.nan)
+    inside = resolved(alpha, _LEAST) & (alpha < 1)
+    return jnp.where(inside & ~jnp.isnan(x), value, jnp.nan)
 
 
 def _standardise(

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +24,6 @@ from stablesde.studies._statistics import (
     location,
     tail_diagnosis,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytree(

@@ -4,7 +4,7 @@ import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +29,6 @@ from stablesde.studies._setup import (
     lazy_flow,
 )
 from stablesde.studies._statistics import LEVEL
-
-if TYPE_CHECKING:
-    pass
 
 # An interval of the tail index wider than this cannot tell α from another index.
 WIDEST_INTERVAL = 0.5

@@ -18,7 +18,7 @@ import scipy
 
 from stablesde import stable
 from stablesde.noise import IndependentStable, IsotropicStable, OneFactorStable, StableNoise
-from stablesde.stable._domain import LEAST_SYMMETRIC
+from stablesde.stable._domain import resolved
 
 enable_x64: Any = getattr(jax, "enable_x64", None)
 if enable_x64 is None:  # until JAX 0.7
@@ -193,7 +193,7 @@ def _norm_law(noise: StableNoise) -> NormLaw:
     alpha, tail = float(noise.alpha), noise.norm_tail_constant()
     scalar = isinstance(noise, OneFactorStable) or noise.dim == 1
     scale = norm_scale(noise) if scalar else 1.0
-    if scalar and alpha >= LEAST_SYMMETRIC:
+    if scalar and resolved(alpha):
 
         def modulus(r: np.ndarray) -> np.ndarray:
             with enable_x64(True):
@@ -201,7 +201,8 @@ def _norm_law(noise: StableNoise) -> NormLaw:
 
         return ExactNorm(modulus, alpha, tail)
     if scalar or isinstance(noise, IsotropicStable):
-        # ‖X‖² = 2A ‖G‖²: a mean over chi-square quantiles, by the trapezoidal rule in their logit.
+        # ‖X‖² = 2A ‖G‖², of scalars, too: a mean over chi-square quantiles, by the trapezoidal rule
+        # in their logit.
         squares, weight = chi_square_rule(1 if scalar else noise.dim)
 
         def radial(r: np.ndarray) -> np.ndarray:

@@ -17,9 +17,9 @@ _MOST = 2**31 - 1
 _MOST_SEEDS = 10**6
 
 
-def check_count(name: str, value: Any) -> int:
-    """`value` as an integer from 1 to 2³¹ - 1. Raises `ValueError` if it is none."""
-    number = as_count(name, value)
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an integer from `least` to 2³¹ - 1. Raises `ValueError` if it is none."""
+    number = as_count(name, value, least)
     if number > _MOST:
         raise ValueError(f"{name} must be below 2^31, got {value!r}.")
     return number

@@ -176,8 +176,7 @@ def paper_table(
             f"only: Table {number} has no row {', '.join(unknown)}; it has "
             f"{', '.join(table['rows'])}."
         )
-    chosen, predict = choose_seeds(seeds, 0), as_count("predict", predict, 0)
-    predict = check_count("predict", predict) if predict else 0
+    chosen, predict = choose_seeds(seeds, 0), check_count("predict", predict, 0)
     if data is not None:
         check_data("data", data)
     if data is not None and data.name != table["dataset"]:

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: check quick test coverage fuzz test-slow test-oldest test-pythons dist lint types docs \
+.PHONY: check quick test coverage fuzz test-slow versions dist lint types docs \
   notebooks bench clean
 
 check: $(VENV)/.installed
@@ -30,23 +30,9 @@ FUZZ ?= tests/fuzz
 fuzz: $(VENV)/.installed-dev  # STABLESDE_FUZZ=10: random seeds and ten times the cases
 	$(BIN)/python -m pytest -n auto -m fuzz $(FUZZ)
 
-# The parts that lean on JAX, equinox and optax most, with the oldest versions that are supported.
-OLDEST := .venv-oldest
-OLDEST_TESTS := import noise model compression dynamics limit layouts schemes gradients record training \
-  training_removal diffrax cli
-test-oldest: $(OLDEST)/.installed
-	$(OLDEST)/bin/python -m pytest -n auto -m "not slow" $(OLDEST_TESTS:%=tests/test_%.py)
-
-# The parts that lean on Python most, with its other supported versions, where this machine has them.
-PYTHONS_TESTS := import noise compression dynamics record damage datasets
-test-pythons: $(VENV)/.installed-dev
-	$(BIN)/python tests/programs/other_pythons.py $(PYTHONS_TESTS:%=test_%)
-
-$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
-	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -c constraints-oldest.txt -e ".[test]"
-	touch $@
+# With the newest and the oldest supported versions, and with the Pythons between (noxfile.py).
+versions: $(VENV)/.installed-dev
+	$(BIN)/nox -s newest oldest pythons
 
 # Builds the wheel and the sdist, installs the wheel where the repository is out of sight, tries it.
 dist: $(VENV)/.installed-dev
@@ -101,4 +87,4 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(VENV)-3.* $(OLDEST) dist site results results-quick
+	rm -rf $(VENV) .nox dist site results results-quick

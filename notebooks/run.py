@@ -6,6 +6,7 @@ notebook, and changes nothing. `python notebooks/run.py 1_stable_noise.ipynb` ru
 
 import argparse
 import base64
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbconvert.preprocessors import ExecutePreprocessor
 
+from stablesde._compilation import cache_settings
 from stablesde.plotting._style import few_colours
 
 HERE = Path(__file__).parent
@@ -64,6 +66,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="store the outputs")
     arguments = parser.parse_args()
     paths = [HERE / Path(name).name for name in arguments.names] or sorted(HERE.glob("*.ipynb"))
+    os.environ.update(cache_settings())  # for the kernels
     total = time.perf_counter()
     for path in paths:
         start = time.perf_counter()

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from stablesde import _table_command
+from stablesde._compilation import use_compilation_cache
 from stablesde._extras import MissingExtraError
 from stablesde._version import __version__
 
@@ -65,6 +66,7 @@ def _message(error: Exception) -> str | None:
 @click.version_option(__version__, prog_name="stablesde")
 def main() -> None:
     """Heavy-tailed stochastic dynamics: check the theory, train and prune networks."""
+    use_compilation_cache()
 
 
 @main.command()

@@ -1,10 +1,16 @@
 """Fixtures shared by the tests. Every random number comes from a fixed key."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
 
 import stablesde as ssd
+from stablesde._compilation import cache_settings, use_compilation_cache
+
+os.environ.update(cache_settings())  # for the processes that tests start
+use_compilation_cache()
 
 
 @pytest.fixture(params=["float32", "float64"])

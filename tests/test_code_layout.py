@@ -18,7 +18,8 @@ MAX_BODY = 60  # lines of a function, without its signature and docstring
 
 # Which rooms a room may import. What is not listed may import nothing but helpers.
 HELPERS = {
-    "_arguments", "_extras", "_fingerprint", "_frames", "_locks", "_pytree", "_storage", "_version",
+    "_arguments", "_compilation", "_extras", "_fingerprint", "_frames", "_locks", "_pytree",
+    "_storage", "_version",
 }  # fmt: skip
 ALLOWED = {
     "stable": set(),
@@ -41,9 +42,7 @@ ALLOWED = {
     "report": {"_html", "_status", "plotting"},
     "_table_command": {"studies", "training"},
     "cli": {"_status", "_table_command", "check", "report", "studies", "training"},
-    "_arguments": set(), "_extras": set(), "_fingerprint": set(), "_frames": set(), "_locks": set(),
-    "_pytree": set(), "_storage": set(), "_version": set(),
-}  # fmt: skip
+} | {helper: set() for helper in HELPERS}
 TOP = {"check", "cli", "report", "plotting"}
 
 

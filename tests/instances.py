@@ -113,7 +113,7 @@ def _training(data):
     yield training.UnitAxis("hidden", 0)
     tree = {"hidden": jnp.arange(800.0).reshape(80, 10), "out": jnp.ones((80, 2))}
     yield training.prune_tree(tree, [group])
-    yield ssd.add_stable_noise(0.1, 1.7, "I", KEY, 0.1).init(tree)
+    yield ssd.add_stable_noise(0.1, 0.1, 1.7, "I", KEY).init(tree)
     yield training.preset("ecg5000", 2000, "I")
     table = training.paper_table(1, "no-such-folder")
     yield from (table, table.rows[1], table.rows[1].setting)

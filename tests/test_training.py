@@ -1,5 +1,6 @@
 """Heavy-tailed SGD: the noise it adds, training runs, and the paper's numbers."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from helpers import available
 import stablesde as ssd
 from stablesde import training
 from stablesde.datasets import Dataset, teacher
+from stablesde.training._transform import leaf_key
 
 ZEROS = {"a": jnp.zeros((6, 4)), "b": jnp.zeros((5,))}
 
@@ -26,25 +28,25 @@ def noise_of(transform, steps=1, tree=ZEROS):
 @pytest.mark.parametrize("kind", ["I", "II", "III"])
 def test_noise_is_the_increment_of_that_step(kind, key):
     sigma, alpha, eta = 0.3, 1.6, 0.01
-    updates = noise_of(ssd.add_stable_noise(sigma, alpha, kind, key, eta), steps=3)
-    for leaf, (name, units, dim) in enumerate([("a", 6, 4), ("b", 5, 1)]):
+    updates = noise_of(ssd.add_stable_noise(eta, sigma, alpha, kind, key), steps=3)
+    for name, units, dim in [("a", 6, 4), ("b", 5, 1)]:
         noise = ssd.stable_noise(kind, alpha, dim)
+        own = leaf_key(key, (jax.tree_util.DictKey(name),))
         for step in range(3):
-            expected = sigma * noise.increment(jax.random.fold_in(key, leaf), step, eta, units)
+            expected = sigma * noise.increment(own, step, eta, units)
             got = updates[step][name].reshape(units, dim)
             np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
 def test_unit_axis(key):
     """Flax stores (inputs, units), convolutions (out, in, h, w): the noise goes with the unit."""
-    first = noise_of(ssd.add_stable_noise(1.0, 1.5, "II", key, 0.1), tree=jnp.zeros((6, 4)))[0]
+    first = noise_of(ssd.add_stable_noise(0.1, 1.0, 1.5, "II", key), tree=jnp.zeros((6, 4)))[0]
     last = noise_of(
-        ssd.add_stable_noise(1.0, 1.5, "II", key, 0.1, unit_axis=-1), tree=jnp.zeros((4, 6))
+        ssd.add_stable_noise(0.1, 1.0, 1.5, "II", key, unit_axis=-1), tree=jnp.zeros((4, 6))
     )[0]
     np.testing.assert_array_equal(first, last.T)
-    filters = noise_of(ssd.add_stable_noise(1.0, 1.5, "I", key, 0.1), tree=jnp.zeros((6, 3, 5, 5)))[
-        0
-    ]
+    convolution = jnp.zeros((6, 3, 5, 5))
+    filters = noise_of(ssd.add_stable_noise(0.1, 1.0, 1.5, "I", key), tree=convolution)[0]
     assert len(np.unique(filters)) == 6
 
 
@@ -69,7 +71,7 @@ def test_chunks_jit_and_resumption_change_nothing(key):
 
 def test_alpha_two_has_variance_two_sigma_squared_eta(key):
     sigma, eta, n = 0.7, 0.01, 200_000
-    updates = noise_of(ssd.add_stable_noise(sigma, 2.0, "II", key, eta), tree=jnp.zeros((n, 2)))[0]
+    updates = noise_of(ssd.add_stable_noise(eta, sigma, 2.0, "II", key), tree=jnp.zeros((n, 2)))[0]
     expected = 2 * sigma**2 * eta
     # Standard error of a variance: √(2/N) of it; 5.5 of them: false alarm below 1e-7.
     assert np.var(np.asarray(updates, float)) == pytest.approx(
@@ -83,13 +85,57 @@ def test_masks_chains_and_schedules(key):
     assert np.all(np.asarray(update["a"]) != 0)
     assert np.all(np.asarray(update["b"]) == 0)
     schedule = optax.exponential_decay(0.1, 1, 0.5)
-    decayed = noise_of(ssd.add_stable_noise(1.0, 1.25, "I", key, schedule), steps=3)
-    constant = noise_of(ssd.add_stable_noise(1.0, 1.25, "I", key, 0.1), steps=3)
+    decayed = noise_of(ssd.add_stable_noise(schedule, 1.0, 1.25, "I", key), steps=3)
+    constant = noise_of(ssd.add_stable_noise(0.1, 1.0, 1.25, "I", key), steps=3)
     for k in range(3):
         ratio = np.asarray(decayed[k]["a"] / constant[k]["a"])
         np.testing.assert_allclose(ratio, 0.5 ** (k / 1.25), rtol=1e-5)
-    chain = optax.chain(optax.adam(1e-2), ssd.add_stable_noise(0.1, 1.5, "II", key, 1e-2))
+    chain = optax.chain(optax.adam(1e-2), ssd.add_stable_noise(1e-2, 0.1, 1.5, "II", key))
     assert np.isfinite(noise_of(chain)[0]["a"]).all()
+
+
+def test_leaves_never_share_noise_whatever_masks_choose_them(key):
+    """Not in one transform, nor in two of a chain with one key; σ may be a tree."""
+    tree = {"a": jnp.zeros((6, 4)), "b": {"c": jnp.zeros((6, 4)), "d": jnp.zeros((6, 4))}}
+    one = noise_of(ssd.add_stable_noise(0.1, 1.0, 1.5, "I", key), tree=tree)[0]
+    levels = {"a": 1.0, "b": 3.0}
+    two = optax.chain(
+        *(
+            ssd.add_stable_noise(0.1, level, 1.5, "I", key, mask={n: n == name for n in tree})
+            for name, level in levels.items()
+        )
+    )
+    for transform in (two, ssd.add_stable_noise(0.1, levels, 1.5, "I", key)):
+        updates = noise_of(transform, tree=tree)[0]
+        np.testing.assert_array_equal(updates["a"], one["a"])
+        for leaf in ("c", "d"):
+            np.testing.assert_allclose(updates["b"][leaf], 3 * one["b"][leaf], rtol=1e-6)
+    assert len({float(leaf[0, 0]) for leaf in jax.tree.leaves(one)}) == 3
+
+
+def test_hyperparameters_are_injected_scheduled_and_logged(key):
+    """As of any optax transformation: numbers are hyperparameters, the rest is static."""
+    schedule = optax.linear_schedule(0.0, 0.4, 4)
+    optimizer = optax.inject_hyperparams(ssd.heavy_tailed_sgd)(0.1, schedule, 1.5, "I", key)
+    state, update, levels = optimizer.init(ZEROS), jax.jit(optimizer.update), []
+    for k in range(3):
+        updates, state = update(ZEROS, state, ZEROS)
+        expected = noise_of(ssd.heavy_tailed_sgd(0.1, schedule(k), 1.5, "I", key), steps=k + 1)[k]
+        np.testing.assert_allclose(updates["a"], expected["a"], rtol=1e-5)
+        levels.append(float(state.hyperparams["sigma"]))
+    np.testing.assert_allclose(levels, [0.0, 0.1, 0.2], rtol=1e-6)
+
+
+def test_a_mask_that_can_be_called_is_a_tree_of_booleans(key):
+    model = eqx.nn.Linear(3, 4, key=key)
+    params = eqx.filter(model, eqx.is_array)
+    mask = jax.tree.map(lambda leaf: leaf.ndim == 2, params)
+    given = dict(learning_rate=0.1, sigma=1.0, alpha=1.5, kind="I", key=key, mask=mask)
+    injected = optax.inject_hyperparams(ssd.heavy_tailed_sgd, static_args=("mask",))(**given)
+    for transform in (ssd.add_stable_noise(**given), injected):
+        updates = noise_of(transform, tree=jax.tree.map(jnp.zeros_like, params))[0]
+        assert np.all(np.asarray(updates.weight) != 0)
+        assert np.all(np.asarray(updates.bias) == 0)
 
 
 def test_no_recompilation(key):
@@ -109,9 +155,9 @@ def test_no_recompilation(key):
 
 
 def test_half_precision_keeps_its_type_and_sees_the_same_noise(key):
-    full = noise_of(ssd.add_stable_noise(1.0, 1.5, "I", key, 0.1), tree=jnp.zeros((50, 4)))[0]
+    full = noise_of(ssd.add_stable_noise(0.1, 1.0, 1.5, "I", key), tree=jnp.zeros((50, 4)))[0]
     half = noise_of(
-        ssd.add_stable_noise(1.0, 1.5, "I", key, 0.1), tree=jnp.zeros((50, 4), jnp.bfloat16)
+        ssd.add_stable_noise(0.1, 1.0, 1.5, "I", key), tree=jnp.zeros((50, 4), jnp.bfloat16)
     )[0]
     assert half.dtype == jnp.bfloat16
     np.testing.assert_array_equal(half, full.astype(jnp.bfloat16))
@@ -155,8 +201,8 @@ def test_seeds_and_noise_levels_share_a_compiled_program():
 
 
 def test_a_wider_network_sees_the_same_noise_on_its_first_units(key):
-    narrow = noise_of(ssd.add_stable_noise(1.0, 1.5, "II", key, 0.1), tree=jnp.zeros((6, 4)))[0]
-    wide = noise_of(ssd.add_stable_noise(1.0, 1.5, "II", key, 0.1), tree=jnp.zeros((60, 4)))[0]
+    narrow = noise_of(ssd.add_stable_noise(0.1, 1.0, 1.5, "II", key), tree=jnp.zeros((6, 4)))[0]
+    wide = noise_of(ssd.add_stable_noise(0.1, 1.0, 1.5, "II", key), tree=jnp.zeros((60, 4)))[0]
     np.testing.assert_array_equal(wide[:6], narrow)
 
 
@@ -308,13 +354,13 @@ def test_bad_input(change, message):
 
 def test_bad_transforms(key):
     with pytest.raises(ValueError, match="sigma"):
-        ssd.add_stable_noise(-1.0, 1.5, "I", key, 0.1)
+        ssd.add_stable_noise(0.1, -1.0, 1.5, "I", key)
     with pytest.raises(ValueError, match="kind"):
-        ssd.add_stable_noise(1.0, 1.5, "0", key, 0.1)
+        ssd.add_stable_noise(0.1, 1.0, 1.5, "0", key)
     with pytest.raises(ValueError, match="learning_rate"):
         ssd.heavy_tailed_sgd(-0.1, 1.0, 1.5, "I", key)
     with pytest.raises(ValueError, match="no axis"):
-        noise_of(ssd.add_stable_noise(1.0, 1.5, "I", key, 0.1), tree=jnp.zeros(()))
+        noise_of(ssd.add_stable_noise(0.1, 1.0, 1.5, "I", key), tree=jnp.zeros(()))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ Tree = Any
 
 def vary_with(tree: Tree, *others: Tree) -> Tree:
     """`tree`, every array of which varies over all axes over which any of `tree`, `others` does."""
-    return _marked(tree, _axes((tree, others)))
+    return _marked(tree, varying_axes((tree, others)))
 
 
 def settled(
@@ -27,7 +27,7 @@ def settled(
         return step, carry
     # Of what the step closes over nothing is known until it is traced.
     traced = jax.make_jaxpr(lambda carry, k: jax.tree.leaves(step(carry, k)[0]))(carry, k)
-    axes = _axes(carry).union(*(_varying(aval) for aval in traced.out_avals))
+    axes = varying_axes(carry).union(*(_varying(aval) for aval in traced.out_avals))
 
     def marked(carry: Tree, k: Array) -> tuple[Tree, Tree]:
         after, report = step(carry, k)
@@ -36,7 +36,8 @@ def settled(
     return marked, _marked(carry, axes)
 
 
-def _axes(tree: Tree) -> frozenset[Any]:
+def varying_axes(tree: Tree) -> frozenset[Any]:
+    """The axes of a `shard_map` over which any array of `tree` varies; none outside."""
     arrays = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array)]
     return frozenset().union(*(_varying(jax.typeof(x)) for x in arrays))
 
@@ -55,4 +56,4 @@ def _marked(tree: Tree, axes: frozenset[Any]) -> Tree:
     return jax.tree.map(mark, tree)
 
 
-__all__ = ["settled", "vary_with"]
+__all__ = ["settled", "vary_with", "varying_axes"]

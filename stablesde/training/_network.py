@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from stablesde._arguments import as_real
 from stablesde.compression import prunable
 from stablesde.stable._bits import fold, key_words
-from stablesde.training._transform import heavy_tailed_sgd
+from stablesde.training._transform import add_stable_noise
 
 _STREAM_BATCH = 201
 _EVALUATION_BATCH = 5000
@@ -113,12 +113,22 @@ class Rule(NamedTuple):
 
 def optimizer(rule: Rule, noise: str, alpha: float) -> optax.GradientTransformation:
     """SGD with noise of type `noise` on the first layer, plain SGD for "none"."""
+    step = optax.sgd(rule.learning_rate)
     if noise == "none":
-        return optax.sgd(rule.learning_rate)
-    first_layer: Any = Network(True, False)  # type: ignore[arg-type]
-    return heavy_tailed_sgd(
-        rule.learning_rate, rule.sigma, alpha, noise, rule.noise_key, mask=first_layer, unit_axis=-1
+        return step
+    noisy = add_stable_noise(
+        rule.learning_rate, rule.sigma, alpha, noise, rule.noise_key, unit_axis=-1
     )
+
+    def init(params: Any) -> Any:
+        return step.init(params), noisy.init(params.w1)
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        updates, plain = step.update(updates, state[0], params)
+        w1, count = noisy.update(updates.w1, state[1])
+        return updates._replace(w1=w1), (plain, count)
+
+    return optax.GradientTransformation(init, update)
 
 
 @functools.partial(

@@ -5,6 +5,7 @@ X_k for each unit (neuron) and step. The noise of a step is a function of (key, 
 so a run can be cut anywhere and resumed, and another width sees the same noise on its first units.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from stablesde.noise import STREAM_NOISE, particle_index, stable_noise
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype
+from stablesde.stable._varying import varying_axes
 from stablesde.training._checks import as_axis, check_rate, check_sigma
 
 
@@ -32,47 +34,59 @@ class StableNoiseState(NamedTuple):
 
 
 def add_stable_noise(
-    sigma: float | Float[Array, ""],
+    learning_rate: float | Float[Array, ""] | optax.Schedule,
+    sigma: float | Float[Array, ""] | PyTree,
     alpha: float | Float[Array, ""],
     kind: str,
     key: PRNGKeyArray,
-    learning_rate: float | Float[Array, ""] | optax.Schedule,
-    unit_axis: int = 0,
+    mask: Any = None,
+    unit_axis: int | None = None,
+    axis_name: str | tuple[str, ...] | None = None,
 ) -> optax.GradientTransformation:
     """Adds `σ η_k^(1/α) X_k` to the updates, X_k an α-stable vector for each unit of each leaf.
 
-    Put it last in a chain, after the step size has been applied. Leaf number i (in the order of
-    `jax.tree.leaves`; of the selected leaves under `optax.masked`) of step k receives, unit by
-    unit, the rows of
-    `stable_noise(kind, alpha, d).increment(jax.random.fold_in(key, i), k, η_k, units)` times σ,
-    where `units` is the leaf's length along `unit_axis` and d the number of its other entries.
+    Put it last in a chain, after the step size has been applied. In step k a leaf receives, unit
+    by unit, the rows of `stable_noise(kind, alpha, d).increment(leaf_key(key, path), k, η_k,
+    units)` times σ, where `units` is the leaf's length along `unit_axis`, d the number of its other
+    entries and `path` its place in the tree: leaves never share noise, whatever masks choose them.
     Noise for float16 and bfloat16 leaves is drawn in float32 and rounded once.
 
-    σ, α and η may be traced, so that one compiled program serves a sweep over them.
+    σ, α and η may be traced, so that one compiled program serves a sweep over them, and may be
+    scheduled by `optax.inject_hyperparams` (with `static_args` for what is given of "unit_axis",
+    and for a `mask` that can be called).
 
     **Arguments:**
 
-    - `sigma`: noise level σ ≥ 0. `alpha`: in (0, 2]; α = 2 is Gaussian of variance 2σ²η.
+    - `learning_rate`: η, or an optax schedule; the noise follows the step size as η_k^(1/α).
+    - `sigma`: noise level σ ≥ 0, or a tree of them: one for each leaf or branch of the parameters.
+    - `alpha`: in (0, 2]; α = 2 is Gaussian of variance 2σ²η.
     - `kind`: "I" (one number for all the weights of a unit), "II" (independent weights) or "III"
       (rotationally invariant).
     - `key`: a PRNG key; a run resumed from its optimizer state sees the same noise.
-    - `learning_rate`: η, or an optax schedule; the noise follows the step size as η_k^(1/α).
-    - `unit_axis`: the axis of a leaf that runs over the units: 0 for weights (units, inputs), as
-      in Equinox and PyTorch; -1 for (inputs, units), as in Flax.
+    - `mask`: a tree of booleans, or a function of the parameters that gives one, which chooses the
+      leaves (or branches) that receive noise; None: all.
+    - `unit_axis`: the axis of a leaf that runs over the units: 0 (None) for weights (units,
+      inputs), as in Equinox and PyTorch; -1 for (inputs, units), as in Flax.
+    - `axis_name`: inside `jax.shard_map`, the mesh axes over which the units are spread, so that
+      each shard gets the noise of its own units; (): the same noise on every shard.
 
-    **Returns:** an `optax.GradientTransformation`; wrap it in `optax.masked` to choose leaves.
+    **Returns:** an `optax.GradientTransformation`.
 
     **Raises:** `ValueError` for σ < 0 or not finite, α outside (0, 2], an unknown kind, a
     learning rate that is not positive (a schedule's: negative), a `key` that is none, or (at the
-    update) `updates` with a leaf without that axis, or that is no array of floats.
+    update) `updates` with a leaf without that axis, that is no array of floats, or that differs
+    between the shards of a `shard_map` while `axis_name` is None; a `mask` or `sigma` that is no
+    tree of the structure of the parameters.
     """
-    sigma, learning_rate = _plain(check_sigma, sigma), check_learning_rate(learning_rate)
+    sigma = jax.tree.map(lambda s: _plain(check_sigma, s), sigma)
+    learning_rate = check_learning_rate(learning_rate)
     stable_noise(kind, alpha, 1)
     key_words(key)
-    unit_axis = as_axis("unit_axis", unit_axis)
+    axis = 0 if unit_axis is None else as_axis("unit_axis", unit_axis)
 
     def init(params: PyTree) -> StableNoiseState:
-        del params
+        _chosen(mask, params)
+        _for_leaves("sigma", sigma, params)
         return StableNoiseState(jnp.zeros((), jnp.int32))
 
     def update(updates: PyTree, state: StableNoiseState, params: PyTree = None) -> tuple[Any, Any]:
@@ -82,28 +96,60 @@ def add_stable_noise(
         if callable(learning_rate):
             eta = _check_scheduled(learning_rate(count))
 
-        def noisy(number: int, leaf: Array) -> Array:
+        def noisy(path: Any, leaf: Array, chosen: bool, level: Array) -> Array:
+            if not chosen:
+                return leaf
             leaf = _float_array(leaf)
-            if leaf.ndim == 0 or not -leaf.ndim <= unit_axis < leaf.ndim:
+            if leaf.ndim == 0 or not -leaf.ndim <= axis < leaf.ndim:
                 raise ValueError(
-                    f"updates: a leaf of shape {leaf.shape} has no axis {unit_axis} of units: "
+                    f"updates: a leaf of shape {leaf.shape} has no axis {axis} of units: "
                     "choose unit_axis, or leave it out with a mask."
                 )
-            units = leaf.shape[unit_axis]
+            units = leaf.shape[axis]
             noise = stable_noise(kind, alpha, max(1, leaf.size // max(1, units)))
             dtype = float_dtype(jnp.promote_types(leaf.dtype, jnp.float32))
-            stream = fold(key_words(jax.random.fold_in(key, number)), count, STREAM_NOISE)
-            scale = sigma * noise.increment_scale(eta, dtype)
-            columns = noise.columns(stream, particle_index(units), scale, dtype)
-            others = [n for a, n in enumerate(leaf.shape) if a != unit_axis % leaf.ndim]
-            added = jnp.moveaxis(columns.reshape(*others, units), -1, unit_axis)
+            stream = fold(key_words(leaf_key(key, path)), count, STREAM_NOISE)
+            scale = level * noise.increment_scale(eta, dtype)
+            index = particle_index(units) + _first_unit(axis_name, leaf, units)
+            columns = noise.columns(stream, index, scale, dtype)
+            others = [n for a, n in enumerate(leaf.shape) if a != axis % leaf.ndim]
+            added = jnp.moveaxis(columns.reshape(*others, units), -1, axis)
             return (leaf + added).astype(leaf.dtype)
 
-        leaves, structure = jax.tree.flatten(updates)
-        new = [noisy(i, leaf) for i, leaf in enumerate(leaves)]
-        return jax.tree.unflatten(structure, new), StableNoiseState(count + 1)
+        chosen, levels = _chosen(mask, updates), _for_leaves("sigma", sigma, updates)
+        new = jax.tree_util.tree_map_with_path(noisy, updates, chosen, levels)
+        return new, StableNoiseState(count + 1)
 
     return optax.GradientTransformation(init, update)
+
+
+def leaf_key(key: PRNGKeyArray, path: Any) -> PRNGKeyArray:
+    """The key of the noise of one leaf, by its place `path` in the tree (a tuple of JAX's keys).
+
+    A tree that is one array has `fold_in(key, 0)`. Otherwise 64 bits of a hash of the path are
+    folded in: two leaves of a tree meet with probability below 1e-13 even in trees of a thousand.
+    """
+    if not path:
+        return jax.random.fold_in(key, 0)
+    text = jax.tree_util.keystr(path, simple=True, separator="/")
+    digest = hashlib.sha256(text.encode()).digest()
+    for part in (digest[:4], digest[4:8]):
+        key = jax.random.fold_in(key, int.from_bytes(part, "little"))
+    return key
+
+
+def _first_unit(axis_name: str | tuple[str, ...] | None, leaf: Array, units: int) -> Any:
+    """The number of the first unit of this shard, which holds so many `units` of the leaf."""
+    varying = varying_axes(leaf)
+    if axis_name is None and varying:
+        raise ValueError(
+            f"updates: a leaf differs between the shards along {sorted(varying)} of a shard_map: "
+            "name the axes over which its units are spread, axis_name=…, or say axis_name=() for "
+            "the same noise on all shards."
+        )
+    if not axis_name:
+        return jnp.uint32(0)
+    return jax.lax.axis_index(axis_name).astype(jnp.uint32) * jnp.uint32(units)
 
 
 def _plain(check: Callable[[Any], Any], value: Any) -> Any:
@@ -148,37 +194,28 @@ def _float_array(leaf: Any) -> Array:
 
 def heavy_tailed_sgd(
     learning_rate: float | Float[Array, ""] | optax.Schedule,
-    sigma: float | Float[Array, ""],
+    sigma: float | Float[Array, ""] | PyTree,
     alpha: float | Float[Array, ""],
     kind: str,
     key: PRNGKeyArray,
     mask: Any = None,
-    unit_axis: int = 0,
+    unit_axis: int | None = None,
+    axis_name: str | tuple[str, ...] | None = None,
 ) -> optax.GradientTransformation:
     """Stochastic gradient descent with α-stable noise: `optax.sgd`, then `add_stable_noise`.
 
-    **Arguments:** as `add_stable_noise`; `mask`, a pytree of booleans or a function of the
-    parameters that gives one, chooses the leaves that receive noise (default: all).
-
-    **Returns:** an `optax.GradientTransformation`.
-    **Raises:** as `add_stable_noise`, and `ValueError` (at `init` and the update) for a `mask` that
-    is no tree of booleans of the structure of the parameters.
+    **Arguments:** as `add_stable_noise`. **Returns:** an `optax.GradientTransformation`.
+    **Raises:** as `add_stable_noise`.
     """
     learning_rate = check_learning_rate(learning_rate)
-    noise = add_stable_noise(sigma, alpha, kind, key, learning_rate, unit_axis)
-    masked = noise if mask is None else optax.masked(noise, mask)
-    chain = optax.chain(optax.sgd(learning_rate), masked)
-
-    def init(params: PyTree) -> Any:
-        _check_mask(mask, params)
-        return chain.init(params)
+    noise = add_stable_noise(learning_rate, sigma, alpha, kind, key, mask, unit_axis, axis_name)
+    chain = optax.chain(optax.sgd(learning_rate), noise)
 
     def update(updates: PyTree, state: Any, params: PyTree = None, **extra: Any) -> Any:
-        _check_mask(mask, updates)
         _check_numbers(updates)
         return chain.update(updates, state, params, **extra)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(chain.init, update)
 
 
 def _check_numbers(updates: PyTree) -> None:
@@ -193,19 +230,26 @@ def _check_numbers(updates: PyTree) -> None:
             raise ValueError(f"updates: a leaf is {what}, no array of numbers: partition the tree.")
 
 
-def _is_function(mask: Any) -> bool:
-    """Whether it is called: an Equinox module of booleans can be, and is a tree nonetheless."""
-    return callable(mask) and jax.tree_util.all_leaves([mask])
-
-
-def _check_mask(mask: Any, tree: PyTree) -> None:
-    """Raises `ValueError` unless `mask` chooses among the leaves of `tree`."""
+def _chosen(mask: Any, tree: PyTree) -> PyTree:
+    """Whether each leaf of `tree` receives noise. Raises `ValueError` for a mask that can't say."""
     if mask is None:
-        return
+        return jax.tree.map(lambda leaf: True, tree)
+    # An Equinox module of booleans can be called, and is a tree nonetheless.
+    is_function = callable(mask) and jax.tree_util.all_leaves([mask])
     try:
-        chosen = mask(tree) if _is_function(mask) else mask
-        jax.tree.map(lambda one, part: None, chosen, tree)
+        told = mask(tree) if is_function else mask
     except Exception as error:
         raise ValueError(f"mask does not fit the parameters: {error}") from error
-    if not all(isinstance(one, (bool, np.bool_)) for one in jax.tree.leaves(chosen)):
+    if not all(isinstance(one, (bool, np.bool_)) for one in jax.tree.leaves(told)):
         raise ValueError("mask must hold booleans, one for each leaf or branch of the parameters.")
+    return _for_leaves("mask", told, tree)
+
+
+def _for_leaves(name: str, given: Any, tree: PyTree) -> PyTree:
+    """`given`, one value for each leaf or branch of `tree`, as one value for each leaf."""
+    if jax.tree_util.all_leaves([given]):
+        return jax.tree.map(lambda leaf: given, tree)
+    try:
+        return jax.tree.map(lambda one, part: jax.tree.map(lambda _: one, part), given, tree)
+    except Exception as error:
+        raise ValueError(f"{name} does not fit the parameters: {error}") from error

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
 import stablesde as ssd
 from stablesde.dynamics import coupled_limit, coupled_steps
@@ -55,6 +55,33 @@ for call in (
     for measure in ("sup", "mean", "final_sup", "final_mean"):
         a, b = getattr(one, measure), getattr(many, measure)
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-7)
+
+
+# Noise of an optax transformation whose units are spread over the devices of a user's shard_map.
+weights = {"w": jnp.zeros((16, 3)), "b": jnp.zeros(16)}
+units = PartitionSpec("particles")
+
+
+def noisy(axis_name):
+    transform = ssd.add_stable_noise(0.1, 1.0, 1.5, "III", key, axis_name=axis_name)
+    return lambda tree: transform.update(tree, transform.init(tree))[0]
+
+
+def sharded(axis_name):
+    spread = jax.shard_map(noisy(axis_name), mesh=row, in_specs=units, out_specs=units)
+    return jax.jit(spread)(weights)
+
+
+many, one = sharded("particles"), jax.jit(noisy(None))(weights)
+for name in weights:
+    np.testing.assert_array_equal(one[name], many[name])
+assert np.array_equal(sharded(())["w"][:2], sharded(())["w"][2:4])
+try:
+    sharded(None)
+except ValueError as error:
+    assert "axis_name" in str(error)
+else:
+    raise AssertionError("shards that share their noise unasked")
 
 
 def loss(sigma, mesh):

@@ -45,6 +45,7 @@ from stablesde.studies import (
     strong_error,
     tail_study,
 )
+from stablesde.system import System
 from stablesde.training import UnitAxis, UnitGroup, add_stable_noise, heavy_tailed_sgd, prune_tree
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ __all__ = [
     "Slope",
     "SpectralStable",
     "StableNoise",
+    "System",
     "TailStudy",
     "Trajectory",
     "UnitAxis",

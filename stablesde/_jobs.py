@@ -15,6 +15,7 @@ from stablesde.datasets import load
 from stablesde.model import FunctionModel, MeanFieldModel, MeanReversion, NetworkModel, WeightDecay
 from stablesde.noise import stable_noise
 from stablesde.studies import RateStudy, TailStudy
+from stablesde.system import System
 
 Study = RateStudy | TailStudy
 HOLDER = 0.5
@@ -76,7 +77,7 @@ def jobs(size: Size, seed: int, only: Sequence[str]) -> list[Job]:
         double = arguments.get("dtype") == "float64"
         for kind, alpha in size.cases.get(settings, ()):
             noise = stable_noise(kind, alpha, model.dim)
-            run = functools.partial(study, model, noise, key, t1=1.0, **arguments)
+            run = functools.partial(study, System(model, noise), key, t1=1.0, **arguments)
             name = _label(tag, model.dim, (kind, alpha))
             chosen.append(Job(group, name, run, sharp, judged, double))
 

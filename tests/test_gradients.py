@@ -47,14 +47,16 @@ def statistic(network, kind, n, key, save_every=None):
 
     def value(p):
         run = ssd.simulate(
-            ssd.WeightDecay(network, p[2]),
-            ssd.stable_noise(kind, p[1], 2),
+            ssd.System(
+                ssd.WeightDecay(network, p[2]),
+                ssd.stable_noise(kind, p[1], 2),
+                sigma=p[0],
+                init=p[3],
+            ),
             key,
             num_particles=n,
             t1=1.0,
             num_steps=STEPS,
-            sigma=p[0],
-            init=p[3],
             save_every=save_every,
         )
         return jnp.mean(jnp.tanh(run.theta - 0.5)) + jnp.mean(run.mean_statistic)
@@ -98,9 +100,15 @@ def test_is_the_gradient_that_jax_takes_of_all_steps(network, key, dtype):
 
     def value(p, checkpoints):
         run = ssd.simulate(
-            network, noise, key, num_particles=7, t1=1.0, num_steps=24, sigma=p[0], init=p[1],
-            save_every=8, scheme="heun", checkpoints=checkpoints,
-        )  # fmt: skip
+            ssd.System(network, noise, sigma=p[0], init=p[1]),
+            key,
+            num_particles=7,
+            t1=1.0,
+            num_steps=24,
+            save_every=8,
+            scheme="heun",
+            checkpoints=checkpoints,
+        )
         return jnp.sum(jnp.sin(run.theta) * jnp.arange(1.0, 5)[:, None, None])
 
     p = jnp.array([0.4, 1.1], dtype)
@@ -118,7 +126,7 @@ def test_in_jit_and_vmap_and_with_a_model_that_closes_over_what_is_differentiate
 
     def value(rate, key):
         pull = ssd.FunctionModel(1, lambda t, th, m: rate * (m - th) - th, lambda th: th)
-        run = ssd.simulate(pull, noise, key, num_particles=5, t1=1.0, num_steps=20)
+        run = ssd.simulate(ssd.System(pull, noise), key, num_particles=5, t1=1.0, num_steps=20)
         return jnp.sum(jnp.tanh(run.final))
 
     with jax.enable_x64(True):
@@ -132,12 +140,12 @@ def test_in_jit_and_vmap_and_with_a_model_that_closes_over_what_is_differentiate
 def test_through_copies_of_the_limit(network, key):
     noise = ssd.OneFactorStable(1.5, 2)
     with jax.enable_x64(True):
-        flow = ssd.law_flow(network, noise, key, t1=1.0, num_steps=20, num_particles=64, sigma=0.5)
+        flow = ssd.law_flow(
+            ssd.System(network, noise, sigma=0.5), key, t1=1.0, num_steps=20, num_particles=64
+        )
 
         def value(scale):
-            run = ssd.simulate_limit(
-                network, noise, key, flow, num_particles=9, init=scale * jnp.ones(2)
-            )
+            run = ssd.simulate_limit(flow, key, num_particles=9)
             return jnp.mean(run.final**2 / (1 + run.final**2))
 
         h = 1e-5
@@ -149,9 +157,13 @@ def test_through_copies_of_the_limit(network, key):
 def test_bad_checkpoints(network, key, bad):
     with pytest.raises(ValueError, match="checkpoints must be an integer"):
         ssd.simulate(
-            network, ssd.OneFactorStable(1.5, 2), key, num_particles=2, t1=1.0, num_steps=2,
+            ssd.System(network, ssd.OneFactorStable(1.5, 2)),
+            key,
+            num_particles=2,
+            t1=1.0,
+            num_steps=2,
             checkpoints=bad,
-        )  # fmt: skip
+        )
 
 
 def test_many_steps_are_scheduled():

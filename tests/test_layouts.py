@@ -61,8 +61,8 @@ def test_two_processes(tmp_path):
 def test_blocks_of_any_size(block, network, key):
     noise = ssd.IsotropicStable(1.3, 2)
     settings = dict(num_particles=131, t1=1.0, num_steps=4, save_every=2, scheme="heun")
-    whole = ssd.simulate(network, noise, key, block_size=131, **settings)
-    blocked = ssd.simulate(network, noise, key, block_size=block, **settings)
+    whole = ssd.simulate(ssd.System(network, noise), key, block_size=131, **settings)
+    blocked = ssd.simulate(ssd.System(network, noise), key, block_size=block, **settings)
     np.testing.assert_array_equal(whole.levy, blocked.levy)
     np.testing.assert_allclose(whole.displacement, blocked.displacement, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(whole.mean_statistic, blocked.mean_statistic, rtol=1e-5, atol=1e-6)
@@ -71,7 +71,7 @@ def test_blocks_of_any_size(block, network, key):
 def test_prefixes_of_three_sizes_share_their_noise(network, key):
     noise = ssd.OneFactorStable(1.5, 2)
     runs = [
-        ssd.simulate(network, noise, key, num_particles=n, t1=1.0, num_steps=3)
+        ssd.simulate(ssd.System(network, noise), key, num_particles=n, t1=1.0, num_steps=3)
         for n in (10, 1000, 100_000)
     ]
     for small in runs[:2]:
@@ -83,11 +83,17 @@ def test_prefixes_of_three_sizes_share_their_noise(network, key):
 @pytest.mark.slow
 def test_replicas_together_or_one_by_one(network, key):
     noise, keys = ssd.IndependentStable(1.5, 2), jax.random.split(key, 5)
-    flow = ssd.law_flow(network, noise, key, t1=1.0, num_steps=8, num_particles=5000)
+    flow = ssd.law_flow(ssd.System(network, noise), key, t1=1.0, num_steps=8, num_particles=5000)
     calls = [
-        lambda **kw: coupled_limit(network, noise, keys, flow, widths=(10, 75), **kw),
+        lambda **kw: coupled_limit(flow, keys, widths=(10, 75), **kw),
         lambda **kw: coupled_steps(
-            network, noise, keys, widths=(10, 75), num_steps=(2, 4), fine_steps=16, t1=1.0, **kw
+            ssd.System(network, noise),
+            keys,
+            widths=(10, 75),
+            num_steps=(2, 4),
+            fine_steps=16,
+            t1=1.0,
+            **kw,
         ),
     ]
     for call in calls:
@@ -103,36 +109,54 @@ class TestMemory:
     def test_too_many_particles(self, network, key):
         noise = ssd.OneFactorStable(1.5, 2)
         with pytest.raises(MemoryError, match=r"num_particles=4000000000 .*M=8 .*Lower num_part"):
-            ssd.simulate(network, noise, key, num_particles=4 * 10**9, t1=1.0, num_steps=2)
+            ssd.simulate(
+                ssd.System(network, noise), key, num_particles=4 * 10**9, t1=1.0, num_steps=2
+            )
 
     def test_too_many_saved_times(self, network, key):
         noise = ssd.OneFactorStable(1.5, 2)
         with pytest.raises(MemoryError, match=r"1000001 saved times.*raise save_every"):
             ssd.simulate(
-                network, noise, key, num_particles=10**5, t1=1.0, num_steps=10**6, save_every=1
+                ssd.System(network, noise),
+                key,
+                num_particles=10**5,
+                t1=1.0,
+                num_steps=10**6,
+                save_every=1,
             )
 
     def test_too_many_steps_of_a_law_flow(self, network, key):
         with pytest.raises(MemoryError, match="4000000000 steps with M=8"):
-            ssd.law_flow(network, ssd.OneFactorStable(1.5, 2), key, t1=1.0, num_steps=4 * 10**9)
+            ssd.law_flow(
+                ssd.System(network, ssd.OneFactorStable(1.5, 2)), key, t1=1.0, num_steps=4 * 10**9
+            )
 
     def test_coupled_widths(self, network, key):
         with pytest.raises(MemoryError, match="widths up to 4000000000"):
             coupled_steps(
-                network, ssd.OneFactorStable(1.5, 2), key[None], widths=(10, 4 * 10**9),
-                num_steps=(2,), fine_steps=4, t1=1.0,
-            )  # fmt: skip
+                ssd.System(network, ssd.OneFactorStable(1.5, 2)),
+                key[None],
+                widths=(10, 4 * 10**9),
+                num_steps=(2,),
+                fine_steps=4,
+                t1=1.0,
+            )
 
     def test_a_large_statistic_makes_small_blocks(self, key, monkeypatch):
         """M counts per particle of a block, so that it fits as long as one block does."""
         model = ssd.NetworkModel("tanh", "logistic", np.ones((4000, 2)), np.arange(4000) % 2)
         monkeypatch.setattr(_memory, "available_bytes", lambda device=None: 2 * 10**8)
         noise = ssd.OneFactorStable(1.5, 2)
-        run = ssd.simulate(model, noise, key, num_particles=5000, t1=1.0, num_steps=1)
+        run = ssd.simulate(ssd.System(model, noise), key, num_particles=5000, t1=1.0, num_steps=1)
         assert run.final.shape == (5000, 2)
         with pytest.raises(MemoryError, match=r"blocks of 50000\b.*block_size"):
             ssd.simulate(
-                model, noise, key, num_particles=50_000, t1=1.0, num_steps=1, block_size=50_000
+                ssd.System(model, noise),
+                key,
+                num_particles=50_000,
+                t1=1.0,
+                num_steps=1,
+                block_size=50_000,
             )
 
     @pytest.mark.parametrize("free", [10**10, 10**6])  # all replicas fit, or a few
@@ -147,7 +171,12 @@ class TestMemory:
         def errors(replica):
             keys = jax.random.split(jax.random.fold_in(key, replica), 40)
             return coupled_steps(
-                network, Counted(1.5, 2), keys, widths=(4, 8), num_steps=(2,), fine_steps=4, t1=1.0
+                ssd.System(network, Counted(1.5, 2)),
+                keys,
+                widths=(4, 8),
+                num_steps=(2,),
+                fine_steps=4,
+                t1=1.0,
             )
 
         memory = iter([free, int(1.01 * free)])

@@ -19,7 +19,12 @@ def test_standard_error_is_that_of_repeated_estimates(network, key):
     """
     noise = ssd.IsotropicStable(1.5, 2)
     flows = [
-        ssd.law_flow(network, noise, jax.random.fold_in(key, r), num_particles=16 * 256, **SETTINGS)
+        ssd.law_flow(
+            ssd.System(network, noise),
+            jax.random.fold_in(key, r),
+            num_particles=16 * 256,
+            **SETTINGS,
+        )
         for r in range(64)
     ]
     spread = np.std([f.m for f in flows], axis=0, ddof=1)
@@ -35,10 +40,10 @@ def test_standard_error_is_that_of_repeated_estimates(network, key):
 def test_variance_reduction(variant, gain, network, key):
     """Every variant estimates the same flow; antithetic pairs cut the error of odd statistics."""
     noise = ssd.IndependentStable(1.5, 2)
-    plain = ssd.law_flow(network, noise, key, num_particles=16 * 1000, **SETTINGS)
+    plain = ssd.law_flow(ssd.System(network, noise), key, num_particles=16 * 1000, **SETTINGS)
     other_key = jax.random.fold_in(key, 1)
     reduced = ssd.law_flow(
-        network, noise, other_key, num_particles=16 * 1000, **SETTINGS, **variant
+        ssd.System(network, noise), other_key, num_particles=16 * 1000, **SETTINGS, **variant
     )
     error = np.hypot(plain.standard_error, reduced.standard_error)
     # Student's t with 15 degrees of freedom, 72 dependent entries: 12 is beyond 1e-6.
@@ -49,9 +54,16 @@ def test_variance_reduction(variant, gain, network, key):
 def test_stratified_initial_values(key):
     """At t = 0 the lattice integrates a smooth function far better than random points, unbiased."""
     model = ssd.MeanReversion(2)
-    flow = lambda **kw: ssd.law_flow(  # noqa: E731
-        model, ssd.IsotropicStable(1.8, 2), key, num_particles=16 * 1024, init=2.0, **SETTINGS, **kw
-    )
+
+    def flow(**kw):
+        return ssd.law_flow(
+            ssd.System(model, ssd.IsotropicStable(1.8, 2), init=2.0),
+            key,
+            num_particles=16 * 1024,
+            **SETTINGS,
+            **kw,
+        )
+
     plain, stratified = flow(), flow(stratified=True)
     # The normal tails are what limits it; measured: 7 times better. (A spread over 16 batches is
     # known to 18 %.)
@@ -64,10 +76,18 @@ def test_richardson_removes_the_systematic_error(key):
     model = ssd.FunctionModel(1, lambda t, theta, m: jnp.broadcast_to(m[0] ** 2, (1,)), lambda x: x)
     # E m_2 after two steps of size 1 from N(0, 1): h E m_1² + … = E(m_0²) = 1/N at first order.
     noise = ssd.OneFactorStable(2.0, 1)
-    run = lambda **kw: ssd.law_flow(  # noqa: E731
-        model, noise, key, t1=0.5, num_steps=1, sigma=0.0, num_particles=4 * 20_000, batches=20_000,
-        **kw,
-    )  # fmt: skip
+
+    def run(**kw):
+        return ssd.law_flow(
+            ssd.System(model, noise, sigma=0.0),
+            key,
+            t1=0.5,
+            num_steps=1,
+            num_particles=4 * 20_000,
+            batches=20_000,
+            **kw,
+        )
+
     plain, extrapolated = run(), run(richardson=True)
     # The limit stays at 0; four particles have E m_1 = 0.5 / 4.
     assert abs(float(plain.m[1, 0]) - 0.125) < 6 * float(plain.standard_error[1, 0])
@@ -77,41 +97,46 @@ def test_richardson_removes_the_systematic_error(key):
 
 def test_picard_iteration_finds_the_interacting_system(network, key):
     noise = ssd.OneFactorStable(1.5, 2)
-    picard = picard_flow(network, noise, key, num_particles=3000, tolerance=1e-6, **SETTINGS)
-    flow = ssd.law_flow(network, noise, key, num_particles=3000, batches=1, **SETTINGS)
+    picard = picard_flow(
+        ssd.System(network, noise), key, num_particles=3000, tolerance=1e-6, **SETTINGS
+    )
+    flow = ssd.law_flow(ssd.System(network, noise), key, num_particles=3000, batches=1, **SETTINGS)
     assert bool(picard.converged)
     assert 2 <= int(picard.iterations) <= SETTINGS["num_steps"] + 1
     np.testing.assert_allclose(picard.flow.m, flow.m, rtol=1e-5, atol=2e-6)
     np.testing.assert_allclose(picard.flow.standard_error, flow.standard_error, rtol=1e-4)
     assert "converged after" in repr(picard)
-    short = picard_flow(network, noise, key, num_particles=3000, iterations=1, **SETTINGS)
+    short = picard_flow(
+        ssd.System(network, noise), key, num_particles=3000, iterations=1, **SETTINGS
+    )
     assert not bool(short.converged)
     assert "not converged after 1" in repr(short)
 
 
-def test_a_flow_carries_its_grid_and_sigma(network, key):
+def test_a_flow_carries_its_grid_and_system(network, key):
     """0.3 / 7 is no float32 number: limit copies use the very step of the flow, not times[1]."""
-    noise = ssd.IsotropicStable(1.5, 2)
-    settings = dict(t1=0.3, num_steps=7, sigma=0.7)
-    flow = ssd.law_flow(network, noise, key, num_particles=100, **settings)
-    limit = ssd.simulate_limit(network, noise, key, flow, num_particles=20)
-    system = ssd.simulate(network, noise, key, num_particles=20, **settings)
-    np.testing.assert_array_equal(limit.levy, system.levy)
-    for wrong in (0.5, 1.0):
-        with pytest.raises(ValueError, match=r"differs from the flow's sigma=0\.7"):
-            ssd.simulate_limit(network, noise, key, flow, num_particles=20, sigma=wrong)
+    system = ssd.System(network, ssd.IsotropicStable(1.5, 2), sigma=0.7, init=2.0)
+    settings = dict(t1=0.3, num_steps=7)
+    flow = ssd.law_flow(system, key, num_particles=100, **settings)
+    assert flow.system.sigma == 0.7
+    limit = ssd.simulate_limit(flow, key, num_particles=20)
+    run = ssd.simulate(system, key, num_particles=20, **settings)
+    np.testing.assert_array_equal(limit.levy, run.levy)
+    np.testing.assert_array_equal(limit.initial, run.initial)
     with pytest.raises(ValueError, match="flow must be a LawFlow"):
-        ssd.simulate_limit(network, noise, key, flow.m, num_particles=20)
+        ssd.simulate_limit(flow.m, key, num_particles=20)
 
 
 def test_law_flow_on_uneven_times(network, key):
     noise = ssd.IsotropicStable(1.5, 2)
     times = np.array([0.0, 0.1, 0.3, 1.0])
-    flow = ssd.law_flow(network, noise, key, times=times, num_particles=2000)
-    limit = ssd.simulate_limit(network, noise, key, flow, num_particles=5, save_every=1)
+    flow = ssd.law_flow(ssd.System(network, noise), key, times=times, num_particles=2000)
+    limit = ssd.simulate_limit(flow, key, num_particles=5, save_every=1)
     np.testing.assert_allclose(limit.times, times, rtol=1e-6)
     np.testing.assert_array_equal(limit.mean_statistic, flow.m)
-    system = ssd.simulate(network, noise, key, times=times, num_particles=5, save_every=1)
+    system = ssd.simulate(
+        ssd.System(network, noise), key, times=times, num_particles=5, save_every=1
+    )
     np.testing.assert_array_equal(limit.levy, system.levy)
 
 
@@ -120,9 +145,15 @@ def test_law_flow_on_uneven_times(network, key):
     [
         (dict(batches=1, antithetic=True), "give at least 2"),
         (dict(batches=0), "batches must be a positive integer"),
-        (dict(init=np.zeros((10, 2)), num_particles=10), "needs an initial law"),
     ],
 )
 def test_bad_input(change, message, network, key):
+    system = ssd.System(network, ssd.OneFactorStable(1.5, 2))
     with pytest.raises(ValueError, match=message):
-        ssd.law_flow(network, ssd.OneFactorStable(1.5, 2), key, **SETTINGS, **change)
+        ssd.law_flow(system, key, **SETTINGS, **change)
+
+
+def test_a_flow_needs_one_initial_law(network, key):
+    system = ssd.System(network, ssd.OneFactorStable(1.5, 2), init=np.zeros((10, 2)))
+    with pytest.raises(ValueError, match="needs an initial law"):
+        ssd.law_flow(system, key, num_particles=10, **SETTINGS)

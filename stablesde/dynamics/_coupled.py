@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
 from stablesde._arguments import as_count
-from stablesde.dynamics._flow import LawFlow, checked_flow
+from stablesde.dynamics._flow import LawFlow, check_is_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import (
     REPLICA_AXIS,
@@ -27,11 +27,10 @@ from stablesde.dynamics._layout import (
 from stablesde.dynamics._memory import available_bytes, require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._sweep import Member, Prefixes, Sweep
-from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
-from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
+from stablesde.dynamics._system import check_run, driver
 from stablesde.stable._bits import Keys, key_words
 from stablesde.stable._sampling import float_dtype
+from stablesde.system import System, traced
 
 
 class CoupledErrors(eqx.Module):
@@ -55,16 +54,13 @@ class CoupledErrors(eqx.Module):
 
 
 def coupled_steps(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     keys: Keys,
     *,
     widths: Sequence[int],
     num_steps: Sequence[int],
     fine_steps: int,
     t1: float,
-    sigma: float | Array = 1.0,
-    init: InitialLaw = None,
     scheme: str = "euler",
     block_size: int | None = None,
     batch: int | None = None,
@@ -94,8 +90,8 @@ def coupled_steps(
     widths = _sizes("widths", widths)
     _check_keys(keys)
     check_run(
-        model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, fine_steps=fine_steps,
-        num_particles=max(widths), block_size=block_size, batch=batch,
+        system, t1=t1, scheme=scheme, fine_steps=fine_steps, num_particles=max(widths),
+        block_size=block_size, batch=batch,
     )  # fmt: skip
     steps = _sizes("num_steps", num_steps)
     for k in steps:
@@ -110,22 +106,18 @@ def coupled_steps(
         for reference, n in enumerate(widths)
     )
     errors = _replicas(
-        model, noise, keys, None, time_grid(t1, fine_steps, None, float_dtype(dtype)), sigma, init,
-        references, members, scheme, block_size, batch, mesh, dtype,
+        system, keys, None, time_grid(t1, fine_steps, None, float_dtype(dtype)), references,
+        members, scheme, block_size, batch, mesh, dtype,
     )  # fmt: skip
     shape = (errors[0].shape[0], len(steps), len(widths))
     return CoupledErrors(*(jnp.swapaxes(e.reshape(shape), 1, 2) for e in errors))
 
 
 def coupled_limit(
-    model: MeanFieldModel,
-    noise: StableNoise,
-    keys: Keys,
     flow: LawFlow,
+    keys: Keys,
     *,
     widths: Sequence[int],
-    sigma: float | Array | None = None,
-    init: InitialLaw = None,
     scheme: str = "euler",
     block_size: int | None = None,
     batch: int | None = None,
@@ -136,23 +128,22 @@ def coupled_limit(
 
     Both run on the grid of `flow`, so the distance is due to the width alone.
 
-    **Arguments:** `keys` (R,), one per replica; `flow` from `law_flow`; the rest as in
-    `coupled_steps` and `simulate_limit`.
+    **Arguments:** `flow` as in `simulate_limit`; `keys` (R,), one per replica; the rest as in
+    `coupled_steps`.
 
     **Returns:** `CoupledErrors` of shape (R, len(widths)). **Raises:** as `simulate_limit`.
     """
     widths = _sizes("widths", widths)
     _check_keys(keys)
-    sigma = checked_flow(flow, model, sigma)
+    check_is_flow(flow)
     check_run(
-        model, noise, sigma=sigma, init=init, scheme=scheme, num_particles=max(widths),
-        block_size=block_size, batch=batch,
-    )  # fmt: skip
+        flow.system, scheme=scheme, num_particles=max(widths), block_size=block_size, batch=batch
+    )
     references = (Member(max(widths), 1, in_limit=True),)
     members = tuple(Member(n, 1) for n in widths)
     errors = _replicas(
-        model, noise, keys, flow.m, flow.grid(float_dtype(dtype)), sigma, init, references, members,
-        scheme, block_size, batch, mesh, dtype,
+        flow.system, keys, flow.m, flow.grid(float_dtype(dtype)), references, members, scheme,
+        block_size, batch, mesh, dtype,
     )  # fmt: skip
     return CoupledErrors(*errors)
 
@@ -182,13 +173,10 @@ def _check_keys(keys: Keys) -> None:
 
 
 def _replicas(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     keys: Keys,
     flow: Array | None,
     grid: TimeGrid,
-    sigma: float | Array,
-    init: InitialLaw,
     references: tuple[Member, ...],
     members: tuple[Member, ...],
     scheme: str,
@@ -199,17 +187,17 @@ def _replicas(
 ) -> tuple[Array, ...]:
     """Plans how replicas and particles are spread, and runs them."""
     width = max(m.width for m in references)
-    itemsize, size = float_dtype(dtype).itemsize, statistic_size(model)
+    itemsize, size, dim = float_dtype(dtype).itemsize, system.statistic_size, system.dim
     axes = particle_axes(mesh)
     devices = axis_size(mesh, axes)
     share = math.ceil(width / devices)
-    block = min(int(block_size or default_block(size, noise.dim, itemsize)), share)
+    block = min(int(block_size or default_block(size, dim, itemsize)), share)
     held = sum(math.ceil(m.width / devices) for m in (*references, *members))
-    per_replica = itemsize * noise.dim * (4 * share + 4 * held)
-    per_replica += block * scratch_bytes(size, noise.dim, itemsize)
+    per_replica = itemsize * dim * (4 * share + 4 * held)
+    per_replica += block * scratch_bytes(size, dim, itemsize)
     require_memory(
         per_replica,
-        f"widths up to {width} on {devices} device(s), dim={noise.dim}, {len(members)} coupled "
+        f"widths up to {width} on {devices} device(s), dim={dim}, {len(members)} coupled "
         f"systems, M={size} statistics in blocks of {block}",
         "Lower the largest width, the number of systems or block_size, or spread the particles "
         "over more devices with mesh.",
@@ -221,16 +209,15 @@ def _replicas(
         count = keys.shape[0]
         batch = count if fitting >= count else 2 ** (fitting.bit_length() - 1)
     return _run(
-        model, noise, keys, flow, grid, jnp.asarray(sigma, float), init, references, members,
-        scheme, block, int(batch), Prefixes(devices, axes), mesh, float_dtype(dtype),
+        traced(system), keys, flow, grid, references, members, scheme, block, int(batch),
+        Prefixes(devices, axes), mesh, float_dtype(dtype),
     )  # fmt: skip
 
 
 @eqx.filter_jit
 def _run(  # type: ignore[no-untyped-def]
-    model, noise, keys, flow, grid, sigma, init, references, members, scheme, block, batch,
-    prefixes, mesh, dtype,
-):  # fmt: skip
+    system, keys, flow, grid, references, members, scheme, block, batch, prefixes, mesh, dtype
+):
     words = jax.vmap(key_words)(keys)
     count = words[0].shape[0]
     has_axis = mesh is not None and REPLICA_AXIS in mesh.axis_names
@@ -238,27 +225,18 @@ def _run(  # type: ignore[no-untyped-def]
     missing = -count % (mesh.shape[REPLICA_AXIS] if has_axis else 1)
     words = jax.tree.map(lambda w: jnp.pad(w, (0, missing), mode="edge"), words)
 
-    def local(words, model, noise, flow, grid, sigma, init):  # type: ignore[no-untyped-def]
+    def local(words, system, flow, grid):  # type: ignore[no-untyped-def]
         def replica(stream):  # type: ignore[no-untyped-def]
-            driver = Driver(noise, stream, sigma.astype(dtype), dtype)
-            sweep = Sweep(model, driver, grid, flow, references, members, scheme, block, prefixes)
-            return sweep.errors(init)
+            noise = driver(system, stream, dtype)
+            return Sweep(
+                system.model, noise, grid, flow, references, members, scheme, block, prefixes
+            ).errors()
 
         local_count = words[0].shape[0]
         if local_count <= batch:
             return jax.vmap(replica)(words)
         return jax.lax.map(replica, words, batch_size=batch)
 
-    errors = on_mesh(
-        local,
-        mesh,
-        (rows,) * 4,
-        model,
-        noise,
-        flow,
-        grid,
-        sigma,
-        init,
-        split=((words, (rows, rows)),),
-    )
+    split = ((words, (rows, rows)),)
+    errors = on_mesh(local, mesh, (rows,) * 4, system, flow, grid, split=split)
     return tuple(e[:count] for e in errors)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from stablesde.dynamics._grid import TimeGrid
 from stablesde.dynamics._layout import Layout, by_blocks, weighted_sum
-from stablesde.dynamics._system import Driver, InitialLaw, velocity
+from stablesde.dynamics._system import Driver, velocity
 from stablesde.model import MeanFieldModel
 
 
@@ -44,9 +44,9 @@ class Engine(eqx.Module):
     layout: Layout = eqx.field(static=True)
     scheme: str = eqx.field(static=True, default="euler")
 
-    def start(self, init: InitialLaw) -> State:
+    def start(self) -> State:
         """The state at t = 0."""
-        initial = self.driver.initial(init, self.layout.particles())
+        initial = self.driver.initial(self.layout.particles())
         zero = jnp.zeros_like(initial)
         return _computed(State(initial, zero, zero))
 

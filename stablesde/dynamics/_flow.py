@@ -16,19 +16,11 @@ from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, layout, scratch_bytes
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import (
-    Driver,
-    InitialLaw,
-    check_is_model,
-    check_number,
-    check_run,
-    statistic_size,
-)
-from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
+from stablesde.dynamics._system import check_run, driver
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import settled
+from stablesde.system import HeldSystem, System, traced
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -43,20 +35,39 @@ _LEAST_BATCH = 256
 
 
 class LawFlow(eqx.Module):
-    """The mean statistic m_t of the limit on the grid `times`.
+    """The mean statistic m_t of the limit of `system` on the grid `times`.
 
     - `times` (K + 1,); `m` (K + 1, M).
     - `standard_error` (K + 1, M): of each entry of m; zero from a deterministic solver.
     - `step_size`: of the scheme, () or (K,), as the numbers it computed with.
-    - `sigma`: the scale of the noise. `num_particles`: how many gave the estimate (0: none).
+    - `num_particles`: how many gave the estimate (0: none).
+    - `system`: whose limit it is.
     """
 
     times: Float[Array, " K1"]
     m: Float[Array, "K1 M"]
     standard_error: Float[Array, "K1 M"]
     step_size: Float[Array, " *K"]
-    sigma: Float[Array, ""]
+    held: HeldSystem
     num_particles: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        system: System,
+        times: Float[Array, " K1"],
+        m: Float[Array, "K1 M"],
+        standard_error: Float[Array, "K1 M"],
+        step_size: Float[Array, " *K"],
+        num_particles: int,
+    ) -> None:
+        self.held = HeldSystem(system)
+        self.times, self.m, self.standard_error = times, m, standard_error
+        self.step_size, self.num_particles = step_size, num_particles
+
+    @property
+    def system(self) -> System:
+        """The system of which this is the limit's flow."""
+        return self.held.whole
 
     @property
     def num_steps(self) -> int:
@@ -88,29 +99,12 @@ class LawFlow(eqx.Module):
         return f"LawFlow({runs}{self.num_steps} steps, {size} statistics, {source})"
 
 
-def checked_flow(
-    flow: LawFlow, model: MeanFieldModel, sigma: float | Array | None
-) -> float | Array:
-    """σ of a run along `flow`. Raises `ValueError` if the flow is not of this model and σ."""
+def check_is_flow(flow: object) -> None:
+    """Raises `ValueError` for what is no `LawFlow`."""
     if not isinstance(flow, LawFlow):
         raise ValueError(f"flow must be a LawFlow, from law_flow, got {type(flow).__name__}.")
-    check_is_model(model)
-    expected = statistic_size(model)
-    if flow.m.shape[1:] != (expected,):
-        raise ValueError(
-            f"the flow has {flow.m.shape[1]} statistics, the model's statistic has shape "
-            f"({expected},): estimate the flow with the same model."
-        )
-    if sigma is None:
-        return flow.sigma
-    check_number("sigma", sigma)
-    traced = isinstance(sigma, jax.core.Tracer) or isinstance(flow.sigma, jax.core.Tracer)
-    if not traced and not np.isclose(float(sigma), float(flow.sigma), rtol=1e-5, atol=0):
-        raise ValueError(
-            f"sigma={sigma} differs from the flow's sigma={float(flow.sigma):g}: estimate the flow "
-            "with the same sigma, or leave sigma out."
-        )
-    return sigma
+    if flow.m.ndim != 2:
+        raise ValueError(f"flow holds several, m has shape {flow.m.shape}: use jax.vmap over it.")
 
 
 def check_finite(m: Array) -> None:
@@ -128,16 +122,13 @@ def check_finite(m: Array) -> None:
 
 
 def law_flow(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     t1: float | Array | None = None,
     num_steps: int | None = None,
     times: ArrayLike | None = None,
-    sigma: float | Array = 1.0,
     num_particles: int = 100_000,
-    init: InitialLaw = None,
     scheme: str = "euler",
     antithetic: bool = False,
     stratified: bool = False,
@@ -170,10 +161,10 @@ def law_flow(
     **Returns:** a `LawFlow`. **Raises:** as `simulate`, and `ValueError` if the scheme diverges.
     """
     check_run(
-        model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
-        num_steps=num_steps, batches=batches, block_size=block_size,
+        system, t1=t1, scheme=scheme, population=num_particles, num_steps=num_steps,
+        batches=batches, block_size=block_size,
     )  # fmt: skip
-    if init is not None and not callable(init) and np.ndim(init) == 2:
+    if system.lists_particles:
         raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
     dtype = float_dtype(dtype)
     words = fold(key_words(key), 0, STREAM_LAW)
@@ -190,31 +181,16 @@ def law_flow(
     enough = reduced or num_particles >= BATCHES * _LEAST_BATCH
     batches = batches or (BATCHES if enough else 1)
     plan = flow_layout(
-        model, noise, -(-num_particles // batches), dtype, block_size, mesh, grid, antithetic,
-        richardson,
-    )  # fmt: skip
-    m, error = _flow(
-        model,
-        noise,
-        words,
-        grid,
-        jnp.asarray(sigma, float),
-        init,
-        plan,
-        batches,
-        variants,
-        scheme,
-        mesh,
-        dtype,
+        system, -(-num_particles // batches), dtype, block_size, mesh, grid, antithetic, richardson
     )
+    m, error = _flow(traced(system), words, grid, plan, batches, variants, scheme, mesh, dtype)
     check_finite(m)
     total = plan.num_particles * batches
-    return LawFlow(grid.all_times(), m, error, grid.step, jnp.asarray(sigma, dtype), total)
+    return LawFlow(system, grid.all_times(), m, error, grid.step, total)
 
 
 def flow_layout(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     batch: int,
     dtype: jnp.dtype,
     block_size: int | None,
@@ -224,7 +200,7 @@ def flow_layout(
     richardson: bool,
 ) -> Layout:
     """A layout without empty slots, for at least `batch` particles in pairs and halves."""
-    size, dim = statistic_size(model), noise.dim
+    size, dim = system.statistic_size, system.dim
     plan = layout(batch, size, dim, dtype.itemsize, block_size, mesh)
     multiple = (2 if antithetic else 1) * (2 if richardson else 1)
     share = -(-plan.share // multiple) * multiple
@@ -242,39 +218,37 @@ def flow_layout(
 
 @eqx.filter_jit
 def _flow(  # type: ignore[no-untyped-def]
-    model, noise, words, grid, sigma, init, plan, batches, variants, scheme, mesh, dtype
+    system, words, grid, plan, batches, variants, scheme, mesh, dtype
 ):
     antithetic, stratified, richardson = variants
 
-    def local(model, noise, words, grid, sigma, init):  # type: ignore[no-untyped-def]
+    def local(system, words, grid):  # type: ignore[no-untyped-def]
         def batch(b):  # type: ignore[no-untyped-def]
             stream = fold(words, b, STREAM_LAW)
 
-            def system(plan, with_spread=False):  # type: ignore[no-untyped-def]
+            def measured(plan, with_spread=False):  # type: ignore[no-untyped-def]
                 pairs = antithetic * (2 // plan.parts if richardson else 1)
-                driver = Driver(noise, stream, sigma.astype(dtype), dtype, pairs, stratified)
-                return statistics(
-                    Engine(model, driver, grid, None, plan, scheme), init, with_spread
-                )
+                noise = driver(system, stream, dtype, pairs, stratified)
+                engine = Engine(system.model, noise, grid, None, plan, scheme)
+                return statistics(engine, with_spread)
 
-            whole, spread = system(plan, batches == 1)
+            whole, spread = measured(plan, batches == 1)
             if not richardson:
                 return whole, spread
-            halves = [system(part)[0] for part in plan.split(2)]
+            halves = [measured(part)[0] for part in plan.split(2)]
             return 2 * whole - (halves[0] + halves[1]) / 2, spread
 
         return jax.lax.map(batch, jnp.arange(batches))
 
-    m, spread = on_mesh(
-        local, mesh, (PartitionSpec(), PartitionSpec()), model, noise, words, grid, sigma, init
-    )
+    specs = (PartitionSpec(), PartitionSpec())
+    m, spread = on_mesh(local, mesh, specs, system, words, grid)
     if batches == 1:
         return m[0], spread[0] / plan.num_particles**0.5
     return jnp.mean(m, 0), jnp.std(m, 0, ddof=1) / batches**0.5
 
 
 def statistics(
-    engine: Engine, init: InitialLaw, with_spread: bool
+    engine: Engine, with_spread: bool
 ) -> tuple[Float[Array, "K1 M"], Float[Array, "K1 M"]]:
     """The mean statistic at every time of the grid, and its spread over particles if asked."""
 
@@ -288,7 +262,7 @@ def statistics(
         return engine.step_given(state, k, driving), measured(state, m)
 
     indices = jnp.arange(engine.grid.num_steps)
-    step, start = settled(step, engine.start(init), indices[0])
+    step, start = settled(step, engine.start(), indices[0])
     state, (m, spread) = jax.lax.scan(step, start, indices)
     last = measured(state, engine.mean(state))
     ends = [jnp.concatenate([a, b[None]]) for a, b in zip((m, spread), last, strict=True)]
@@ -299,7 +273,7 @@ __all__ = [
     "STREAM_LAW",
     "LawFlow",
     "check_finite",
-    "checked_flow",
+    "check_is_flow",
     "flow_layout",
     "law_flow",
     "statistics",

@@ -18,14 +18,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stablesde._arguments import as_choice, as_count, as_number, as_real
+from stablesde._arguments import as_choice, as_count, as_number
 from stablesde.dynamics._flow import LawFlow
 from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transition
 from stablesde.dynamics._memory import require_memory
-from stablesde.dynamics._system import check_is_model, check_number, check_run, velocity
+from stablesde.dynamics._system import check_run, velocity
 from stablesde.model import MeanFieldModel
-from stablesde.noise import IndependentStable
+from stablesde.noise import (
+    EllipticalStable,
+    IndependentStable,
+    IsotropicStable,
+    OneFactorStable,
+    SpectralStable,
+    StableNoise,
+)
 from stablesde.stable._domain import number_text
+from stablesde.system import System, check_is_system
 
 # Older versions of JAX have it in jax.experimental.
 _enable_x64: Any = getattr(jax, "enable_x64", None)
@@ -51,7 +59,8 @@ class FokkerPlanck(eqx.Module):
       lies there or beyond. It is the density, and positive, where the grid resolves it: not while
       the law is narrower than a few nodes, as just after a point mass. `m` needs no such caution.
     - `mass` (K + 1,): the total, 1 up to rounding.
-    - `alpha`, `sigma`, `t1`, `scheme`: of the run.
+    - `system`, `t1`, `scheme`: of the run. `alpha`; `sigma`: the scale of the scalar noise, the
+      system's times that of its noise.
     """
 
     times: Float[np.ndarray, " K1"]
@@ -60,6 +69,7 @@ class FokkerPlanck(eqx.Module):
     nodes: Float[np.ndarray, " N"]
     density: Float[np.ndarray, "K1 N"]
     mass: Float[np.ndarray, " K1"]
+    system: System
     alpha: float = eqx.field(static=True)
     sigma: float = eqx.field(static=True)
     t1: float = eqx.field(static=True)
@@ -69,11 +79,11 @@ class FokkerPlanck(eqx.Module):
         """As a `LawFlow` for `simulate_limit` and studies: no particles, no standard error."""
         m = jnp.asarray(self.m, float)
         return LawFlow(
+            system=self.system,
             times=jnp.asarray(self.times, float),
             m=m,
             standard_error=jnp.zeros_like(m),
             step_size=jnp.asarray(self.t1 / (len(self.times) - 1), float),
-            sigma=jnp.asarray(self.sigma, float),
             num_particles=0,
         )
 
@@ -107,13 +117,10 @@ class _Problem(NamedTuple):
 
 
 def fokker_planck(
-    model: MeanFieldModel,
-    alpha: float,
+    system: System,
     *,
     t1: float,
     num_steps: int,
-    sigma: float = 1.0,
-    init: float | Array | np.ndarray | None = None,
     scheme: Scheme = "strang",
     num_nodes: int | None = None,
     core: float = 1.0,
@@ -132,10 +139,9 @@ def fokker_planck(
 
     **Arguments:**
 
-    - `model`: with `dim == 1`. `alpha`: in (0, 2]. `t1`, `sigma`: as in `simulate`.
-    - `num_steps`: number of steps K; `m` is returned at their K + 1 times.
-    - `init`: None for θ₀ ~ N(0, 1); a number s for N(0, s²); an array (1,) for a point mass, or
-      (n, 1) for the empirical law of n points.
+    - `system`: with `dim == 1`. Its `init` is no function; an array (1,) is a point mass, (n, 1)
+      the empirical law of n points.
+    - `t1`: end time. `num_steps`: number of steps K; `m` is returned at their K + 1 times.
     - `scheme`: "strang" for the limit in continuous time; "euler" for the law of the Euler scheme
       with `num_steps` steps, which is what `law_flow` estimates.
     - `num_nodes`: number of nodes, made odd; by default such that the spacing is about
@@ -148,16 +154,17 @@ def fokker_planck(
     nodes and, for "strang", half the step (times 4/3, Richardson); and what φ changes over the
     last stretch of the grid, times the mass at its ends.
 
-    **Raises:** `ValueError` for a model of another dimension, α outside (0, 2], numbers that are
-    not finite, too few nodes, a statistic that is not integrable, and drifts that move a node by
-    more than its own size in one step: too few steps, or a drift that grows faster than linearly.
+    **Raises:** `ValueError` for a system of another dimension, numbers that are not finite, too
+    few nodes, a statistic that is not integrable, and drifts that move a node by more than its own
+    size in one step: too few steps, or a drift that grows faster than linearly.
     `MemoryError` if the matrix of the nodes will not fit.
     """
-    _check(model, alpha, t1, sigma, init, num_steps, scheme)
-    alpha, sigma, t1 = float(alpha), float(sigma), float(t1)
+    _check(system, t1, num_steps, scheme)
+    init, t1, alpha = system.init, float(t1), float(system.noise.alpha)
+    sigma = float(system.sigma) * _scalar_scale(system.noise)
     grid, rough = _grids(alpha, sigma, t1, init, num_nodes, core, reach)
     with _enable_x64(True):
-        problem = _Problem(_doubled(model), alpha, sigma, t1, init, scheme)
+        problem = _Problem(_doubled(system.model), alpha, sigma, t1, init, scheme)
         _check_statistic(problem, grid)
         m, mass = _solve(problem, grid, num_steps)
         refine = 2 if scheme == "strang" else 1
@@ -171,6 +178,7 @@ def fokker_planck(
         nodes=grid.nodes,
         density=mass / grid.widths,
         mass=mass.sum(1),
+        system=system,
         alpha=alpha,
         sigma=sigma,
         t1=t1,
@@ -178,41 +186,34 @@ def fokker_planck(
     )
 
 
-def _check(
-    model: MeanFieldModel,
-    alpha: float,
-    t1: float,
-    sigma: float,
-    init: Any,
-    num_steps: int,
-    scheme: str,
-) -> None:
-    check_is_model(model)
-    if model.dim != 1:
+def _check(system: System, t1: float, num_steps: int, scheme: str) -> None:
+    check_is_system(system)
+    if system.dim != 1:
         raise ValueError(
-            f"fokker_planck needs a model with dim=1, got dim={model.dim}: use law_flow instead."
+            f"fokker_planck needs a system with dim=1, got dim={system.dim}: use law_flow instead."
         )
-    as_number("alpha", alpha, 0, 2, "(]")
-    check_number("t1", t1)
+    check_run(system, t1=t1)
     as_count("num_steps", num_steps)
-    if callable(init):
+    if callable(system.init):
         raise ValueError(
             "fokker_planck cannot use a sampler as init: give None, a number, an array (1,), or "
             "an array (n, 1) of values."
         )
     as_choice("scheme", scheme, ("strang", "euler"))
-    points = None
-    if init is not None and np.ndim(as_real("init", init)) == 2:
-        points = len(init)
-    check_run(
-        model,
-        IndependentStable(alpha, 1),
-        t1=t1,
-        sigma=sigma,
-        init=init,
-        num_steps=num_steps,
-        num_particles=points,
-    )
+
+
+def _scalar_scale(noise: StableNoise) -> float:
+    """c in E exp(iωX) = exp(-|cω|^α), which every symmetric stable law on the line has."""
+    if isinstance(noise, (OneFactorStable, IndependentStable, IsotropicStable)):
+        return 1.0
+    if isinstance(noise, EllipticalStable):
+        return float(noise.root[0, 0])
+    alpha = float(noise.alpha)
+    if isinstance(noise, SpectralStable):
+        sizes = np.abs(np.asarray(noise.directions, float)[:, 0])
+        return float(np.sum(np.asarray(noise.weights, float) * sizes**alpha) ** (1 / alpha))
+    at_one = np.asarray(noise.characteristic_function(jnp.ones(1)), complex)
+    return float((-np.log(at_one.real)) ** (1 / alpha))
 
 
 def _grids(

@@ -11,13 +11,12 @@ from stablesde.dynamics._engine import Engine
 from stablesde.dynamics._flow import STREAM_LAW, LawFlow, check_finite, flow_layout, statistics
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import Driver, InitialLaw, check_number, check_run
-from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
+from stablesde.dynamics._system import check_number, check_run, driver
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import vary_with
+from stablesde.system import System, traced
 
 
 class PicardFlow(eqx.Module):
@@ -52,16 +51,13 @@ class PicardFlow(eqx.Module):
 
 
 def picard_flow(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     t1: float | Array | None = None,
     num_steps: int | None = None,
     times: ArrayLike | None = None,
-    sigma: float | Array = 1.0,
     num_particles: int = 100_000,
-    init: InitialLaw = None,
     scheme: str = "euler",
     iterations: int = 30,
     tolerance: float = 1e-5,
@@ -86,8 +82,8 @@ def picard_flow(
     the particles. **Raises:** as `law_flow`.
     """
     check_run(
-        model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
-        num_steps=num_steps, block_size=block_size, iterations=iterations,
+        system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
+        block_size=block_size, iterations=iterations,
     )  # fmt: skip
     check_number("tolerance", tolerance)
     variants = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
@@ -95,15 +91,12 @@ def picard_flow(
     words = fold(fold(key_words(key), 0, STREAM_LAW), 0, STREAM_LAW)
     grid = time_grid(t1, num_steps, times, dtype)
     plan = flow_layout(
-        model, noise, num_particles, dtype, block_size, mesh, grid, antithetic, richardson=False
+        system, num_particles, dtype, block_size, mesh, grid, antithetic, richardson=False
     )
     m, spread, residuals = _iterate(
-        model,
-        noise,
+        traced(system),
         words,
         grid,
-        jnp.asarray(sigma, float),
-        init,
         plan,
         variants,
         scheme,
@@ -114,24 +107,23 @@ def picard_flow(
     )
     check_finite(m)
     n = plan.num_particles
-    flow = LawFlow(grid.all_times(), m, spread / n**0.5, grid.step, jnp.asarray(sigma, dtype), n)
+    flow = LawFlow(system, grid.all_times(), m, spread / n**0.5, grid.step, n)
     return PicardFlow(flow, residuals, jnp.asarray(tolerance, dtype))
 
 
 @eqx.filter_jit
 def _iterate(  # type: ignore[no-untyped-def]
-    model, noise, words, grid, sigma, init, plan, variants, scheme, iterations, tolerance, mesh,
-    dtype,
-):  # fmt: skip
-    def local(model, noise, words, grid, sigma, init, tolerance):  # type: ignore[no-untyped-def]
-        driver = Driver(noise, words, sigma.astype(dtype), dtype, *variants)
+    system, words, grid, plan, variants, scheme, iterations, tolerance, mesh, dtype
+):
+    def local(system, words, grid, tolerance):  # type: ignore[no-untyped-def]
+        noise = driver(system, words, dtype, *variants)
 
         def given(flow, with_spread=False):  # type: ignore[no-untyped-def]
-            engine = Engine(model, driver, grid, flow, plan, scheme)
-            return statistics(engine, init, with_spread)
+            engine = Engine(system.model, noise, grid, flow, plan, scheme)
+            return statistics(engine, with_spread)
 
-        still = Engine(model, driver, grid, None, plan, scheme)
-        m0 = still.mean(still.start(init))
+        still = Engine(system.model, noise, grid, None, plan, scheme)
+        m0 = still.mean(still.start())
         flow = jnp.broadcast_to(m0, (grid.num_steps + 1, *m0.shape))
 
         def unfinished(carry):  # type: ignore[no-untyped-def]
@@ -150,7 +142,7 @@ def _iterate(  # type: ignore[no-untyped-def]
         return *given(flow, True), residuals
 
     specs = (PartitionSpec(),) * 3
-    return on_mesh(local, mesh, specs, model, noise, words, grid, sigma, init, tolerance)
+    return on_mesh(local, mesh, specs, system, words, grid, tolerance)
 
 
 __all__ = ["PicardFlow", "picard_flow"]

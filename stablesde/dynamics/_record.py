@@ -21,11 +21,10 @@ from stablesde.dynamics._engine import Engine, State
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._layout import layout
 from stablesde.dynamics._simulate import Trajectory, check_fits, rows
-from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
-from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
+from stablesde.dynamics._system import check_run, driver
 from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
+from stablesde.system import System, traced
 
 _PART_BYTES = 2**27
 
@@ -172,8 +171,7 @@ def _step(folder: Path, bound: str) -> int:
 
 
 def record(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     run_dir: str | Path,
@@ -184,8 +182,6 @@ def record(
     times: ArrayLike | None = None,
     particles: bool = True,
     saves_per_file: int | None = None,
-    sigma: float = 1.0,
-    init: InitialLaw = None,
     scheme: str = "euler",
     block_size: int | None = None,
     dtype: jnp.dtype | None = None,
@@ -211,27 +207,25 @@ def record(
     save_every = as_count("save_every", save_every)
     dtype = float_dtype(dtype)
     check_run(
-        model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
-        num_steps=num_steps, save_every=save_every, block_size=block_size,
-        saves_per_file=saves_per_file,
+        system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
+        save_every=save_every, block_size=block_size, saves_per_file=saves_per_file,
     )  # fmt: skip
+    size, dim = system.statistic_size, system.dim
     grid = time_grid(t1, num_steps, times, dtype)
     if grid.num_steps % save_every:
         raise ValueError(f"save_every={save_every} must divide num_steps={grid.num_steps}.")
-    plan = layout(num_particles, statistic_size(model), noise.dim, dtype.itemsize, block_size, None)
-    per_save = 2 * num_particles * noise.dim * dtype.itemsize if particles else 8
+    plan = layout(num_particles, size, dim, dtype.itemsize, block_size, None)
+    per_save = 2 * num_particles * dim * dtype.itemsize if particles else 8
     count = saves_per_file or max(1, _PART_BYTES // per_save)
-    check_fits(
-        plan, count if particles else 1, statistic_size(model), noise.dim, dtype.itemsize, scheme
-    )
+    check_fits(plan, count if particles else 1, size, dim, dtype.itemsize, scheme)
     config = {
         "version": __version__,
-        "model": fingerprint(model),
-        "noise": fingerprint(noise),
+        "model": fingerprint(system.model),
+        "noise": fingerprint(system.noise),
         "key": np.asarray(jax.random.key_data(key)).tolist(),
-        "init": fingerprint(init),
+        "init": fingerprint(system.init),
         "grid": fingerprint(grid),
-        "sigma": float(sigma),
+        "sigma": float(system.sigma),
         "dtype": str(dtype),
         **{"num_particles": int(num_particles), "num_steps": grid.num_steps},
         **{"save_every": int(save_every), "saves_per_file": int(count)},
@@ -239,9 +233,9 @@ def record(
     }
     bound = seal(config)
     claim(folder, "a recording", config, lambda: _verify(folder, bound))
-    driver = Driver(noise, words, jnp.asarray(sigma, dtype), dtype)
-    engine = Engine(model, driver, grid, None, plan, scheme)
-    _write_parts(folder, engine, init, config)
+    noise = driver(traced(system), words, dtype)
+    engine = Engine(system.model, noise, grid, None, plan, scheme)
+    _write_parts(folder, engine, config)
     return Recording(folder)
 
 
@@ -253,13 +247,13 @@ def _verify(folder: Path, bound: str) -> None:
             _read(folder / name, (), bound)
 
 
-def _write_parts(folder: Path, engine: Engine, init: InitialLaw, config: dict[str, Any]) -> None:
+def _write_parts(folder: Path, engine: Engine, config: dict[str, Any]) -> None:
     total, every, count = (config[k] for k in _COUNTS)
     bound = seal(config)
     times = np.asarray(engine.grid.all_times())[::every]
     step = _step(folder, bound)
     if step < 0:
-        state, step = _start(engine, init), 0
+        state, step = _start(engine), 0
         initial = np.asarray(rows(state.initial))
         _write(folder / "initial.npz", bound, initial=initial)
         _write_state(folder, state, step, bound)
@@ -292,8 +286,8 @@ def _write_parts(folder: Path, engine: Engine, init: InitialLaw, config: dict[st
 
 
 @eqx.filter_jit
-def _start(engine: Engine, init: InitialLaw) -> State:
-    return engine.start(init)
+def _start(engine: Engine) -> State:
+    return engine.start()
 
 
 @eqx.filter_jit(donate="all-except-first")

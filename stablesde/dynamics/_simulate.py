@@ -12,16 +12,15 @@ from stablesde._arguments import as_count
 from stablesde._frames import data_frame, long_columns
 from stablesde.dynamics._adjoint import run, run_and_save
 from stablesde.dynamics._engine import Engine, State
-from stablesde.dynamics._flow import LawFlow, checked_flow
+from stablesde.dynamics._flow import LawFlow, check_is_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, layout, scratch_bytes
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import Driver, InitialLaw, check_run, statistic_size
-from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
+from stablesde.dynamics._system import check_run, driver
 from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
+from stablesde.system import System, traced
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,16 +78,13 @@ class Trajectory(eqx.Module):
 
 
 def simulate(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     num_particles: int,
     t1: float | Array | None = None,
     num_steps: int | None = None,
     times: ArrayLike | None = None,
-    sigma: float | Array = 1.0,
-    init: InitialLaw = None,
     save_every: int | None = None,
     scheme: str = "euler",
     block_size: int | None = None,
@@ -102,14 +98,11 @@ def simulate(
 
     **Arguments:**
 
-    - `model`, `noise`: the drift and the driving process, of the same `dim`.
+    - `system`: the `ssd.System`: drift, noise, σ and the law of θ₀.
     - `key`: a JAX PRNG key. Initial values and increments are functions of (key, particle, step).
     - `num_particles`: n. `t1`: end time. `num_steps`: number of equal steps.
     - `times`: instead of these two, the grid 0 = t_0 < … < t_K, shape (K + 1,), of a scheme with
       steps of different sizes, such as a decreasing schedule.
-    - `sigma`: scale of the noise, ≥ 0.
-    - `init`: None for θ₀ ~ N(0, I); a number s for N(0, s² I); an array (dim,) or (n, dim) of
-      values; or a function from a key to one θ₀ of shape (dim,).
     - `save_every`: save θ₀ and every so many steps (must divide `num_steps`); None: the end only.
     - `scheme`: "euler"; "heun", which averages the drift over both ends of a step; "exponential",
       which integrates the linear part of `WeightDecay` and `MeanReversion` exactly.
@@ -124,34 +117,30 @@ def simulate(
       gradient needs about three times the memory of the run. "all": every step, left to JAX,
       which then can also differentiate forward (`jax.jvp`, `jax.jacfwd`).
 
-    **Returns:** a `Trajectory`. Differentiable in `sigma`, `t1`, `init`, `noise.alpha` and what the
-    `model` is made of, at fixed random numbers ("pathwise").
+    **Returns:** a `Trajectory`. Differentiable in `t1` and the numbers of the `system`: `sigma`,
+    `init`, `noise.alpha` and what the `model` is made of, at fixed random numbers ("pathwise").
 
-    **Raises:** `ValueError` for mismatched dimensions, counts below 1, negative or non-finite
-    `sigma` or `t1`, a `save_every` that does not divide the number of steps, an unknown scheme, or
-    `checkpoints` below 0; `MemoryError`, before anything is computed, if the result and its
-    temporaries will not fit.
+    **Raises:** `ValueError` for counts below 1, a negative or non-finite `t1`, an `init` that lists
+    another number of particles, a `save_every` that does not divide the number of steps, an unknown
+    scheme, or `checkpoints` below 0; `MemoryError`, before anything is computed, if the result and
+    its temporaries will not fit.
     """
     check_run(
-        model, noise, t1=t1, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
-        num_steps=num_steps, save_every=save_every, block_size=block_size,
+        system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
+        save_every=save_every, block_size=block_size,
     )  # fmt: skip
     grid = time_grid(t1, num_steps, times, float_dtype(dtype))
     return _start(
-        model, noise, key, None, grid, num_particles, sigma, init, save_every, scheme, block_size,
-        mesh, dtype, checkpoints,
+        system, key, None, grid, num_particles, save_every, scheme, block_size, mesh, dtype,
+        checkpoints,
     )  # fmt: skip
 
 
 def simulate_limit(
-    model: MeanFieldModel,
-    noise: StableNoise,
-    key: PRNGKeyArray,
     flow: LawFlow,
+    key: PRNGKeyArray,
     *,
     num_particles: int,
-    sigma: float | Array | None = None,
-    init: InitialLaw = None,
     save_every: int | None = None,
     scheme: str = "euler",
     block_size: int | None = None,
@@ -162,34 +151,30 @@ def simulate_limit(
     """Simulates independent copies of the limit `dθ = b(θ, law(θ)) dt + σ dL` (eq. 5).
 
     Under the same key they have the same initial values and the same noise as the particles of
-    `simulate` with `num_steps` as in `flow`: particle i and copy i are coupled.
+    `simulate` with the flow's system and grid: particle i and copy i are coupled.
 
-    **Arguments:** as `simulate`, with `flow` from `law_flow` in place of the time grid. `init` must
-    be that of the flow, and so must `sigma`, which is the flow's if None.
+    **Arguments:** `flow`, from `law_flow`, `picard_flow` or `fokker_planck`, which carries its
+    system and time grid; the rest as in `simulate`.
 
-    **Returns:** a `Trajectory`. **Raises:** as `simulate`, and `ValueError` for a flow of another
-    model or another `sigma`.
+    **Returns:** a `Trajectory`. **Raises:** as `simulate`.
     """
-    sigma = checked_flow(flow, model, sigma)
+    check_is_flow(flow)
     check_run(
-        model, noise, sigma=sigma, init=init, scheme=scheme, num_particles=num_particles,
-        save_every=save_every, block_size=block_size,
+        flow.system, scheme=scheme, num_particles=num_particles, save_every=save_every,
+        block_size=block_size,
     )  # fmt: skip
     return _start(
-        model, noise, key, flow.m, flow.grid(float_dtype(dtype)), num_particles, sigma, init,
-        save_every, scheme, block_size, mesh, dtype, checkpoints,
+        flow.system, key, flow.m, flow.grid(float_dtype(dtype)), num_particles, save_every, scheme,
+        block_size, mesh, dtype, checkpoints,
     )  # fmt: skip
 
 
 def _start(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     flow: Float[Array, "K1 M"] | None,
     grid: TimeGrid,
     num_particles: int,
-    sigma: float | Array,
-    init: InitialLaw,
     save_every: int | None,
     scheme: str,
     block_size: int | None,
@@ -204,18 +189,15 @@ def _start(
         raise ValueError(f"save_every={save_every} must divide num_steps={grid.num_steps}.")
     words, kept = key_words(key), _checkpoints(checkpoints, save_every is not None)
     itemsize = float_dtype(dtype).itemsize
-    size = statistic_size(model)
-    plan = layout(num_particles, size, noise.dim, itemsize, block_size, mesh)
+    size, dim = system.statistic_size, system.dim
+    plan = layout(num_particles, size, dim, itemsize, block_size, mesh)
     saved = 1 if save_every is None else grid.num_steps // save_every + 1
-    check_fits(plan, saved, size, noise.dim, itemsize, scheme)
+    check_fits(plan, saved, size, dim, itemsize, scheme)
     return _run(
-        model,
-        noise,
+        traced(system),
         words,
         flow,
         grid,
-        jnp.asarray(sigma, float),
-        init,
         plan,
         save_every or grid.num_steps,
         save_every is not None,
@@ -255,13 +237,10 @@ def check_fits(plan: Layout, saved: int, size: int, dim: int, itemsize: int, sch
 
 @eqx.filter_jit
 def _run(  # type: ignore[no-untyped-def]
-    model,
-    noise,
+    system,
     words,
     flow,
     grid,
-    sigma,
-    init,
     plan,
     every,
     save_start,
@@ -270,10 +249,10 @@ def _run(  # type: ignore[no-untyped-def]
     dtype,
     checkpoints,
 ):
-    def local(model, noise, words, flow, grid, sigma, init):  # type: ignore[no-untyped-def]
-        driver = Driver(noise, words, sigma.astype(dtype), dtype)
-        engine = Engine(model, driver, grid, flow, plan, scheme)
-        return _sweep(engine, init, every, save_start, checkpoints)
+    def local(system, words, flow, grid):  # type: ignore[no-untyped-def]
+        noise = driver(system, words, dtype)
+        engine = Engine(system.model, noise, grid, flow, plan, scheme)
+        return _sweep(engine, every, save_start, checkpoints)
 
     axes = plan.axes
     specs = (
@@ -282,7 +261,7 @@ def _run(  # type: ignore[no-untyped-def]
         PartitionSpec(None, axes),
         PartitionSpec(),
     )
-    parts = on_mesh(local, mesh, specs, model, noise, words, flow, grid, sigma, init)
+    parts = on_mesh(local, mesh, specs, system, words, flow, grid)
     n = plan.num_particles
     initial, levy, displacement, statistic = parts
     first = 0 if save_start else every
@@ -291,10 +270,10 @@ def _run(  # type: ignore[no-untyped-def]
 
 
 def _sweep(
-    engine: Engine, init: InitialLaw, every: int, save_start: bool, checkpoints: int | None
+    engine: Engine, every: int, save_start: bool, checkpoints: int | None
 ) -> tuple[Array, ...]:
     """θ₀, and σL, D and m at the saved times, of this device's particles."""
-    start = engine.start(init)
+    start = engine.start()
     num_steps = engine.grid.num_steps
 
     def step(moving: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], Array]:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from stablesde.dynamics._engine import linear_weight
 from stablesde.dynamics._grid import TimeGrid
 from stablesde.dynamics._layout import by_blocks, weighted_sum
-from stablesde.dynamics._system import Driver, InitialLaw, velocity
+from stablesde.dynamics._system import Driver, velocity
 from stablesde.model import MeanFieldModel
 from stablesde.stable._varying import vary_with
 
@@ -73,11 +73,11 @@ class Sweep(eqx.Module):
     block: int = eqx.field(static=True)
     prefixes: Prefixes = eqx.field(static=True)
 
-    def errors(self, init: InitialLaw) -> tuple[Array, Array, Array, Array]:
+    def errors(self) -> tuple[Array, Array, Array, Array]:
         """sup, mean, final sup and final mean of the distances, each (members,)."""
         width = max(m.width for m in self.references)
         index = self.prefixes.particles(width)
-        theta0 = self.driver.initial(init, jnp.minimum(index, jnp.uint32(width - 1)))
+        theta0 = self.driver.initial(jnp.minimum(index, jnp.uint32(width - 1)))
         theta0 = vary_with(theta0, self)  # and with it all that is carried
         strides = sorted({m.stride for m in self.members})
 

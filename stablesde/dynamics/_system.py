@@ -7,7 +7,6 @@ drift: nothing is lost when one jump of 10⁵ would swallow the digits of θ.
 Arrays hold particles on the last axis, (dim, n); the public results are transposed to (n, dim).
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -16,29 +15,24 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, UInt32
 
-from stablesde._arguments import as_choice, as_count, as_number, as_real, is_concrete
+from stablesde._arguments import as_choice, as_count, as_number, is_concrete
 from stablesde.model import MeanFieldModel
-from stablesde.noise import (
-    STREAM_INITIAL,
-    STREAM_NOISE,
-    StableNoise,
-    particle_index,
-)
+from stablesde.noise import STREAM_INITIAL, STREAM_NOISE, StableNoise
 from stablesde.stable._bits import Words, fold, threefry2x32
 from stablesde.stable._elementary import flip_sign
 from stablesde.stable._sampling import symmetric_from_words
 from stablesde.stable._varying import vary_with
+from stablesde.system import LARGEST, InitialLaw, System, check_is_system, check_num_initial
 
-InitialLaw = None | float | Array | np.ndarray | Callable[[PRNGKeyArray], Array]
-# What simulations can compute with in any precision.
-_LARGEST = float(jnp.finfo(jnp.float32).max)
 SCHEMES = ("euler", "heun", "exponential")
 
 
 class Driver(eqx.Module):
     """θ₀ and the increments of σL as functions of (key, particle, step): one noise for all.
+
+    `init` as in `System`; it and `sigma` are the system's.
 
     With `antithetic` = c > 0, the particles asked for are cut into c groups, of which the second
     half gets the negated noise of the first, and negated initial values where their law is
@@ -47,8 +41,9 @@ class Driver(eqx.Module):
     """
 
     noise: StableNoise
-    stream: Words
     sigma: Float[Array, ""]
+    init: InitialLaw
+    stream: Words
     dtype: Any = eqx.field(static=True)
     antithetic: int = eqx.field(static=True, default=0)
     stratified: bool = eqx.field(static=True, default=False)
@@ -61,8 +56,9 @@ class Driver(eqx.Module):
         scale = self.sigma * self.noise.increment_scale(dt, self.dtype)
         return self._paired(lambda i: self.noise.columns(words, i, scale, self.dtype), index)
 
-    def initial(self, init: InitialLaw, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
-        """Initial values of the particles `index`, see `simulate` for the forms of `init`."""
+    def initial(self, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
+        """Initial values of the particles `index`."""
+        init = self.init
         shape = (self.noise.dim, index.shape[0])
         if callable(init):
             words = fold(self.stream, 1, STREAM_INITIAL)
@@ -91,6 +87,12 @@ class Driver(eqx.Module):
         slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
         bits = threefry2x32(words, (jnp.broadcast_to(index, shape), slot))
         return symmetric_from_words(bits, 2, self.dtype, scale * math.sqrt(0.5))
+
+
+def driver(system: System, stream: Words, dtype: Any, *variants: Any) -> Driver:
+    """The driver of a system; `variants` are `antithetic` and `stratified`."""
+    sigma = jnp.asarray(system.sigma, dtype)
+    return Driver(system.noise, sigma, system.init, stream, dtype, *variants)
 
 
 def _lattice_normal(
@@ -124,73 +126,31 @@ def velocity(
 
 
 def check_run(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     *,
-    sigma: float | Array,
-    init: InitialLaw,
     t1: float | Array | None = None,
     scheme: str = "euler",
+    num_particles: int | None = None,
     **counts: int | None,
 ) -> None:
-    """Raises `ValueError` for settings that no simulation can run with."""
-    check_is_model(model)
-    if not isinstance(noise, StableNoise):
-        raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
-    if noise.dim != model.dim:
-        raise ValueError(
-            f"the noise has dim={noise.dim} but the model's particles have dim={model.dim}: "
-            "build the noise with dim=model.dim."
-        )
-    for name, value in counts.items():
+    """Raises `ValueError` for settings that no simulation of `system` can run with."""
+    check_is_system(system)
+    for name, value in {"num_particles": num_particles, **counts}.items():
         if value is not None and as_count(name, value) >= 2**32:
             raise ValueError(f"{name} must be below 2^32, the range of the noise's counters.")
-    for name, number in (("t1", t1), ("sigma", sigma)):
-        if number is not None:
-            check_number(name, number)
-    if t1 is not None and is_concrete(t1) and float(t1) == 0:
-        raise ValueError("t1 must be positive.")
-    check_initial(init, model.dim, counts.get("num_particles"))
-    check_scheme(scheme, model)
-    check_model(model)
-
-
-def check_is_model(model: object) -> None:
-    """Raises `ValueError` for what is no `MeanFieldModel`."""
-    if not isinstance(model, MeanFieldModel):
-        raise ValueError(f"model must be a stablesde.MeanFieldModel, got {type(model).__name__}.")
+    if num_particles is not None:
+        check_num_initial(system, num_particles)
+    if t1 is not None:
+        check_number("t1", t1)
+        if is_concrete(t1) and float(t1) == 0:
+            raise ValueError("t1 must be positive.")
+    check_scheme(scheme, system.model)
 
 
 def check_number(name: str, number: float | Array) -> None:
     """Raises `ValueError` unless `number` is traced, or a finite number that is not negative."""
-    if is_concrete(number) and as_number(name, number, 0) > _LARGEST:
+    if is_concrete(number) and as_number(name, number, 0) > LARGEST:
         raise ValueError(f"{name} is too large, got {number!r}.")
-
-
-def check_initial(init: InitialLaw, dim: int, num_particles: int | None) -> None:
-    """Raises `ValueError` unless `init` has one of the forms that `simulate` documents."""
-    if init is None or not is_concrete(init):
-        return
-    if callable(init):
-        try:
-            value = jax.eval_shape(init, jax.random.key(0))
-        except Exception as error:
-            raise ValueError(f"init(key) fails for a PRNG key: {error}") from error
-        shape = getattr(value, "shape", None)
-        if shape != (dim,):
-            raise ValueError(f"init(key) must return one θ₀ of shape ({dim},), got {shape}.")
-        return
-    try:
-        values = np.asarray(as_real("init", init), float)
-    except ValueError:
-        raise ValueError(f"init must be None, a number, an array or a function: {init!r}") from None
-    allowed = [(), (dim,)] + ([(num_particles, dim)] if num_particles else [])
-    if values.shape not in allowed:
-        raise ValueError(
-            f"init has shape {values.shape}; it must be one of {allowed} or a function."
-        )
-    if not np.all(np.abs(values) < _LARGEST):
-        raise ValueError("init must be finite.")
 
 
 def check_scheme(scheme: str, model: MeanFieldModel) -> None:
@@ -203,65 +163,4 @@ def check_scheme(scheme: str, model: MeanFieldModel) -> None:
         )
 
 
-def statistic_size(model: MeanFieldModel) -> int:
-    """M, the length of the model's statistic. Raises `ValueError` as `check_model`."""
-    return _checked_shapes(*_abstract(model))
-
-
-def check_model(model: MeanFieldModel) -> None:
-    """Raises `ValueError` if the statistic or drift of one particle have the wrong shapes."""
-    _checked_shapes(*_abstract(model))
-
-
-def _abstract(model: MeanFieldModel) -> tuple[Any, tuple[Any, ...], Any]:
-    """The model without its numbers: what decides the shapes, and can be looked up."""
-    leaves, structure = jax.tree.flatten(model)
-    shapes = [
-        jax.ShapeDtypeStruct(x.shape, x.dtype)
-        if eqx.is_array_like(x) and hasattr(x, "shape")
-        else x
-        for x in leaves
-    ]
-    return structure, tuple(shapes), jnp.zeros(0).dtype
-
-
-# Tracing a model costs milliseconds, more than many a simulation.
-@functools.lru_cache(maxsize=256)
-def _checked_shapes(structure: Any, leaves: tuple[Any, ...], dtype: Any) -> int:
-    model = jax.tree.unflatten(structure, leaves)
-    theta = jax.ShapeDtypeStruct((model.dim,), dtype)
-    phi = eqx.filter_eval_shape(lambda model, theta: model.statistic(theta), model, theta)
-    if getattr(phi, "ndim", None) != 1:
-        raise ValueError(
-            "model.statistic must return one array of shape (M,) for a particle of shape "
-            f"({model.dim},), got {_shape(phi)}."
-        )
-    time = jax.ShapeDtypeStruct((), dtype)
-    speed = eqx.filter_eval_shape(lambda model, *a: model.drift_at(*a), model, time, theta, phi)
-    if getattr(speed, "shape", None) != (model.dim,):
-        raise ValueError(
-            f"model.drift must return the velocity of one particle, shape ({model.dim},), "
-            f"got {_shape(speed)}."
-        )
-    return phi.shape[0]
-
-
-def _shape(value: object) -> str:
-    shape = getattr(value, "shape", None)
-    return f"shape {shape}" if shape is not None else type(value).__name__
-
-
-__all__ = [
-    "SCHEMES",
-    "Driver",
-    "InitialLaw",
-    "check_initial",
-    "check_is_model",
-    "check_model",
-    "check_number",
-    "check_run",
-    "check_scheme",
-    "particle_index",
-    "statistic_size",
-    "velocity",
-]
+__all__ = ["SCHEMES", "Driver", "check_number", "check_run", "check_scheme", "driver", "velocity"]

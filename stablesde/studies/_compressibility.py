@@ -14,8 +14,6 @@ from stablesde._arguments import as_number
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._memory import require_memory
-from stablesde.dynamics._system import InitialLaw
-from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
@@ -29,25 +27,23 @@ from stablesde.studies._draws import (
 )
 from stablesde.studies._records import RateStudy
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
+from stablesde.system import System
 
 # Systems of small widths are cut from this many columns, or from one largest system.
 _BLOCKS_OF = 2**20
 
 
 def compressibility(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     widths: Sequence[int],
     kappas: Sequence[float],
     num_steps: int,
     t1: float,
-    sigma: float = 1.0,
     replicas: int = 32,
     batch: int = 4,
     law_particles: int = 2**17,
-    init: InitialLaw = None,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
@@ -71,29 +67,24 @@ def compressibility(
     law_particles = count("law_particles", law_particles)
     kept = checked_kappas(kappas, min(widths))
     config = configuration(
-        model, noise, key, widths=widths, kappas=kept, t1=t1, sigma=sigma, replicas=replicas,
-        dtype=dtype, batch=batch, init=init, num_steps=num_steps, law_particles=law_particles,
+        system, key, widths=widths, kappas=kept, t1=t1, replicas=replicas, dtype=dtype,
+        batch=batch, num_steps=num_steps, law_particles=law_particles,
     )  # fmt: skip
     flow = lazy_flow(
-        model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law_particles,
-        init=init, dtype=dtype,
-    )  # fmt: skip
-
-    scale = increment_scale(noise, t1, num_steps, sigma)
+        system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
+    )
+    scale = increment_scale(system, t1, num_steps)
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:
         rows = []
         for one in keys:
-            theta = simulate_limit(
-                model, noise, one, flow(), num_particles=max(widths), sigma=sigma, init=init,
-                dtype=dtype,
-            ).final  # fmt: skip
-            finite_columns(theta, noise, scale)
+            theta = simulate_limit(flow(), one, num_particles=max(widths), dtype=dtype).final
+            finite_columns(theta, system.noise, scale)
             rows.append([_error_of_blocks(theta, n, kept) for n in widths])
         return {"relative error": np.asarray(rows)}
 
     errors = replica_errors("compressibility", config, key, compute, run_dir)
-    power = theory.compression_exponent(float(noise.alpha))
+    power = theory.compression_exponent(config["alpha"])
     return RateStudy(
         name="compressibility",
         config=config,

@@ -12,14 +12,13 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_number
-from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
 from stablesde.stable._bits import key_words
 from stablesde.studies._format import format_rows
 from stablesde.studies._rates import propagation_of_chaos, strong_error
 from stablesde.studies._records import RateStudy
 from stablesde.studies._setup import count, sizes
 from stablesde.studies._slopes import MIN_SIZES
+from stablesde.system import System
 
 PILOT_REPLICAS = 32
 # The part of the accuracy that each systematic source may take.
@@ -52,8 +51,7 @@ class StudyDesign:
     """
 
     study: _Study
-    model: MeanFieldModel
-    noise: StableNoise
+    system: System
     key: PRNGKeyArray
     settings: dict[str, Any]
     accuracy: float
@@ -65,7 +63,7 @@ class StudyDesign:
 
     def run(self, run_dir: str | Path | None = None) -> RateStudy:
         """The study as designed. Raises as the study does."""
-        return self.study(self.model, self.noise, self.key, run_dir=run_dir, **self.settings)
+        return self.study(self.system, self.key, run_dir=run_dir, **self.settings)
 
     def table(self) -> str:
         """The settings and the error budget as text."""
@@ -85,8 +83,7 @@ class StudyDesign:
 
 def design(
     study: _Study,
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     t1: float,
@@ -102,7 +99,7 @@ def design(
     `replicas^-1/2`; the law flow and the reference step are refined until correcting for either
     would move the slope by at most a quarter of the accuracy.
 
-    **Arguments:** `study`; model, noise, key and `t1` as there; `accuracy` of the headline slope;
+    **Arguments:** `study`; system, key and `t1` as there; `accuracy` of the headline slope;
     any argument of the study in `settings`, which is then kept (except the sizes that are left out,
     and `replicas`, which is what is designed).
 
@@ -123,7 +120,7 @@ def design(
     pilot_key = jax.random.fold_in(key, _STREAM_PILOT)
 
     def run(now: dict[str, Any]) -> RateStudy:
-        return study(model, noise, pilot_key, replicas=pilot_replicas, **now)
+        return study(system, pilot_key, replicas=pilot_replicas, **now)
 
     pilot = run(chosen)
     start = time.perf_counter()
@@ -142,7 +139,7 @@ def design(
         if abs(shift) > _SYSTEMATIC_SHARE * accuracy
     )
     return StudyDesign(
-        study, model, noise, key, chosen | {"replicas": replicas}, accuracy,
+        study, system, key, chosen | {"replicas": replicas}, accuracy,
         slope.half_width * math.sqrt(pilot_replicas / replicas), shifts, each * replicas * dearer,
         pilot, notes,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from stablesde.noise import StableNoise
 from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
 from stablesde.studies._setup import replicas_and_batch
+from stablesde.system import System
 
 _CHUNK = 2**20
 # Draws beyond the largest number of the dtype are cut off there: what comes this near is suspect.
@@ -26,9 +27,9 @@ def check_noise(noise: Any) -> float:
     return float(noise.alpha)
 
 
-def increment_scale(noise: StableNoise, t1: float, num_steps: int, sigma: float) -> float:
+def increment_scale(system: System, t1: float, num_steps: int) -> float:
     """σ η^{1/α}, by which a standard draw is multiplied in a step."""
-    return float(sigma) * (float(t1) / num_steps) ** (1 / float(noise.alpha))
+    return float(system.sigma) * (float(t1) / num_steps) ** (1 / float(system.noise.alpha))
 
 
 def finite_columns(theta: Array, noise: StableNoise, scale: float = 1.0) -> np.ndarray:

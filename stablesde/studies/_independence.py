@@ -24,12 +24,8 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray
 from stablesde._arguments import as_flag, as_real
 from stablesde._pytree import pytree
 from stablesde.dynamics import simulate, simulate_limit
-from stablesde.dynamics._system import InitialLaw
-from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._domain import number_text
-from stablesde.studies._draws import check_noise
 from stablesde.studies._export import CellRecord
 from stablesde.studies._format import format_rows, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
@@ -41,6 +37,7 @@ from stablesde.studies._statistics import (
     check_level,
     interval,
 )
+from stablesde.system import System, check_is_system
 
 _TOLERANCE = 0.1
 
@@ -280,20 +277,17 @@ class IndependenceStudy(CellRecord):
 
 
 def independence(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     widths: Sequence[int],
     num_steps: int,
     t1: float,
-    sigma: float = 1.0,
     replicas: int = 1000,
     batch: int = 250,
     coupled: bool = True,
     frequencies: ArrayLike | None = None,
     law_particles: int = 2**14,
-    init: InitialLaw = None,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> IndependenceStudy:
@@ -317,31 +311,25 @@ def independence(
         raise ValueError(f"widths must be at least 2 to have pairs, got {widths!r}.")
     coupled = as_flag("coupled", coupled)
     law_particles = count("law_particles", law_particles)
-    if init is not None and not callable(init) and np.ndim(as_real("init", init)) == 2:
+    check_is_system(system)
+    if system.lists_particles:
         raise ValueError("init lists a value for each particle: they are not exchangeable.")
-    check_noise(noise)
-    u = _frequencies(frequencies, noise.dim)
+    u = _frequencies(frequencies, system.dim)
     config = configuration(
-        model, noise, key, widths=widths, t1=t1, sigma=sigma, dtype=dtype, batch=batch, init=init,
+        system, key, widths=widths, t1=t1, dtype=dtype, batch=batch,
         replicas=count("replicas", replicas, MIN_REPLICAS), num_steps=num_steps, coupled=coupled,
         law_particles=law_particles, frequencies=u.tolist(),
     )  # fmt: skip
     flow = lazy_flow(
-        model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law_particles,
-        init=init, dtype=dtype,
-    )  # fmt: skip
+        system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
+    )
 
     def moments(one: PRNGKeyArray, n: int) -> tuple[Array, Array]:
         if coupled:
-            theta = simulate(
-                model, noise, one, num_particles=n, t1=t1, num_steps=num_steps, sigma=sigma,
-                init=init, dtype=dtype,
-            ).final  # fmt: skip
+            run = simulate(system, one, num_particles=n, t1=t1, num_steps=num_steps, dtype=dtype)
         else:
-            theta = simulate_limit(
-                model, noise, one, flow(), num_particles=n, sigma=sigma, init=init, dtype=dtype
-            ).final
-        return pair_moments(theta, u)
+            run = simulate_limit(flow(), one, num_particles=n, dtype=dtype)
+        return pair_moments(run.final, u)
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:
         flow() if not coupled else None  # outside of the transformation

@@ -19,9 +19,6 @@ from stablesde._arguments import as_count, as_number
 from stablesde._pytree import pytree
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate, simulate_limit
-from stablesde.dynamics._system import InitialLaw
-from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import check_noise, finite_columns, increment_scale
@@ -29,6 +26,7 @@ from stablesde.studies._export import CellRecord
 from stablesde.studies._format import format_rows, three_valued_and, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._statistics import LEVEL, check_level
+from stablesde.system import System, check_is_system
 from stablesde.theory import compression_law
 
 _COLUMNS = 2**18  # of the limit, for the predicted probability
@@ -231,8 +229,7 @@ class ProbabilityStudy(CellRecord):
 
 
 def compression_probability(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     widths: Sequence[int],
@@ -240,11 +237,9 @@ def compression_probability(
     epsilons: Sequence[float],
     t1: float,
     num_steps: int | Callable[[int], int] | None = None,
-    sigma: float = 1.0,
     replicas: int = 200,
     batch: int = 50,
     level: float = LEVEL,
-    init: InitialLaw = None,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> ProbabilityStudy:
@@ -268,11 +263,12 @@ def compression_probability(
     widths = sizes("widths", widths)
     kept = checked_kappas(kappas, min(widths))
     targets = _checked_epsilons(epsilons)
-    alpha, level = check_noise(noise), check_level(level)
+    check_is_system(system)
+    alpha, level = check_noise(system.noise), check_level(level)
     steps = tuple(_steps(n, num_steps, alpha, as_number("t1", t1, 0, ends="(]")) for n in widths)
     config = configuration(
-        model, noise, key, t1=t1, sigma=sigma, replicas=replicas, batch=batch, dtype=dtype,
-        init=init, num_steps=max(steps), widths=widths, kappas=kept,
+        system, key, t1=t1, replicas=replicas, batch=batch, dtype=dtype,
+        num_steps=max(steps), widths=widths, kappas=kept,
     )  # fmt: skip
     config["steps"] = list(steps)
 
@@ -282,18 +278,17 @@ def compression_probability(
 
             def final(one: PRNGKeyArray, n: int = n, number: int = number) -> jax.Array:
                 return simulate(
-                    model, noise, one, num_particles=n, t1=t1, num_steps=number, sigma=sigma,
-                    init=init, dtype=dtype,
-                ).final  # fmt: skip
+                    system, one, num_particles=n, t1=t1, num_steps=number, dtype=dtype
+                ).final
 
             theta = jax.vmap(final)(keys)
-            finite_columns(theta, noise, increment_scale(noise, t1, number, sigma))
+            finite_columns(theta, system.noise, increment_scale(system, t1, number))
             each = [jax.vmap(lambda th, k=k: compression_error(th, k))(theta) for k in kept]
             rows.append(np.stack([np.asarray(e, float) for e in each], axis=-1))
         return {"relative error": np.stack(rows, axis=1)}
 
     errors = replica_errors("compression-probability", config, key, compute, run_dir)
-    columns = _limit_columns(model, noise, key, t1, sigma, init, dtype)
+    columns = _limit_columns(system, key, t1, dtype)
     copies, systems = _copies(columns, widths, kept, targets)
     regime = tuple(
         float(t1) / m <= n ** (-alpha / 2 - 1) * (1 + 1e-9)
@@ -301,30 +296,22 @@ def compression_probability(
     )
     return ProbabilityStudy(
         config | {"epsilons": list(targets), "level": level}, widths, steps, kept, targets,
-        errors["relative error"], _predicted(noise, columns, widths, kept, targets, t1, sigma),
+        errors["relative error"], _predicted(system, columns, widths, kept, targets, t1),
         copies, systems, regime, level,
     )  # fmt: skip
 
 
 def _limit_columns(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     t1: float,
-    sigma: float,
-    init: InitialLaw,
     dtype: Any,
 ) -> np.ndarray:
     """2¹⁸ independent copies of the limit at t1 (32 steps: their law needs no more)."""
-    flow = lazy_flow(
-        model, noise, key, t1=t1, num_steps=32, sigma=sigma, num_particles=2**14, init=init,
-        dtype=dtype,
-    )  # fmt: skip
-    theta = simulate_limit(
-        model, noise, jax.random.fold_in(key, 2**31 - 1), flow(), num_particles=_COLUMNS,
-        sigma=sigma, init=init, dtype=dtype,
-    ).final  # fmt: skip
-    return finite_columns(theta, noise, increment_scale(noise, t1, 32, sigma))
+    flow = lazy_flow(system, key, t1=t1, num_steps=32, num_particles=2**14, dtype=dtype)
+    key = jax.random.fold_in(key, 2**31 - 1)
+    theta = simulate_limit(flow(), key, num_particles=_COLUMNS, dtype=dtype).final
+    return finite_columns(theta, system.noise, increment_scale(system, t1, 32))
 
 
 def _copies(
@@ -346,20 +333,18 @@ def _copies(
 
 
 def _predicted(
-    noise: StableNoise,
+    system: System,
     columns: np.ndarray,
     widths: tuple[int, ...],
     kappas: tuple[float, ...],
     epsilons: tuple[float, ...],
     t1: float,
-    sigma: float,
 ) -> np.ndarray:
     """Probabilities by the limit law of the columns."""
-    if float(noise.alpha) == 2 or float(sigma) == 0:
+    noise, sigma = system.noise, float(system.sigma)
+    if float(noise.alpha) == 2 or sigma == 0:
         return np.full((len(widths), len(kappas), len(epsilons)), np.nan)
-    laws = [
-        compression_law(noise, k, columns=columns, sigma=float(sigma), t1=float(t1)) for k in kappas
-    ]
+    laws = [compression_law(noise, k, columns=columns, sigma=sigma, t1=float(t1)) for k in kappas]
     return np.array([[law.cdf(np.asarray(epsilons), n) for law in laws] for n in widths])
 
 

@@ -12,9 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from stablesde import theory
 from stablesde.dynamics import coupled_limit, coupled_steps
-from stablesde.dynamics._system import InitialLaw
-from stablesde.model import AssumptionConstants, MeanFieldModel
-from stablesde.noise import StableNoise
+from stablesde.model import AssumptionConstants
 from stablesde.stable._bits import Keys
 from stablesde.studies._axis import Axis
 from stablesde.studies._budget import (
@@ -34,6 +32,7 @@ from stablesde.studies._setup import (
     sizes,
 )
 from stablesde.studies._statistics import location
+from stablesde.system import System
 
 # The largest error of the law flow, relative to the fluctuation at the largest width, with which a
 # rate can be read: both add in squares, so 1/4 raises the last point by 3 %.
@@ -41,18 +40,15 @@ MAX_FLOOR = 0.25
 
 
 def strong_error(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     widths: Sequence[int],
     num_steps: Sequence[int],
     fine_steps: int,
     t1: float,
-    sigma: float = 1.0,
     replicas: int = 32,
     batch: int = 16,
-    init: InitialLaw = None,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
@@ -80,16 +76,15 @@ def strong_error(
     fine_steps = count("fine_steps", fine_steps)
     _check_divisors(steps, fine_steps)
     config = configuration(
-        model, noise, key, widths=widths, t1=t1, sigma=sigma, replicas=replicas, dtype=dtype,
-        batch=batch, init=init, num_steps=steps, fine_steps=fine_steps,
+        system, key, widths=widths, t1=t1, replicas=replicas, dtype=dtype, batch=batch,
+        num_steps=steps, fine_steps=fine_steps,
     )  # fmt: skip
-    constants, alpha = constants_of(model), float(noise.alpha)
+    constants, alpha, sigma = constants_of(system.model), config["alpha"], config["sigma"]
 
     def compute(keys: Keys) -> dict[str, Array]:
         errors = coupled_steps(
-            model, noise, keys, widths=widths, num_steps=steps, fine_steps=fine_steps, t1=t1,
-            sigma=sigma, init=init, dtype=dtype,
-        )  # fmt: skip
+            system, keys, widths=widths, num_steps=steps, fine_steps=fine_steps, t1=t1, dtype=dtype
+        )
         return {"sup": errors.sup, "mean": errors.mean}
 
     errors = replica_errors("strong_error", config, key, compute, run_dir)
@@ -99,7 +94,7 @@ def strong_error(
         grid = [
             [
                 theory.strong_error_bound(
-                    constants, noise, width=n, step_size=h, t1=t1, sigma=sigma
+                    constants, system.noise, width=n, step_size=h, t1=t1, sigma=sigma
                 )
                 for h in etas
             ]
@@ -131,18 +126,15 @@ def strong_error(
 
 
 def propagation_of_chaos(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     widths: Sequence[int],
     num_steps: int,
     t1: float,
-    sigma: float = 1.0,
     replicas: int = 64,
     batch: int = 16,
     law_particles: int | None = None,
-    init: InitialLaw = None,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
@@ -164,19 +156,14 @@ def propagation_of_chaos(
     law = min(256 * max(widths), 2**22) if law_particles is None else law_particles
     law = count("law_particles", law)
     config = configuration(
-        model, noise, key, widths=widths, t1=t1, sigma=sigma, replicas=replicas, dtype=dtype,
-        batch=batch, init=init, num_steps=num_steps, law_particles=law,
+        system, key, widths=widths, t1=t1, replicas=replicas, dtype=dtype, batch=batch,
+        num_steps=num_steps, law_particles=law,
     )  # fmt: skip
-    constants = constants_of(model)
-    flow = lazy_flow(
-        model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law,
-        init=init, dtype=dtype,
-    )  # fmt: skip
+    constants = constants_of(system.model)
+    flow = lazy_flow(system, key, t1=t1, num_steps=num_steps, num_particles=law, dtype=dtype)
 
     def compute(keys: Keys) -> dict[str, Array]:
-        errors = coupled_limit(
-            model, noise, keys, flow(), widths=widths, sigma=sigma, init=init, dtype=dtype
-        )
+        errors = coupled_limit(flow(), keys, widths=widths, dtype=dtype)
         return {"sup": errors.sup, "mean": errors.mean}
 
     errors = replica_errors("propagation_of_chaos", config, key, compute, run_dir)

@@ -15,12 +15,12 @@ from stablesde._fingerprint import fingerprint
 from stablesde._storage import as_path
 from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
-from stablesde.dynamics._system import check_initial, check_run
+from stablesde.dynamics._system import check_run
 from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
-from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys, key_words
 from stablesde.stable._sampling import float_dtype
 from stablesde.studies._runner import run_cells
+from stablesde.system import System, check_is_system, check_num_initial
 
 # More of them take more memory for their resamples than any machine has.
 _MOST_REPLICAS = 10**6
@@ -74,9 +74,7 @@ def no_bound_reason(constants: AssumptionConstants | None) -> tuple[str, ...]:
     return () if constants.holds else (f"No bound: Assumption 1 fails, {constants.reason}.",)
 
 
-def configuration(
-    model: MeanFieldModel, noise: StableNoise, key: PRNGKeyArray, **settings: Any
-) -> dict[str, Any]:
+def configuration(system: System, key: PRNGKeyArray, **settings: Any) -> dict[str, Any]:
     """What a run directory is bound to, and what a record reports.
 
     Everything is checked here, before a run directory is touched. **Raises:** `ValueError` as
@@ -84,21 +82,21 @@ def configuration(
     """
     settings |= replicas_and_batch(settings)
     key_words(key)
-    for number in ("t1", "sigma"):
-        as_number(number, settings[number], 0)
-    init = settings.pop("init")
+    check_is_system(system)
+    for name, number in (("t1", settings["t1"]), ("sigma", system.sigma)):
+        as_number(name, number, 0)
+    model, noise, init = system.model, system.noise, system.init
     largest = max(settings.get("widths", (settings["batch"],)))
-    run = {k: settings[k] for k in ("t1", "sigma")} | {"init": init}
     steps = settings.get("fine_steps", settings["num_steps"])
     # By their own names, so that a message tells what to change.
     name = "fine_steps" if "fine_steps" in settings else "num_steps"
     _below("batch", settings["batch"])
     _below(name, steps)
-    check_run(model, noise, **run, num_particles=largest)
+    check_run(system, t1=settings["t1"], num_particles=largest)
     if "law_particles" in settings:
         _below("law_particles", settings["law_particles"])
-        check_initial(init, model.dim, settings["law_particles"])
-    settings |= {k: float(settings[k]) for k in ("t1", "sigma")}
+        check_num_initial(system, settings["law_particles"])
+    settings |= {"t1": float(settings["t1"]), "sigma": float(system.sigma)}
     settings["dtype"] = str(float_dtype(settings["dtype"]))
     return {
         "version": __version__,
@@ -147,14 +145,14 @@ def as_folder(run_dir: Any) -> Path | None:
     return None if run_dir is None else as_path("run_dir", run_dir)
 
 
-def lazy_flow(*args: Any, **settings: Any) -> Callable[[], LawFlow]:
+def lazy_flow(system: System, key: PRNGKeyArray, **settings: Any) -> Callable[[], LawFlow]:
     """The law flow, estimated when first needed: a resumed study with all its cells needs none."""
 
     def estimate() -> LawFlow:
         try:
-            return law_flow(*args, **settings)
+            return law_flow(system, key, **settings)
         except ValueError as error:
-            told = ", ".join(f"{name} = {settings[name]}" for name in ("t1", "num_steps", "sigma"))
-            raise ValueError(f"no law flow at {told}: {error}") from error
+            told = ", ".join(f"{name} = {settings[name]}" for name in ("t1", "num_steps"))
+            raise ValueError(f"no law flow at {told}, sigma = {system.sigma}: {error}") from error
 
     return functools.cache(estimate)

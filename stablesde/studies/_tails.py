@@ -14,9 +14,6 @@ from jaxtyping import PRNGKeyArray
 from stablesde import stable
 from stablesde._pytree import pytree
 from stablesde.dynamics import simulate_limit
-from stablesde.dynamics._system import InitialLaw
-from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
 from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._export import TidyRecord
 from stablesde.studies._format import format_rows, verdict_text
@@ -29,6 +26,7 @@ from stablesde.studies._setup import (
     lazy_flow,
 )
 from stablesde.studies._statistics import LEVEL
+from stablesde.system import System
 
 # An interval of the tail index wider than this cannot tell α from another index.
 WIDEST_INTERVAL = 0.5
@@ -163,17 +161,14 @@ class TailStudy(TidyRecord):
 
 
 def tail_study(
-    model: MeanFieldModel,
-    noise: StableNoise,
+    system: System,
     key: PRNGKeyArray,
     *,
     num_columns: int,
     num_steps: int,
     t1: float,
-    sigma: float = 1.0,
     batch: int = 2**18,
     law_particles: int = 2**17,
-    init: InitialLaw = None,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> TailStudy:
@@ -196,29 +191,24 @@ def tail_study(
     if batches > _MOST_BATCHES:
         raise ValueError(f"num_columns={num_columns} are over {_MOST_BATCHES} times batch={batch}.")
     config = configuration(
-        model, noise, key, t1=t1, sigma=sigma, replicas=max(batches, 2), dtype=dtype, batch=batch,
-        init=init, num_steps=num_steps, num_columns=num_columns, law_particles=law_particles,
+        system, key, t1=t1, replicas=max(batches, 2), dtype=dtype, batch=batch,
+        num_steps=num_steps, num_columns=num_columns, law_particles=law_particles,
     )  # fmt: skip
     flow = lazy_flow(
-        model, noise, key, t1=t1, num_steps=num_steps, sigma=sigma, num_particles=law_particles,
-        init=init, dtype=dtype,
-    )  # fmt: skip
-    scale = increment_scale(noise, t1, num_steps, sigma)
+        system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
+    )
+    scale = increment_scale(system, t1, num_steps)
     k = stable.default_hill_k(num_columns)
     keep = min(4 * k, num_columns - 1)
 
     def cell(number: int) -> dict[str, np.ndarray]:
         theta = simulate_limit(
-            model,
-            noise,
-            jax.random.fold_in(key, number),
             flow(),
+            jax.random.fold_in(key, number),
             num_particles=min(batch, num_columns - number * batch),
-            sigma=sigma,
-            init=init,
             dtype=dtype,
         ).final
-        norms = np.linalg.norm(finite_columns(theta, noise, scale), axis=-1)
+        norms = np.linalg.norm(finite_columns(theta, system.noise, scale), axis=-1)
         return {"top": np.sort(norms)[::-1][:keep]}
 
     cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(batches)]
@@ -226,9 +216,9 @@ def tail_study(
     # The largest of all are among the largest of each batch.
     top = np.sort(np.concatenate([p["top"] for p in parts]))[::-1][:keep]
     index = stable.tail_index(top, "hill", k=k, level=LEVEL)
-    alpha = float(noise.alpha)
-    constant = float(t1) * float(sigma) ** alpha * noise.norm_tail_constant()
-    constants = constants_of(model)
+    alpha = config["alpha"]
+    constant = float(t1) * config["sigma"] ** alpha * system.noise.norm_tail_constant()
+    constants = constants_of(system.model)
     return TailStudy(
         config, top, num_columns, alpha, constant, k,
         float(index.estimate), float(index.lower), float(index.upper),

@@ -21,7 +21,8 @@ from stablesde.compression import prunable
 from stablesde.datasets import Dataset, load
 from stablesde.dynamics import LawFlow, Trajectory, law_flow, simulate, simulate_limit
 from stablesde.model import NetworkModel
-from stablesde.noise import StableNoise, stable_noise
+from stablesde.noise import stable_noise
+from stablesde.system import System
 from stablesde.training._checks import (
     check_count,
     check_name,
@@ -150,10 +151,10 @@ def train_mean_field(
         like = preset(data.name, width, noise)
         sigma = noise_scale(like.sigma, like.learning_rate * like.steps / t1, alpha)
     sigma = check_sigma(sigma)
-    experiment = _Experiment(
-        data, NetworkModel(unit, "logistic", data.x_train, data.y_train),
-        stable_noise(noise, alpha, data.dim), width, t1, steps, sigma,
-    )  # fmt: skip
+    model = NetworkModel(unit, "logistic", data.x_train, data.y_train)
+    law = stable_noise(noise, alpha, data.dim)
+    system = System(model, law, sigma, init=_start(data.dim))
+    experiment = _Experiment(data, system, width, t1, steps)
     first = jax.random.key(chosen[0])
     flow = experiment.flow(first)
     runs = [experiment.run(flow, s) for s in chosen]
@@ -170,7 +171,7 @@ def train_mean_field(
         sigma=sigma, learning_rate=learning_rate, steps=steps, seeds=chosen,
         dtype=str(jnp.zeros(0).dtype),
         predicted=dataclasses.replace(free, samples=tuple(fresh)), predicted_noise=free,
-        drift_bound=t1 * experiment.model.assumption_constants().drift_bound,
+        drift_bound=t1 * model.assumption_constants().drift_bound,
         flow_error=float(jnp.max(flow.standard_error)),
         **{k: Measured(tuple(r[k] for r in runs)) for k in runs[0]},
     )  # fmt: skip
@@ -190,38 +191,26 @@ class _Experiment:
     """A model with its data and settings; everything random comes by key."""
 
     data: Dataset
-    model: NetworkModel
-    noise: StableNoise
+    system: System
     width: int
     t1: float
     steps: int
-    sigma: float
-
-    @property
-    def init(self) -> Callable[[PRNGKeyArray], Array]:
-        """The law of θ₀."""
-        return _start(self.data.dim)
 
     def flow(self, key: PRNGKeyArray) -> LawFlow:
-        return law_flow(
-            self.model, self.noise, key, t1=self.t1, num_steps=self.steps,
-            num_particles=_FLOW_FACTOR * self.width, sigma=self.sigma, init=self.init,
-        )  # fmt: skip
+        particles = _FLOW_FACTOR * self.width
+        return law_flow(self.system, key, t1=self.t1, num_steps=self.steps, num_particles=particles)
 
     def copies(self, flow: LawFlow, key: PRNGKeyArray) -> Trajectory:
         """n copies of the limit, with the noise of the particles under the same key."""
-        return simulate_limit(
-            self.model, self.noise, key, flow, num_particles=self.width, init=self.init
-        )
+        return simulate_limit(flow, key, num_particles=self.width)
 
     def run(self, flow: LawFlow, seed: int) -> dict[str, float]:
         """What one seed measures, and its coupled copies of the limit."""
         key = jax.random.key(seed)
-        system = simulate(
-            self.model, self.noise, key, num_particles=self.width, t1=self.t1,
-            num_steps=self.steps, sigma=self.sigma, init=self.init,
-        )  # fmt: skip
-        theta, moved = system.final, system.displacement[-1]
+        trained = simulate(
+            self.system, key, num_particles=self.width, t1=self.t1, num_steps=self.steps
+        )
+        theta, moved = trained.final, trained.displacement[-1]
         if not bool(jnp.all(jnp.isfinite(theta))):
             raise DivergedError(f"training diverged (seed {seed}): lower learning_rate or sigma.")
         limit = self.copies(flow, key)
@@ -238,7 +227,7 @@ class _Experiment:
         }
         return found | {
             "limit_ratio": _ratio(limit.final),
-            "noise_ratio": _ratio(system.initial + system.levy[-1]),
+            "noise_ratio": _ratio(trained.initial + trained.levy[-1]),
             "drift": float(jnp.median(jnp.linalg.norm(moved, axis=1))),
             "distance": float(jnp.max(jnp.linalg.norm(moved - limit.displacement[-1], axis=1))),
         }
@@ -247,10 +236,11 @@ class _Experiment:
         self, theta: Float[Array, "n p"], removed: Bool[Array, " n"], x: np.ndarray, y: np.ndarray
     ) -> float:
         """Fraction classified correctly by the units that are left."""
+        model: Any = self.system.model
         correct = 0
         for start in range(0, len(x), _EVALUATION_BATCH):
             part = slice(start, start + _EVALUATION_BATCH)
-            h = self.model.unit.output_columns(theta.T, jnp.asarray(x[part], theta.dtype))
+            h = model.unit.output_columns(theta.T, jnp.asarray(x[part], theta.dtype))
             f = jnp.mean(jnp.where(removed, 0, h), -1).reshape(-1)
             correct += int(jnp.sum((f > 0) == jnp.asarray(y[part] > 0)))
         return correct / len(x)

@@ -22,12 +22,12 @@ def close(a, b):
 
 
 for kind in ("I", "II", "III"):
-    noise = ssd.stable_noise(kind, 1.5, 2)
+    system = ssd.System(model, ssd.stable_noise(kind, 1.5, 2), sigma=0.5)
     for n in (10, 4096) if kind == "III" else (4096,):  # 10 is no multiple of 8
-        settings = dict(num_particles=n, t1=1.0, num_steps=8, save_every=4, sigma=0.5)
-        one = ssd.simulate(model, noise, key, **settings)
+        settings = dict(num_particles=n, t1=1.0, num_steps=8, save_every=4)
+        one = ssd.simulate(system, key, **settings)
         for mesh, block in ((row, None), (square, 100)) if kind == "III" else ((row, 100),):
-            many = ssd.simulate(model, noise, key, mesh=mesh, block_size=block, **settings)
+            many = ssd.simulate(system, key, mesh=mesh, block_size=block, **settings)
             np.testing.assert_array_equal(one.initial, many.initial)
             np.testing.assert_array_equal(one.levy, many.levy)
             close(one.displacement, many.displacement)
@@ -35,21 +35,28 @@ for kind in ("I", "II", "III"):
         assert len(many.levy.devices()) == 8 or n == 10
 
 noise = ssd.IsotropicStable(1.5, 2)
-flow = dict(t1=1.0, num_steps=8, num_particles=16 * 512, sigma=0.5)
+system = ssd.System(model, noise, sigma=0.5)
+flow = dict(t1=1.0, num_steps=8, num_particles=16 * 512)
 for variant in ({}, {"antithetic": True, "richardson": True}):
-    one = ssd.law_flow(model, noise, key, **flow, **variant)
-    many = ssd.law_flow(model, noise, key, mesh=row, **flow, **variant)
+    one = ssd.law_flow(system, key, **flow, **variant)
+    many = ssd.law_flow(system, key, mesh=row, **flow, **variant)
     if not variant:  # pairs and halves are formed on each device
         close(one.m, many.m)
     gap = np.abs(np.asarray(one.m - many.m)).max()
     assert gap <= 12 * np.asarray(one.standard_error).max() + 1e-6, (variant, gap)
 
-flow = ssd.law_flow(model, noise, key, **flow)
+flow = ssd.law_flow(system, key, **flow)
 keys = jax.random.split(key, 3)  # no multiple of 2
 for call in (
-    lambda mesh: coupled_limit(model, noise, keys, flow, widths=(10, 37), mesh=mesh),
+    lambda mesh: coupled_limit(flow, keys, widths=(10, 37), mesh=mesh),
     lambda mesh: coupled_steps(
-        model, noise, keys, widths=(10, 37), num_steps=(2,), fine_steps=16, t1=1.0, mesh=mesh
+        system,
+        keys,
+        widths=(10, 37),
+        num_steps=(2,),
+        fine_steps=16,
+        t1=1.0,
+        mesh=mesh,
     ),
 ):
     one, many = call(None), call(square)
@@ -83,7 +90,7 @@ with pytest.raises(ValueError, match="axis_name"):  # shards would share their n
 
 def loss(sigma, mesh):
     run = ssd.simulate(
-        model, noise, key, num_particles=64, t1=1.0, num_steps=4, sigma=sigma, mesh=mesh
+        ssd.System(model, noise, sigma=sigma), key, num_particles=64, t1=1.0, num_steps=4, mesh=mesh
     )
     return jnp.mean(jnp.tanh(run.final))
 

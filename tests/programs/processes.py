@@ -20,10 +20,10 @@ rng = np.random.default_rng(1)
 model = ssd.NetworkModel("tanh", "logistic", rng.normal(size=(8, 2)) * 0.7, np.arange(8) % 2)
 noise = ssd.IsotropicStable(1.5, 2)
 run = ssd.simulate(
-    model, noise, jax.random.key(7), num_particles=1000, t1=1.0, num_steps=8, mesh=mesh
+    ssd.System(model, noise), jax.random.key(7), num_particles=1000, t1=1.0, num_steps=8, mesh=mesh
 )
 flow = ssd.law_flow(
-    model, noise, jax.random.key(7), num_particles=8192, t1=1.0, num_steps=4, mesh=mesh
+    ssd.System(model, noise), jax.random.key(7), num_particles=8192, t1=1.0, num_steps=4, mesh=mesh
 )
 first = [s.index[1].start or 0 for s in run.levy.addressable_shards]
 np.savez(

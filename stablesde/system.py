@@ -1,0 +1,239 @@
+"""The stochastic differential equation that everything else simulates, as one value."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from stablesde._arguments import as_parameter, as_real, is_concrete
+from stablesde.model import MeanFieldModel
+from stablesde.noise import StableNoise
+from stablesde.stable._domain import number_text
+
+InitialLaw = None | float | Array | np.ndarray | Callable[[PRNGKeyArray], Array]
+# What simulations can compute with in any precision.
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def _as_sigma(sigma: Any) -> Any:
+    if callable(sigma):
+        raise ValueError(
+            "sigma must be one number: a scale that depends on time or state is not supported. "
+            "Noise is additive."
+        )
+    if np.ndim(sigma) and isinstance(sigma, (list, tuple, np.ndarray, jax.Array)):
+        raise ValueError(
+            f"sigma must be one number, got shape {np.shape(sigma)}: put scales of coordinates "
+            "into the noise, ssd.EllipticalStable(alpha, scale_matrix) or "
+            "ssd.SpectralStable(alpha, directions, weights)."
+        )
+    return as_parameter("sigma", sigma, 0.0)
+
+
+def _as_init(init: Any) -> Any:
+    """Lists become arrays: a list would be a tree of numbers."""
+    if isinstance(init, (list, tuple)):
+        return np.asarray(_init_values(init), float)
+    return init
+
+
+def _init_values(init: Any) -> Any:
+    try:
+        return as_real("init", init)
+    except ValueError:
+        raise ValueError(f"init must be None, a number, an array or a function: {init!r}") from None
+
+
+class System(eqx.Module):
+    """The McKean–Vlasov equation `dθ = b(θ, μ) dt + σ dL` with its start θ₀ (eq. 4).
+
+    ```python
+    system = ssd.System(ssd.MeanReversion(2), ssd.stable_noise("I", 1.5, 2), sigma=0.5)
+    run = ssd.simulate(system, key, num_particles=1000, t1=1.0, num_steps=32)
+    ```
+
+    **Arguments:**
+
+    - `model`, `noise`: the drift and the driving process, of the same `dim`.
+    - `sigma`: scale of the noise, ≥ 0.
+    - `init`: None for θ₀ ~ N(0, I); a number s for N(0, s² I); an array (dim,) or (n, dim) of
+      values; or a function from a key to one θ₀ of shape (dim,).
+
+    It is a pytree: its numbers can be differentiated, mapped over and replaced
+    (`equinox.tree_at`, `dataclasses.replace`).
+
+    **Raises:** `ValueError` for a model or noise that is none, mismatched dimensions, a statistic
+    or drift of the wrong shape, a negative or non-finite `sigma`, or an `init` of another form.
+    """
+
+    model: MeanFieldModel
+    noise: StableNoise
+    sigma: float | Float[Array, ""] = eqx.field(default=1.0, converter=_as_sigma)
+    init: InitialLaw = eqx.field(default=None, converter=_as_init)
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.model, MeanFieldModel):
+            raise ValueError(
+                f"model must be a stablesde.MeanFieldModel, got {type(self.model).__name__}."
+            )
+        if not isinstance(self.noise, StableNoise):
+            raise ValueError(
+                f"noise must be a stablesde.StableNoise, got {type(self.noise).__name__}."
+            )
+        if self.noise.dim != self.model.dim:
+            raise ValueError(
+                f"the noise has dim={self.noise.dim} but the model's particles have "
+                f"dim={self.model.dim}: build the noise with dim=model.dim."
+            )
+        _check_initial(self.init, self.model.dim)
+        _checked_shapes(*_abstract(self.model))
+
+    @property
+    def dim(self) -> int:
+        """p, the length of one particle θ."""
+        return self.noise.dim
+
+    @property
+    def statistic_size(self) -> int:
+        """M, the length of the model's statistic."""
+        return _checked_shapes(*_abstract(self.model))
+
+    @property
+    def lists_particles(self) -> bool:
+        """Whether `init` gives a θ₀ for each particle, shape (n, dim), and not one law for all."""
+        return self.init is not None and not callable(self.init) and np.ndim(self.init) == 2
+
+    def __repr__(self) -> str:
+        init = self.init
+        if init is None:
+            start = ""
+        elif callable(init):
+            start = f", init={getattr(init, '__name__', type(init).__name__)}"
+        else:
+            start = f", init={number_text(init)}"
+        return f"System({self.model}, {self.noise}, sigma={number_text(self.sigma)}{start})"
+
+
+class HeldSystem(eqx.Module):
+    """A system inside a result: arrays are its leaves, all else belongs to its structure.
+
+    So a result that carries its system may leave `jax.jit` and `jax.vmap` like any tree of arrays.
+    """
+
+    arrays: System
+    rest: System = eqx.field(static=True)
+
+    def __init__(self, system: System) -> None:
+        self.arrays, self.rest = eqx.partition(system, _is_array)
+
+    @property
+    def whole(self) -> System:
+        """The system."""
+        return eqx.combine(self.arrays, self.rest)
+
+
+def _is_array(leaf: object) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray))
+
+
+def traced(system: System) -> System:
+    """The system with σ as an array, so that a compiled program serves all values of it."""
+    return eqx.tree_at(lambda s: s.sigma, system, jnp.asarray(system.sigma, float))
+
+
+def check_is_system(system: object) -> None:
+    """Raises `ValueError` for what is no `System`."""
+    if not isinstance(system, System):
+        raise ValueError(
+            f"system must be a stablesde.System, got {type(system).__name__}: build one with "
+            "ssd.System(model, noise, sigma=1.0, init=None)."
+        )
+
+
+def check_num_initial(system: System, num_particles: int) -> None:
+    """Raises `ValueError` if `init` lists another number of particles than `num_particles`."""
+    init: Any = system.init
+    if system.lists_particles and init.shape[0] != num_particles:
+        raise ValueError(
+            f"init has shape {init.shape}; it must be one of [(), ({system.dim},), "
+            f"({num_particles}, {system.dim})] or a function."
+        )
+
+
+def _check_initial(init: InitialLaw, dim: int) -> None:
+    """Raises `ValueError` unless `init` has one of the forms that `System` documents."""
+    if init is None:
+        return
+    if callable(init):
+        try:
+            value = jax.eval_shape(init, jax.random.key(0))
+        except Exception as error:
+            raise ValueError(f"init(key) fails for a PRNG key: {error}") from error
+        shape = getattr(value, "shape", None)
+        if shape != (dim,):
+            raise ValueError(f"init(key) must return one θ₀ of shape ({dim},), got {shape}.")
+        return
+    values = _init_values(init)
+    shape = np.shape(values)
+    if shape not in ((), (dim,)) and (len(shape) != 2 or shape[1] != dim or shape[0] == 0):
+        raise ValueError(
+            f"init has shape {shape}; it must be (), ({dim},), (num_particles, {dim}) or a "
+            "function."
+        )
+    if is_concrete(init) and not np.all(np.abs(np.asarray(values, float)) < LARGEST):
+        raise ValueError("init must be finite.")
+
+
+def _abstract(model: MeanFieldModel) -> tuple[Any, tuple[Any, ...], Any]:
+    """The model without its numbers: what decides the shapes, and can be looked up."""
+    leaves, structure = jax.tree.flatten(model)
+    shapes = [
+        jax.ShapeDtypeStruct(x.shape, x.dtype)
+        if eqx.is_array_like(x) and hasattr(x, "shape")
+        else x
+        for x in leaves
+    ]
+    return structure, tuple(shapes), jnp.zeros(0).dtype
+
+
+# Tracing a model costs milliseconds, more than many a simulation.
+@functools.lru_cache(maxsize=256)
+def _checked_shapes(structure: Any, leaves: tuple[Any, ...], dtype: Any) -> int:
+    """M. Raises `ValueError` if the statistic or drift of one particle have the wrong shapes."""
+    model = jax.tree.unflatten(structure, leaves)
+    theta = jax.ShapeDtypeStruct((model.dim,), dtype)
+    phi = eqx.filter_eval_shape(lambda model, theta: model.statistic(theta), model, theta)
+    if getattr(phi, "ndim", None) != 1:
+        raise ValueError(
+            "model.statistic must return one array of shape (M,) for a particle of shape "
+            f"({model.dim},), got {_shape(phi)}."
+        )
+    time = jax.ShapeDtypeStruct((), dtype)
+    speed = eqx.filter_eval_shape(lambda model, *a: model.drift_at(*a), model, time, theta, phi)
+    if getattr(speed, "shape", None) != (model.dim,):
+        raise ValueError(
+            f"model.drift must return the velocity of one particle, shape ({model.dim},), "
+            f"got {_shape(speed)}."
+        )
+    return phi.shape[0]
+
+
+def _shape(value: object) -> str:
+    shape = getattr(value, "shape", None)
+    return f"shape {shape}" if shape is not None else type(value).__name__
+
+
+__all__ = [
+    "LARGEST",
+    "HeldSystem",
+    "InitialLaw",
+    "System",
+    "check_is_system",
+    "check_num_initial",
+    "traced",
+]

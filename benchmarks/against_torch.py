@@ -125,7 +125,7 @@ def main() -> None:
         settings = dict(num_particles=N, t1=1.0, num_steps=STEPS, sigma=SIGMA)
         model = network()
         contestants = {
-            "ours": lambda m=model, z=noise, s=settings: ssd.simulate(m, z, KEY, **s).final,
+            "ours": lambda m=model, z=noise, s=settings: ssd.simulate(ssd.System(m, z), KEY, **s).final,
             "cms": torch_run(kind, "cms"),
             "scipy": torch_run(kind, "scipy"),
         }

@@ -37,14 +37,14 @@ def coupling() -> None:
     """One particle in systems of three sizes and in the limit; the mean distance over time."""
     model, noise = Kuramoto(2.0), ssd.stable_noise("I", 1.5, 1)
     run = {"t1": 1.0, "num_steps": 64}
-    flow = ssd.law_flow(model, noise, KEY, **run, num_particles=2**18)
+    flow = ssd.law_flow(ssd.System(model, noise), KEY, **run, num_particles=2**18)
     sizes = (16, 256, 4096)
 
     @jax.vmap
     def coupled(key):
-        limit = ssd.simulate_limit(model, noise, key, flow, num_particles=4096, save_every=1)
+        limit = ssd.simulate_limit(flow, key, num_particles=4096, save_every=1)
         return limit.displacement, [
-            ssd.simulate(model, noise, key, **run, num_particles=n, save_every=1).displacement
+            ssd.simulate(ssd.System(model, noise), key, **run, num_particles=n, save_every=1).displacement
             for n in sizes
         ]
 

@@ -27,7 +27,7 @@ def public_instances(folder: Path | None = None):
     made += [*_simulations(network, noise), *_studies(network, noise), *_training(shells())]
     if folder is not None:
         settings = {"num_particles": 20, "save_every": 2, **GRID}
-        made.append(dynamics.record(network, noise, KEY, run_dir=folder, **settings))
+        made.append(dynamics.record(ssd.System(network, noise), KEY, run_dir=folder, **settings))
     return {type(v).__name__: v for v in made}
 
 
@@ -65,13 +65,13 @@ def _theory(network):
 
 def _simulations(network, noise):
     settings = {"num_particles": 64, **GRID}
-    flow = ssd.law_flow(network, noise, KEY, **settings)
+    flow = ssd.law_flow(ssd.System(network, noise), KEY, **settings)
     yield flow
-    yield ssd.simulate(network, noise, KEY, save_every=2, **settings)
-    yield dynamics.picard_flow(network, noise, KEY, **settings)
-    yield ssd.fokker_planck(ssd.MeanReversion(1), 1.7, num_nodes=101, **GRID)
+    yield ssd.simulate(ssd.System(network, noise), KEY, save_every=2, **settings)
+    yield dynamics.picard_flow(ssd.System(network, noise), KEY, **settings)
+    yield ssd.fokker_planck(ssd.System(ssd.MeanReversion(1), ssd.OneFactorStable(1.7, 1)), num_nodes=101, **GRID)
     keys = jax.random.split(KEY, 9)
-    yield dynamics.coupled_limit(network, noise, keys, flow, widths=(4, 8))
+    yield dynamics.coupled_limit(flow, keys, widths=(4, 8))
     yield StablePath(noise, KEY, **settings)
 
 

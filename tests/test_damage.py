@@ -48,7 +48,7 @@ RUN = dict(num_particles=5, t1=1.0, num_steps=6, save_every=1, saves_per_file=3)
 
 def run_record(folder):
     noise = ssd.OneFactorStable(1.5, 1)
-    run = record(ssd.MeanReversion(1), noise, jax.random.key(0), run_dir=folder, **RUN)
+    run = record(ssd.System(ssd.MeanReversion(1), noise), jax.random.key(0), run_dir=folder, **RUN)
     assert run.complete
     return read_recording(folder)
 

@@ -41,7 +41,7 @@ def scaled(sigma):
 def test_euler_in_diffrax_is_our_euler(kind, dtype, network, key):
     noise = ssd.stable_noise(kind, 1.5, 2)
     settings = dict(num_particles=30, t1=1.5, num_steps=24)
-    ours = ssd.simulate(network, noise, key, sigma=SIGMA, **settings)
+    ours = ssd.simulate(ssd.System(network, noise, sigma=SIGMA), key, **settings)
     path = StablePath(noise, key, **settings)
     theirs = solve(network, path, ours.initial, 24)
     tolerance = 1e-4 if dtype == "float32" else 1e-12
@@ -63,7 +63,7 @@ def test_coarse_steps_use_summed_noise(key):
     """Half as many solver steps on the same path: the noise at the end is the same."""
     model = ssd.FunctionModel(2, lambda t, x, m: jnp.zeros(2))
     noise = ssd.OneFactorStable(1.5, 2)
-    fine = ssd.simulate(model, noise, key, num_particles=30, t1=1.0, num_steps=16, sigma=SIGMA)
+    fine = ssd.simulate(ssd.System(model, noise, sigma=SIGMA), key, num_particles=30, t1=1.0, num_steps=16)
     path = StablePath(noise, key, num_particles=30, t1=1.0, num_steps=16, max_steps_at_once=2)
     coarse = solve(model, path, fine.initial, 8)
     np.testing.assert_allclose(coarse, fine.final, rtol=1e-5, atol=1e-5)

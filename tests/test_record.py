@@ -17,16 +17,8 @@ def settings():
 def test_a_recording_is_the_simulation(saves_per_file, settings, network, key, tmp_path):
     """9 saved times in files of every size that divides them or does not."""
     noise = ssd.IsotropicStable(1.5, 2)
-    whole = ssd.simulate(network, noise, key, **settings)
-    run = record(
-        network,
-        noise,
-        key,
-        run_dir=tmp_path,
-        saves_per_file=saves_per_file,
-        block_size=7,
-        **settings,
-    )
+    whole = ssd.simulate(ssd.System(network, noise), key, **settings)
+    run = record(ssd.System(network, noise), key, run_dir=tmp_path, saves_per_file=saves_per_file, block_size=7, **settings)
     assert run.complete
     assert len(run.parts) == -(-9 // saves_per_file)
     parts = list(run)
@@ -68,8 +60,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 def test_the_statistic_alone(settings, network, key, tmp_path):
     noise = ssd.OneFactorStable(1.5, 2)
-    run = record(network, noise, key, run_dir=tmp_path, particles=False, **settings)
-    whole = ssd.simulate(network, noise, key, **settings)
+    run = record(ssd.System(network, noise), key, run_dir=tmp_path, particles=False, **settings)
+    whole = ssd.simulate(ssd.System(network, noise), key, **settings)
     np.testing.assert_allclose(run.mean_statistic, whole.mean_statistic, rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match="only the mean statistic was recorded"):
         next(iter(run))
@@ -77,24 +69,24 @@ def test_the_statistic_alone(settings, network, key, tmp_path):
 
 def test_another_configuration_is_refused(settings, network, key, tmp_path):
     noise = ssd.OneFactorStable(1.5, 2)
-    record(network, noise, key, run_dir=tmp_path, **settings)
+    record(ssd.System(network, noise), key, run_dir=tmp_path, **settings)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     for change in (dict(sigma=2.0), dict(t1=2.0), dict(num_particles=31), dict(init=3.0)):
         with pytest.raises(ValueError, match="another configuration"):
-            record(network, noise, key, run_dir=tmp_path, **(settings | change))
+            record(ssd.System(network, noise), key, run_dir=tmp_path, **settings | change)
     with pytest.raises(ValueError, match="another configuration"):
-        record(network, noise, jax.random.key(1), run_dir=tmp_path, **settings)
+        record(ssd.System(network, noise), jax.random.key(1), run_dir=tmp_path, **settings)
     assert before == {p.name: p.read_bytes() for p in tmp_path.iterdir()}
 
 
 def test_bad_input(settings, network, key, tmp_path):
     noise = ssd.OneFactorStable(1.5, 2)
     with pytest.raises(ValueError, match="must divide"):
-        record(network, noise, key, run_dir=tmp_path / "a", **(settings | dict(save_every=5)))
+        record(ssd.System(network, noise), key, run_dir=tmp_path / "a", **settings | dict(save_every=5))
     assert not (tmp_path / "a").exists()
     with pytest.raises(ValueError, match="holds no recording"):
         Recording(tmp_path / "a")
-    run = record(network, noise, key, run_dir=tmp_path / "b", **settings)
+    run = record(ssd.System(network, noise), key, run_dir=tmp_path / "b", **settings)
     (run.directory / "state.npz").write_bytes(b"torn")
     with pytest.raises(ValueError, match="is damaged"):
-        record(network, noise, key, run_dir=tmp_path / "b", **settings)
+        record(ssd.System(network, noise), key, run_dir=tmp_path / "b", **settings)

@@ -105,7 +105,7 @@ def test_plot_compression_law(call):
     check_drawn(plotting.plot_compression_law, **call)
 
 
-FLOW = ssd.law_flow(MODEL, NOISE, KEY, t1=1.0, num_steps=2, num_particles=64)
+FLOW = ssd.law_flow(ssd.System(MODEL, NOISE), KEY, t1=1.0, num_steps=2, num_particles=64)
 
 
 @fuzz(40, solution=value(None, FLOW), flow=value(FLOW), path=PATHS)

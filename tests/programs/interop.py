@@ -25,16 +25,16 @@ mesh = Mesh(np.array(jax.devices()), ("runs",))
 square = Mesh(np.array(jax.devices()).reshape(2, 2), ("replicas", "particles"))
 keys = jax.random.split(jax.random.key(0), 4)
 run = dict(num_particles=20, t1=1.0, num_steps=4)
-flow = ssd.law_flow(model, noise, jax.random.key(3), t1=1.0, num_steps=4, num_particles=64)
+flow = ssd.law_flow(ssd.System(model, noise), jax.random.key(3), t1=1.0, num_steps=4, num_particles=64)
 
 
 def end(key, sigma=1.0, **settings):
-    return jnp.mean(jnp.tanh(ssd.simulate(model, noise, key, sigma=sigma, **run, **settings).final))
+    return jnp.mean(jnp.tanh(ssd.simulate(ssd.System(model, noise, sigma=sigma), key, **run, **settings).final))
 
 
 def steps(key):
     sizes = dict(widths=(10,), num_steps=(2,), fine_steps=4, t1=1.0)
-    return coupled_steps(model, noise, key[None], **sizes).sup
+    return coupled_steps(ssd.System(model, noise), key[None], **sizes).sup
 
 
 # Functions of a key. Those of the first table draw: they must agree bit for bit.
@@ -43,8 +43,8 @@ DRAWS = {
     **{f"increment {k}": lambda key, n=n: n.increment(key, 3, 0.1, 9) for k, n in noises.items()},
     "stable.sample": lambda key: ssd.stable.sample(key, 1.5, shape=(9,)),
     "stable.sample, skewed": lambda key: ssd.stable.sample(key, 1.5, 0.5, shape=(9,)),
-    "σL": lambda key: ssd.simulate(model, noise, key, save_every=2, **run).levy,
-    "σL of copies": lambda key: ssd.simulate_limit(model, noise, key, flow, num_particles=9).levy,
+    "σL": lambda key: ssd.simulate(ssd.System(model, noise), key, save_every=2, **run).levy,
+    "σL of copies": lambda key: ssd.simulate_limit(flow, key, num_particles=9).levy,
 }
 
 
@@ -54,15 +54,13 @@ def half(key):
 
 
 NEAR = {
-    "simulate": lambda key: ssd.simulate(model, noise, key, save_every=2, **run),
-    "blocks": lambda key: ssd.simulate(model, noise, key, block_size=7, scheme="heun", **run),
-    "init": lambda key: ssd.simulate(
-        model, noise, key, init=lambda key: jax.random.normal(key, (2,)), **run
-    ),
+    "simulate": lambda key: ssd.simulate(ssd.System(model, noise), key, save_every=2, **run),
+    "blocks": lambda key: ssd.simulate(ssd.System(model, noise), key, block_size=7, scheme="heun", **run),
+    "init": lambda key: ssd.simulate(ssd.System(model, noise, init=lambda key: jax.random.normal(key, (2,))), key, **run),
     "law_flow": lambda key: (
-        ssd.law_flow(model, noise, key, t1=1.0, num_steps=4, num_particles=512).m
+        ssd.law_flow(ssd.System(model, noise), key, t1=1.0, num_steps=4, num_particles=512).m
     ),
-    "simulate_limit": lambda key: ssd.simulate_limit(model, noise, key, flow, num_particles=9),
+    "simulate_limit": lambda key: ssd.simulate_limit(flow, key, num_particles=9),
     "coupled_steps": steps,
     "gradient": lambda key: jax.grad(lambda s: end(key, s))(half(key)),
     "gradient, saved": lambda key: jax.grad(lambda s: end(key, s, save_every=2))(half(key)),
@@ -71,7 +69,7 @@ NEAR = {
     ),
     "gradient of copies": lambda key: jax.grad(
         lambda s: jnp.sum(
-            ssd.simulate_limit(model, noise, key, flow, num_particles=9, init=s).displacement
+            ssd.simulate_limit(flow, key, num_particles=9).displacement
         )
     )(half(key)),
     "pdf": lambda key: ssd.stable.pdf(jax.random.normal(key, (5,)), 1.5),
@@ -122,12 +120,12 @@ def one_parameter_a_device():
         "σ, all steps": lambda s: end(key, s, checkpoints="all"),
         "gradient": jax.grad(lambda s: end(key, s, save_every=2)),
         "gradient, all steps": jax.grad(lambda s: end(key, s, checkpoints="all")),
-        "rate": lambda r: ssd.simulate(pull(r), noise, key, save_every=2, **run).displacement,
+        "rate": lambda r: ssd.simulate(ssd.System(pull(r), noise), key, save_every=2, **run).displacement,
         "gradient, rate": jax.grad(
-            lambda r: jnp.sum(ssd.simulate(pull(r), noise, key, **run).displacement)
+            lambda r: jnp.sum(ssd.simulate(ssd.System(pull(r), noise), key, **run).displacement)
         ),
         "law flow": lambda s: (
-            ssd.law_flow(model, noise, key, t1=1.0, num_steps=4, num_particles=64, sigma=s).m
+            ssd.law_flow(ssd.System(model, noise, sigma=s), key, t1=1.0, num_steps=4, num_particles=64).m
         ),
         "α": lambda a: ssd.stable.pdf(jnp.arange(3.0), 1 + a / 2),
     }
@@ -148,14 +146,12 @@ def one_parameter_a_device():
 def sharded_inputs():
     """Inputs that lie on four devices, in jit without a word about them."""
     placed = jax.device_put(keys, NamedSharding(mesh, P("runs")))
-    many = jax.jit(jax.vmap(lambda key: ssd.simulate(model, noise, key, **run)))
+    many = jax.jit(jax.vmap(lambda key: ssd.simulate(ssd.System(model, noise), key, **run)))
     agree("keys", many(placed), many(keys), exact=False)
     agree("keys, σL", many(placed).levy, many(keys).levy, exact=True)
     init = jnp.asarray(rng.normal(size=(16, 2)), jnp.float32)
     start = jax.jit(
-        lambda init: ssd.simulate(
-            model, noise, keys[0], num_particles=16, t1=1.0, num_steps=4, init=init
-        )
+        lambda init: ssd.simulate(ssd.System(model, noise, init=init), keys[0], num_particles=16, t1=1.0, num_steps=4)
     )
     split = jax.device_put(init, NamedSharding(mesh, P("runs")))
     agree("init", start(split), start(init), exact=False)
@@ -177,11 +173,7 @@ def gradients_with_mesh():
     }
 
     def loss(p, kind, mesh, **settings):
-        result = ssd.simulate(
-            ssd.WeightDecay(model, p["rate"]), ssd.stable_noise(kind, p["alpha"], 2), keys[0],
-            num_particles=20, t1=1.0, num_steps=8, sigma=p["sigma"], init=p["init"], mesh=mesh,
-            **settings,
-        )  # fmt: skip
+        result = ssd.simulate(ssd.System(ssd.WeightDecay(model, p["rate"]), ssd.stable_noise(kind, p["alpha"], 2), sigma=p["sigma"], init=p["init"]), keys[0], num_particles=20, t1=1.0, num_steps=8, mesh=mesh, **settings)  # fmt: skip
         weights = jnp.arange(1.0, 21)[:, None]
         saved = jnp.mean(jnp.tanh(result.theta - 0.5) * weights)
         return saved + jnp.mean(result.mean_statistic) + jnp.mean(result.initial)

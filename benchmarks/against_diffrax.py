@@ -56,7 +56,9 @@ def main() -> None:
     model, noise = network(), ssd.stable_noise("II", 2.0, P)
     contestants = {
         "stablesde, α = 2": lambda: (
-            ssd.simulate(ssd.System(model, noise), KEY, num_particles=N, t1=1.0, num_steps=STEPS).final
+            ssd.simulate(
+                ssd.System(model, noise), KEY, num_particles=N, t1=1.0, num_steps=STEPS
+            ).final
         ),
         "diffrax, VirtualBrownianTree": diffrax_run(),
     }

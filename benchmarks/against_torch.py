@@ -122,10 +122,10 @@ def main() -> None:
     rows = [head]
     for kind in ("I", "II", "III"):
         noise = ssd.stable_noise(kind, ALPHA, P)
-        settings = dict(num_particles=N, t1=1.0, num_steps=STEPS, sigma=SIGMA)
-        model = network()
+        settings = dict(num_particles=N, t1=1.0, num_steps=STEPS)
+        system = ssd.System(network(), noise, sigma=SIGMA)
         contestants = {
-            "ours": lambda m=model, z=noise, s=settings: ssd.simulate(ssd.System(m, z), KEY, **s).final,
+            "ours": lambda z=system, s=settings: ssd.simulate(z, KEY, **s).final,
             "cms": torch_run(kind, "cms"),
             "scipy": torch_run(kind, "scipy"),
         }

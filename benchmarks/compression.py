@@ -100,8 +100,25 @@ def small_alpha(save: Callable) -> Rows:
     sizes = (316, 1000, 3162, 10_000, 31_623)
     for alpha in (0.5, 0.8, 1.0):
         noise = ssd.OneFactorStable(alpha, 2)
-        tails = ssd.tail_study(ssd.System(network(), noise), KEY, num_columns=2**20, num_steps=16, t1=1.0, law_particles=2**15)
-        columns = ssd.compressibility(ssd.System(network(), noise), KEY, widths=sizes, kappas=(0.1,), num_steps=16, t1=1.0, replicas=256, batch=32, law_particles=2**15)  # fmt: skip
+        tails = ssd.tail_study(
+            ssd.System(network(), noise),
+            KEY,
+            num_columns=2**20,
+            num_steps=16,
+            t1=1.0,
+            law_particles=2**15,
+        )
+        columns = ssd.compressibility(
+            ssd.System(network(), noise),
+            KEY,
+            widths=sizes,
+            kappas=(0.1,),
+            num_steps=16,
+            t1=1.0,
+            replicas=256,
+            batch=32,
+            law_particles=2**15,
+        )
         save(f"tails-{alpha:g}", tails)
         law = theory.compression_law(noise, 0.1)
         exact = np.polyfit(np.log(sizes), [math.log(law.geometric_mean(n)) for n in sizes], 1)[0]
@@ -156,7 +173,17 @@ def probability(save: Callable) -> Rows:
     rows = [["α", "η", "n", "κ", "ε", "P(error ≤ ε)", "claimed", "copies", "limit law", "at n"]]
     for alpha in (1.2, 1.5):
         for name, steps in (("≤ n^(-α/2-1)", None), ("1/32", 32), ("1/8", 8), ("1", 1)):
-            study = ssd.compression_probability(ssd.System(network(), ssd.OneFactorStable(alpha, 2)), KEY, widths=(25, 50, 100), t1=1.0, kappas=(0.1, 0.3), epsilons=(0.3, 0.5), num_steps=steps, replicas=400, batch=100)  # fmt: skip
+            study = ssd.compression_probability(
+                ssd.System(network(), ssd.OneFactorStable(alpha, 2)),
+                KEY,
+                widths=(25, 50, 100),
+                t1=1.0,
+                kappas=(0.1, 0.3),
+                epsilons=(0.3, 0.5),
+                num_steps=steps,
+                replicas=400,
+                batch=100,
+            )
             save(f"probability-{alpha:g}-{steps or 'theorem'}", study)
             for c in study.to_dict()["cells"]:
                 if c["width"] == 100:
@@ -177,7 +204,9 @@ def columns(save: Callable) -> Rows:
     ]
     for alpha, sigma, t1 in ((1.5, 1.0, 1.0), (1.5, 0.3, 1.0), (1.75, 1.0, 1.0), (1.75, 10.0, 4.0)):
         noise, n, kappa = ssd.OneFactorStable(alpha, 2), 1000, 0.1
-        flow = ssd.law_flow(ssd.System(network(), noise, sigma=sigma), KEY, t1=t1, num_steps=32, num_particles=2**15)
+        flow = ssd.law_flow(
+            ssd.System(network(), noise, sigma=sigma), KEY, t1=t1, num_steps=32, num_particles=2**15
+        )
         theta = ssd.simulate_limit(flow, jax.random.fold_in(KEY, 1), num_particles=2**20).final
         sample, other = np.asarray(theta[: 2**19], float), np.asarray(theta[2**19 :], float)
         law = theory.compression_law(noise, kappa, columns=sample, sigma=sigma, t1=t1)
@@ -220,7 +249,16 @@ def independence(save: Callable) -> Rows:
         ("tanh network", tanh, ssd.OneFactorStable(1.5, 2), True),
     ]
     for name, model, noise, coupled in cases:
-        study = ssd.independence(ssd.System(model, noise), KEY, widths=(32, 64, 128, 256, 512), num_steps=32, t1=1.0, replicas=4000, batch=500, coupled=coupled)  # fmt: skip
+        study = ssd.independence(
+            ssd.System(model, noise),
+            KEY,
+            widths=(32, 64, 128, 256, 512),
+            num_steps=32,
+            t1=1.0,
+            replicas=4000,
+            batch=500,
+            coupled=coupled,
+        )
         save(f"independence-{name.split()[-1]}-{float(noise.alpha):g}", study)
         each = study.dependence()
         fitted = study.to_dict()["exponent"]

@@ -28,7 +28,8 @@ def measure() -> dict[str, object]:
     model, noise = network(), ssd.stable_noise("III", 1.5, 2)
     settings = dict(num_particles=N, t1=1.0, num_steps=STEPS, mesh=mesh)
     times = side_by_side(
-        {"run": lambda: ssd.simulate(ssd.System(model, noise), KEY, **settings).final}, repetitions=5
+        {"run": lambda: ssd.simulate(ssd.System(model, noise), KEY, **settings).final},
+        repetitions=5,
     )
     result = ssd.simulate(ssd.System(model, noise), KEY, **settings)
     levy = np.asarray(result.levy)

@@ -25,7 +25,9 @@ KEY = jax.random.key(0)
 def run(n: int, steps: int, m: int = 16, p: int = 2, kind: str = "III") -> Callable[[], jax.Array]:
     """A simulation of these sizes, to be timed."""
     model, noise = network(m, p), ssd.stable_noise(kind, 1.5, p)
-    return lambda: ssd.simulate(ssd.System(model, noise), KEY, num_particles=n, t1=1.0, num_steps=steps).final
+    return lambda: (
+        ssd.simulate(ssd.System(model, noise), KEY, num_particles=n, t1=1.0, num_steps=steps).final
+    )
 
 
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:

@@ -72,7 +72,12 @@ def steps_table() -> str:
     for alpha in ALPHAS:
         exact = bump_mean(alpha)
         runs = [
-            ssd.fokker_planck(ssd.System(Bump(), ssd.OneFactorStable(alpha, 1), init=np.zeros(1)), t1=1.0, num_steps=k) for k in STEPS
+            ssd.fokker_planck(
+                ssd.System(Bump(), ssd.OneFactorStable(alpha, 1), init=np.zeros(1)),
+                t1=1.0,
+                num_steps=k,
+            )
+            for k in STEPS
         ]
         errors[alpha] = [abs(run.m[-1, 0] - exact) for run in runs]
     return ladder("steps", STEPS, errors)
@@ -81,9 +86,10 @@ def steps_table() -> str:
 def nodes_table() -> str:
     model, errors = network(), {}
     for alpha in ALPHAS:
-        settings = dict(t1=3.0, num_steps=20, init=np.ones(1), scheme="euler", reach=1e6)
-        best = ssd.fokker_planck(ssd.System(model, ssd.OneFactorStable(alpha, 1)), num_nodes=1601, **settings).m
-        runs = [ssd.fokker_planck(ssd.System(model, ssd.OneFactorStable(alpha, 1)), num_nodes=n, **settings) for n in NODES]
+        settings = dict(t1=3.0, num_steps=20, scheme="euler", reach=1e6)
+        system = ssd.System(model, ssd.OneFactorStable(alpha, 1), init=np.ones(1))
+        best = ssd.fokker_planck(system, num_nodes=1601, **settings).m
+        runs = [ssd.fokker_planck(system, num_nodes=n, **settings) for n in NODES]
         errors[alpha] = [float(np.max(np.abs(run.m - best))) for run in runs]
     return ladder("nodes", NODES, errors)
 
@@ -101,12 +107,12 @@ def particles_table(figure: Path | None) -> str:
         ]
     ]
     for alpha in ALPHAS:
-        noise = ssd.OneFactorStable(alpha, 1)
-        settings = dict(t1=3.0, num_steps=20, init=np.ones(1))
+        system = ssd.System(model, ssd.OneFactorStable(alpha, 1), init=np.ones(1))
+        settings = dict(t1=3.0, num_steps=20)
         start = time.perf_counter()
-        run = ssd.fokker_planck(ssd.System(model, ssd.OneFactorStable(alpha, 1)), scheme="euler", **settings)
+        run = ssd.fokker_planck(system, scheme="euler", **settings)
         middle = time.perf_counter()
-        flow = ssd.law_flow(ssd.System(model, noise), jax.random.key(0), num_particles=PARTICLES, **settings)
+        flow = ssd.law_flow(system, jax.random.key(0), num_particles=PARTICLES, **settings)
         jax.block_until_ready(flow.m)
         end = time.perf_counter()
         # The start is known: there is nothing to compare.

@@ -24,7 +24,20 @@ def statistic(kind: str, save_every: int | None, checkpoints: int | None):
     network = ssd.NetworkModel("tanh", "logistic", x, y)
 
     def value(p):
-        run = ssd.simulate(ssd.System(ssd.WeightDecay(network, p[2]), ssd.stable_noise(kind, p[1], 2), sigma=p[0], init=p[3]), jax.random.key(0), num_particles=N, t1=1.0, num_steps=STEPS, save_every=save_every, checkpoints=checkpoints)  # fmt: skip
+        run = ssd.simulate(
+            ssd.System(
+                ssd.WeightDecay(network, p[2]),
+                ssd.stable_noise(kind, p[1], 2),
+                sigma=p[0],
+                init=p[3],
+            ),
+            jax.random.key(0),
+            num_particles=N,
+            t1=1.0,
+            num_steps=STEPS,
+            save_every=save_every,
+            checkpoints=checkpoints,
+        )
         return jnp.mean(jnp.tanh(run.theta - 0.5))
 
     return value

@@ -43,7 +43,15 @@ def main() -> None:
     for name, (model, alpha, sigma) in systems().items():
         schemes = ["euler", "heun"] + ["exponential"] * hasattr(model, "linear_rate")
         for scheme in schemes:
-            errors = coupled_steps(ssd.System(model, ssd.stable_noise("III", alpha, 2), sigma=sigma), keys, widths=(100,), num_steps=STEPS, fine_steps=64 * STEPS[-1], t1=1.0, scheme=scheme)  # fmt: skip
+            errors = coupled_steps(
+                ssd.System(model, ssd.stable_noise("III", alpha, 2), sigma=sigma),
+                keys,
+                widths=(100,),
+                num_steps=STEPS,
+                fine_steps=64 * STEPS[-1],
+                t1=1.0,
+                scheme=scheme,
+            )
             median = np.median(np.asarray(errors.mean)[:, 0], 0)
             slope = np.polyfit(np.log(1 / np.array(STEPS)), np.log(median), 1)[0]
             rows.append([name, scheme, f"{median[0]:.2g}", f"{median[-1]:.2g}", f"{slope:.2f}"])

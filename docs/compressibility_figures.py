@@ -21,7 +21,16 @@ def probability() -> None:
     """Theorem 3.1 in its regime."""
     rng = np.random.default_rng(1)
     network = ssd.NetworkModel("tanh", "logistic", rng.normal(size=(8, 2)) * 0.7, np.arange(8) % 2)
-    study = ssd.compression_probability(ssd.System(network, ssd.OneFactorStable(1.2, 2)), KEY, widths=(16, 32, 64, 128), kappas=(0.1, 0.3), epsilons=(0.3, 0.5), t1=1.0, replicas=200, batch=50)  # fmt: skip
+    study = ssd.compression_probability(
+        ssd.System(network, ssd.OneFactorStable(1.2, 2)),
+        KEY,
+        widths=(16, 32, 64, 128),
+        kappas=(0.1, 0.3),
+        epsilons=(0.3, 0.5),
+        t1=1.0,
+        replicas=200,
+        batch=50,
+    )
     plotting.plot_probability(study, FIGURES / "compression-probability.png")
 
 
@@ -38,8 +47,10 @@ def law() -> None:
 
 def independence() -> None:
     """Pairs of oscillators, and of independent copies of their limit."""
+    system = ssd.System(Kuramoto(2.0), ssd.stable_noise("I", 1.2, 1))
+    sizes = dict(widths=(16, 32, 64, 128, 256), num_steps=32, t1=1.0, replicas=2000)
     studies = {
-        name: ssd.independence(ssd.System(Kuramoto(2.0), ssd.stable_noise("I", 1.2, 1)), KEY, widths=(16, 32, 64, 128, 256), num_steps=32, t1=1.0, replicas=2000, coupled=coupled)
+        name: ssd.independence(system, KEY, **sizes, coupled=coupled)
         for name, coupled in (("Kuramoto, α = 1.2", True), ("copies of the limit", False))
     }  # fmt: skip
     plotting.plot_independence(studies, FIGURES / "independence.png")

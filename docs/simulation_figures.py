@@ -23,7 +23,14 @@ def main() -> None:
     for alpha, (marker, line) in STYLES.items():
         order = []
         for coupling in couplings:
-            flow = ssd.law_flow(ssd.System(Kuramoto(jnp.float32(coupling)), ssd.stable_noise("I", alpha, 1)), jax.random.key(0), t1=60.0, num_steps=1200, num_particles=16_384, batches=1)  # fmt: skip
+            flow = ssd.law_flow(
+                ssd.System(Kuramoto(jnp.float32(coupling)), ssd.stable_noise("I", alpha, 1)),
+                jax.random.key(0),
+                t1=60.0,
+                num_steps=1200,
+                num_particles=16_384,
+                batches=1,
+            )
             order.append(float(jnp.linalg.norm(flow.m[-400:], axis=-1).mean()))
         axes.plot(couplings, order, marker + line, ms=4, label=f"α = {alpha:g}")
     axes.axvline(2, color="0.4", lw=1)

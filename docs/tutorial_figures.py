@@ -44,7 +44,9 @@ def coupling() -> None:
     def coupled(key):
         limit = ssd.simulate_limit(flow, key, num_particles=4096, save_every=1)
         return limit.displacement, [
-            ssd.simulate(ssd.System(model, noise), key, **run, num_particles=n, save_every=1).displacement
+            ssd.simulate(
+                ssd.System(model, noise), key, **run, num_particles=n, save_every=1
+            ).displacement
             for n in sizes
         ]
 

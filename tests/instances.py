@@ -69,7 +69,9 @@ def _simulations(network, noise):
     yield flow
     yield ssd.simulate(ssd.System(network, noise), KEY, save_every=2, **settings)
     yield dynamics.picard_flow(ssd.System(network, noise), KEY, **settings)
-    yield ssd.fokker_planck(ssd.System(ssd.MeanReversion(1), ssd.OneFactorStable(1.7, 1)), num_nodes=101, **GRID)
+    yield ssd.fokker_planck(
+        ssd.System(ssd.MeanReversion(1), ssd.OneFactorStable(1.7, 1)), num_nodes=101, **GRID
+    )
     keys = jax.random.split(KEY, 9)
     yield dynamics.coupled_limit(flow, keys, widths=(4, 8))
     yield StablePath(noise, KEY, **settings)

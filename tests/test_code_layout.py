@@ -34,7 +34,14 @@ ALLOWED = {
     "studies": {"compression", "dynamics", "model", "noise", "stable", "system", "theory"},
     # `studies` for its runner alone, which writes the cells of a run (checked below).
     "training": {
-        "compression", "datasets", "dynamics", "model", "noise", "stable", "studies", "system",
+        "compression",
+        "datasets",
+        "dynamics",
+        "model",
+        "noise",
+        "stable",
+        "studies",
+        "system",
     },
     "plotting": {"dynamics", "studies", "theory"},
     "_sizes": set(),

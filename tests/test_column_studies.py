@@ -32,11 +32,19 @@ def test_the_steps_of_the_theorem():
 @pytest.mark.slow
 def test_compression_probability(network, key, tmp_path):
     noise = ssd.OneFactorStable(1.2, 2)
-    study = ssd.compression_probability(ssd.System(network, noise), key, run_dir=tmp_path, **PROBABILITY)
+    study = ssd.compression_probability(
+        ssd.System(network, noise), key, run_dir=tmp_path, **PROBABILITY
+    )
     assert study.num_steps == tuple(theorem_steps(n, 1.2, 1.0) for n in (8, 16))
     assert study.in_regime == (True, True)
     # The errors are those of the particle systems themselves.
-    one = ssd.simulate(ssd.System(network, noise), jax.random.fold_in(key, 3), num_particles=16, t1=1.0, num_steps=study.num_steps[1])  # fmt: skip
+    one = ssd.simulate(
+        ssd.System(network, noise),
+        jax.random.fold_in(key, 3),
+        num_particles=16,
+        t1=1.0,
+        num_steps=study.num_steps[1],
+    )
     error = float(ssd.compression_error(one.final, 0.3))
     assert study.errors[3, 1, 1] == pytest.approx(error, rel=1e-4)
     np.testing.assert_array_equal(study.successes[1, 1], [
@@ -52,9 +60,13 @@ def test_compression_probability(network, key, tmp_path):
     record = json.loads((tmp_path / "study.json").read_text())
     assert len(record["cells"]) == 8
     assert "refuted" in study.table()
-    again = ssd.compression_probability(ssd.System(network, noise), key, run_dir=tmp_path, **PROBABILITY)
+    again = ssd.compression_probability(
+        ssd.System(network, noise), key, run_dir=tmp_path, **PROBABILITY
+    )
     np.testing.assert_array_equal(study.errors, again.errors)
-    coarse = ssd.compression_probability(ssd.System(network, noise), key, **PROBABILITY | dict(num_steps=4, replicas=20))
+    coarse = ssd.compression_probability(
+        ssd.System(network, noise), key, **PROBABILITY | dict(num_steps=4, replicas=20)
+    )
     assert coarse.in_regime == (False, False)
     assert "larger steps than the theorem allows" in coarse.table()
 
@@ -102,7 +114,14 @@ def test_iid_exponent(alpha, key):
 @pytest.mark.parametrize("alpha", [0.5, 0.8])
 def test_tails_below_one(alpha, network, key):
     """The theory leaves α ≤ 1 out: index α, and the mean is infinite, too."""
-    study = ssd.tail_study(ssd.System(network, ssd.OneFactorStable(alpha, 2)), key, num_columns=2**18, num_steps=4, t1=1.0, law_particles=2000)  # fmt: skip
+    study = ssd.tail_study(
+        ssd.System(network, ssd.OneFactorStable(alpha, 2)),
+        key,
+        num_columns=2**18,
+        num_steps=4,
+        t1=1.0,
+        law_particles=2000,
+    )
     assert study.mean_infinite is True
     assert "infinite mean" in study.verdict
     assert abs(study.estimate - alpha) < 3.5 * (study.upper - study.lower) / 2
@@ -116,7 +135,14 @@ def test_no_silent_overflow(network, key):
             noise, key, widths=(10**4, 10**5), kappas=(0.1,), replicas=2
         )  # fmt: skip
     with pytest.raises(ValueError, match="float64"):
-        ssd.tail_study(ssd.System(network, noise), key, num_columns=10**5, num_steps=2, t1=1.0, law_particles=500)
+        ssd.tail_study(
+            ssd.System(network, noise),
+            key,
+            num_columns=10**5,
+            num_steps=2,
+            t1=1.0,
+            law_particles=500,
+        )
 
 
 class Kuramoto(ssd.MeanFieldModel):
@@ -165,30 +191,47 @@ def test_pairs_become_independent_at_rate_one(key):
     assert study.bound_holds is not False
     assert not any(d.independent for d in study.dependence())
     assert json.dumps(study.to_dict())
-    null = ssd.independence(ssd.System(Kuramoto(), ssd.stable_noise("I", 1.5, 1)), key, coupled=False, **settings)
+    null = ssd.independence(
+        ssd.System(Kuramoto(), ssd.stable_noise("I", 1.5, 1)), key, coupled=False, **settings
+    )
     for apart, one in zip(null.dependence(), study.dependence(), strict=True):
         assert apart.squared < 0.05 * one.squared
     assert "no rate" in null.verdict
 
 
+def probability(system, key, **change):
+    return ssd.compression_probability(system, key, **PROBABILITY | change)
+
+
+def iid(system, key, **change):
+    return ssd.iid_compressibility(system.noise, key, widths=(100, 200), kappas=(0.1,), **change)
+
+
+def pairs(system, key, widths=(2, 4), **change):
+    return ssd.independence(system, key, widths=widths, num_steps=2, t1=1.0, **change)
+
+
+def listed(system):
+    return ssd.System(system.model, system.noise, init=np.zeros((4, 2)))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda n, x, k: ssd.compression_probability(ssd.System(n, x), k, **PROBABILITY | dict(epsilons=(1.0,))), "epsilons must lie"),
-        (lambda n, x, k: ssd.compression_probability(ssd.System(n, x), k, **PROBABILITY | dict(kappas=(0.0,))), "kappas must lie"),
-        (lambda n, x, k: ssd.compression_probability(ssd.System(n, x), k, **PROBABILITY | dict(level=1.0)), "level must lie"),
-        (lambda n, x, k: ssd.compression_probability(ssd.System(n, x), k, **PROBABILITY | dict(num_steps=0)), "num_steps must be"),
-        (lambda n, x, k: ssd.iid_compressibility(
-            x, k, widths=(100, 200), kappas=(0.1,), p=-1.0), "p must be"),
-        (lambda n, x, k: ssd.iid_compressibility(
-            x, k, widths=(100, 200), kappas=(0.1,), replicas=1), "replicas must be"),
-        (lambda n, x, k: ssd.independence(ssd.System(n, x), k, widths=(1, 2), num_steps=2, t1=1.0), "at least 2 to have pairs"),
-        (lambda n, x, k: ssd.independence(ssd.System(n, x), k, widths=(2, 4), num_steps=2, t1=1.0, replicas=4), "replicas must be"),
-        (lambda n, x, k: ssd.independence(ssd.System(n, x, init=np.zeros((4, 2))), k, widths=(2, 4), num_steps=2, t1=1.0), "exchangeable"),
-        (lambda n, x, k: ssd.independence(ssd.System(n, x), k, widths=(2, 4), num_steps=2, t1=1.0, frequencies=[[1.0]]), "frequencies"),
-        (lambda n, x, k: pair_dependence(np.zeros((3, 4, 1))), "theta must have shape"),
+        (lambda s, k: probability(s, k, epsilons=(1.0,)), "epsilons must lie"),
+        (lambda s, k: probability(s, k, kappas=(0.0,)), "kappas must lie"),
+        (lambda s, k: probability(s, k, level=1.0), "level must lie"),
+        (lambda s, k: probability(s, k, num_steps=0), "num_steps must be"),
+        (lambda s, k: iid(s, k, p=-1.0), "p must be"),
+        (lambda s, k: iid(s, k, replicas=1), "replicas must be"),
+        (lambda s, k: pairs(s, k, widths=(1, 2)), "at least 2 to have pairs"),
+        (lambda s, k: pairs(s, k, replicas=4), "replicas must be"),
+        (lambda s, k: pairs(listed(s), k), "exchangeable"),
+        (lambda s, k: pairs(s, k, frequencies=[[1.0]]), "frequencies"),
+        (lambda s, k: pair_dependence(np.zeros((3, 4, 1))), "theta must have shape"),
     ],
-)  # fmt: skip
+)
 def test_bad_input(network, key, call, message):
+    system = ssd.System(network, ssd.OneFactorStable(1.5, 2))
     with pytest.raises(ValueError, match=message):
-        call(network, ssd.OneFactorStable(1.5, 2), key)
+        call(system, key)

@@ -286,7 +286,8 @@ def test_a_lost_file_of_a_recording(number, finished, tmp_path):
 def test_a_lost_last_file_that_holds_more_than_the_end(tmp_path):
     """Steps before the end are in it: the final state must not be taken further."""
     settings = RUN | dict(saves_per_file=4, run_dir=tmp_path)
-    arguments = (ssd.MeanReversion(1), ssd.OneFactorStable(1.5, 1), jax.random.key(0))
+    system = ssd.System(ssd.MeanReversion(1), ssd.OneFactorStable(1.5, 1))
+    arguments = (system, jax.random.key(0))
     last = record(*arguments, **settings).parts[-1]
     kept = last.read_bytes()
     last.unlink()

@@ -18,7 +18,15 @@ def noise(alpha=1.6):
 
 @pytest.mark.slow
 def test_chaos_as_designed():
-    plan = design(ssd.propagation_of_chaos, ssd.System(model(), noise()), jax.random.key(4), t1=1.0, accuracy=0.05, widths=(16, 32, 64, 128, 256), num_steps=8)  # fmt: skip
+    plan = design(
+        ssd.propagation_of_chaos,
+        ssd.System(model(), noise()),
+        jax.random.key(4),
+        t1=1.0,
+        accuracy=0.05,
+        widths=(16, 32, 64, 128, 256),
+        num_steps=8,
+    )
     study = plan.run()
     # The half-width of 32 replicas is itself off by an eighth (one standard error): 30 % margin and
     # 60 % here are more than five.
@@ -31,16 +39,41 @@ def test_chaos_as_designed():
 
 @pytest.mark.slow
 def test_the_reference_is_refined_until_it_does_not_show():
-    plan = design(ssd.strong_error, ssd.System(model(), noise()), jax.random.key(5), t1=1.0, accuracy=0.02, widths=(4, 8, 16, 32), num_steps=(2, 4, 8, 16), fine_steps=64)  # fmt: skip
+    plan = design(
+        ssd.strong_error,
+        ssd.System(model(), noise()),
+        jax.random.key(5),
+        t1=1.0,
+        accuracy=0.02,
+        widths=(4, 8, 16, 32),
+        num_steps=(2, 4, 8, 16),
+        fine_steps=64,
+    )
     before = plan.pilot.config["fine_steps"]
     assert plan.settings["fine_steps"] >= 4 * before
     assert abs(plan.shifts["reference step"]) <= 0.25 * 0.02
     # The pilot's own reference, four times finer than its finest scheme, would show.
-    coarse = ssd.strong_error(ssd.System(model(), noise()), jax.random.key(5), t1=1.0, replicas=16, widths=(4, 8, 16, 32), num_steps=(2, 4, 8, 16), fine_steps=64)  # fmt: skip
+    coarse = ssd.strong_error(
+        ssd.System(model(), noise()),
+        jax.random.key(5),
+        t1=1.0,
+        replicas=16,
+        widths=(4, 8, 16, 32),
+        num_steps=(2, 4, 8, 16),
+        fine_steps=64,
+    )
     assert abs(coarse.budget("step")["reference step"]) > 0.02
     assert coarse.attained("step") is None
     assert "error budget exceeded" in coarse.verdict
-    fine = ssd.strong_error(ssd.System(model(), noise()), jax.random.key(5), t1=1.0, replicas=16, widths=(4, 8, 16, 32), num_steps=(2, 4, 8, 16), fine_steps=2048)  # fmt: skip
+    fine = ssd.strong_error(
+        ssd.System(model(), noise()),
+        jax.random.key(5),
+        t1=1.0,
+        replicas=16,
+        widths=(4, 8, 16, 32),
+        num_steps=(2, 4, 8, 16),
+        fine_steps=2048,
+    )
     # Correcting the coarse reference's study for it gives what the fine one measures.
     moved = fine.slope("step").estimate - coarse.slope("step").estimate
     assert moved == pytest.approx(coarse.budget("step")["reference step"], rel=0.35)
@@ -48,7 +81,17 @@ def test_the_reference_is_refined_until_it_does_not_show():
 
 def test_a_small_design_states_its_settings():
     """The reference of 32 steps shows at an accuracy of 0.05, so that a finer one is chosen."""
-    plan = design(ssd.strong_error, ssd.System(model(), noise()), jax.random.key(5), t1=1.0, accuracy=0.05, pilot_replicas=16, widths=(4, 8), num_steps=(2, 4, 8, 16), fine_steps=32)  # fmt: skip
+    plan = design(
+        ssd.strong_error,
+        ssd.System(model(), noise()),
+        jax.random.key(5),
+        t1=1.0,
+        accuracy=0.05,
+        pilot_replicas=16,
+        widths=(4, 8),
+        num_steps=(2, 4, 8, 16),
+        fine_steps=32,
+    )
     fine = plan.settings["fine_steps"]
     assert fine > 32
     assert fine % 32 == 0
@@ -77,7 +120,7 @@ def test_bends_are_left_out():
 
 
 def test_bad_designs():
-    arguments = (model(), noise(), jax.random.key(0))
+    arguments = (ssd.System(model(), noise()), jax.random.key(0))
     with pytest.raises(ValueError, match="study must be"):
         design(ssd.tail_study, *arguments, t1=1.0)
     with pytest.raises(ValueError, match="accuracy"):

@@ -63,7 +63,9 @@ def test_coarse_steps_use_summed_noise(key):
     """Half as many solver steps on the same path: the noise at the end is the same."""
     model = ssd.FunctionModel(2, lambda t, x, m: jnp.zeros(2))
     noise = ssd.OneFactorStable(1.5, 2)
-    fine = ssd.simulate(ssd.System(model, noise, sigma=SIGMA), key, num_particles=30, t1=1.0, num_steps=16)
+    fine = ssd.simulate(
+        ssd.System(model, noise, sigma=SIGMA), key, num_particles=30, t1=1.0, num_steps=16
+    )
     path = StablePath(noise, key, num_particles=30, t1=1.0, num_steps=16, max_steps_at_once=2)
     coarse = solve(model, path, fine.initial, 8)
     np.testing.assert_allclose(coarse, fine.final, rtol=1e-5, atol=1e-5)

@@ -28,7 +28,14 @@ def test_oscillators_synchronise_beyond_the_threshold(alpha, key):
     """
     order = []
     for coupling in (1.4, 3.0):
-        run = ssd.simulate(ssd.System(Kuramoto(jnp.asarray(coupling)), ssd.stable_noise("I", alpha, 1)), key, num_particles=4096, t1=30.0, num_steps=600, save_every=200)  # fmt: skip
+        run = ssd.simulate(
+            ssd.System(Kuramoto(jnp.asarray(coupling)), ssd.stable_noise("I", alpha, 1)),
+            key,
+            num_particles=4096,
+            t1=30.0,
+            num_steps=600,
+            save_every=200,
+        )
         order.append(float(jnp.linalg.norm(run.mean_statistic[-1])))
     assert order[0] < 0.15
     assert order[1] > 0.4
@@ -43,7 +50,13 @@ def test_a_well_is_left_by_one_jump(alpha, key):
     model = ssd.FunctionModel(1, lambda t, theta, m: theta * (1 - theta**2) / (1 + theta**2))
     sigma, n = 0.05, 20_000
     t1 = 0.5 / sigma**alpha
-    run = ssd.simulate(ssd.System(model, ssd.stable_noise("I", alpha, 1), sigma=sigma, init=np.array([-1.0])), key, num_particles=n, t1=t1, num_steps=int(20 * t1))  # fmt: skip
+    run = ssd.simulate(
+        ssd.System(model, ssd.stable_noise("I", alpha, 1), sigma=sigma, init=np.array([-1.0])),
+        key,
+        num_particles=n,
+        t1=t1,
+        num_steps=int(20 * t1),
+    )
     rate = sigma**alpha * ssd.stable.tail_constant(alpha) / 2
     predicted = (1 - np.exp(-2 * float(rate) * t1)) / 2
     crossed = float((run.final > 0).mean())

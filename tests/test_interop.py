@@ -21,7 +21,16 @@ def test_on_four_devices(part):
 
 
 def final(key, sigma, alpha, rate, init):
-    return ssd.simulate(ssd.System(ssd.MeanReversion(2, rate), ssd.stable_noise("III", alpha, 2), sigma=sigma, init=init), key, num_particles=6, t1=1.0, num_steps=4, save_every=2)  # fmt: skip
+    return ssd.simulate(
+        ssd.System(
+            ssd.MeanReversion(2, rate), ssd.stable_noise("III", alpha, 2), sigma=sigma, init=init
+        ),
+        key,
+        num_particles=6,
+        t1=1.0,
+        num_steps=4,
+        save_every=2,
+    )
 
 
 def arguments(key):
@@ -57,7 +66,14 @@ def test_jit_of_vmap_of_grad(key):
 @pytest.fixture
 def run(key):
     noise = ssd.stable_noise("I", 1.7, 2)
-    return ssd.simulate(ssd.System(ssd.MeanReversion(2), noise), key, num_particles=3, t1=1.0, num_steps=4, save_every=2)
+    return ssd.simulate(
+        ssd.System(ssd.MeanReversion(2), noise),
+        key,
+        num_particles=3,
+        t1=1.0,
+        num_steps=4,
+        save_every=2,
+    )
 
 
 def test_frame_of_a_trajectory(run):
@@ -79,7 +95,13 @@ def test_frame_of_a_batch_is_refused(key):
 
 
 def test_frame_of_a_law_flow(network, key):
-    flow = ssd.law_flow(ssd.System(network, ssd.stable_noise("I", 1.7, 2)), key, t1=1.0, num_steps=2, num_particles=64)
+    flow = ssd.law_flow(
+        ssd.System(network, ssd.stable_noise("I", 1.7, 2)),
+        key,
+        t1=1.0,
+        num_steps=2,
+        num_particles=64,
+    )
     frame = flow.to_frame()
     assert list(frame.columns) == ["time", "statistic", "m", "standard_error"]
     np.testing.assert_array_equal(frame.query("statistic == 3").m, flow.m[:, 3])
@@ -89,7 +111,9 @@ def test_frame_of_a_law_flow(network, key):
 def test_frames_of_studies(key):
     setting = dict(num_steps=2, t1=1.0, law_particles=64)
     model, noise = ssd.MeanReversion(1), ssd.stable_noise("I", 1.7, 1)
-    chaos = ssd.propagation_of_chaos(ssd.System(model, noise), key, widths=(4, 8), replicas=4, **setting)
+    chaos = ssd.propagation_of_chaos(
+        ssd.System(model, noise), key, widths=(4, 8), replicas=4, **setting
+    )
     tails = ssd.tail_study(ssd.System(model, noise), key, num_columns=1000, **setting)
     for study in (chaos, tails):
         for summary, view in (
@@ -110,7 +134,9 @@ def test_frames_of_grid_points(key):
     assert list(pairs.width) == [4, 8]
     assert list(pairs.columns[:4]) == ["width", "squared", "lower", "upper"]
     del setting["law_particles"]
-    study = ssd.compression_probability(ssd.System(model, noise), key, widths=(4, 8), kappas=(0.5,), epsilons=(0.1, 0.3), **setting)
+    study = ssd.compression_probability(
+        ssd.System(model, noise), key, widths=(4, 8), kappas=(0.5,), epsilons=(0.1, 0.3), **setting
+    )
     frame = study.to_frame()
     assert list(zip(frame.width, frame.epsilon, strict=True)) == [
         (4, 0.1), (4, 0.3), (8, 0.1), (8, 0.3)

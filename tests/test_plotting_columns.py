@@ -32,7 +32,17 @@ def independence_study(rate=0.5, coupled=True, replicas=400):
 
 @pytest.fixture(scope="module")
 def probability_study():
-    return ssd.compression_probability(ssd.System(ssd.MeanReversion(1), NOISE), jax.random.key(0), widths=(4, 8), kappas=(0.3, 0.6), epsilons=(0.1, 0.3), t1=1.0, num_steps=2, replicas=8, batch=8)  # fmt: skip
+    return ssd.compression_probability(
+        ssd.System(ssd.MeanReversion(1), NOISE),
+        jax.random.key(0),
+        widths=(4, 8),
+        kappas=(0.3, 0.6),
+        epsilons=(0.1, 0.3),
+        t1=1.0,
+        num_steps=2,
+        replicas=8,
+        batch=8,
+    )
 
 
 def test_probability(probability_study, tmp_path):
@@ -121,9 +131,10 @@ def test_lemma_b1(tmp_path):
 
 def test_law_flow(tmp_path):
     model, key = ssd.MeanReversion(1), jax.random.key(0)
-    setting = dict(t1=1.0, num_steps=4, sigma=0.5)
-    flow = ssd.law_flow(ssd.System(model, NOISE, init=1.0), key, num_particles=256, **setting)
-    solution = ssd.fokker_planck(ssd.System(model, ssd.OneFactorStable(1.5, 1), init=1.0), **setting)
+    setting = dict(t1=1.0, num_steps=4)
+    system = ssd.System(model, NOISE, sigma=0.5, init=1.0)
+    flow = ssd.law_flow(system, key, num_particles=256, **setting)
+    solution = ssd.fokker_planck(system, **setting)
     figure = plotting.plot_law_flow(solution, flow, tmp_path / "flow.svg")
     line, points = figure.axes[0].get_lines()[:2]
     np.testing.assert_array_equal(line.get_ydata(), solution.m[:, 0])
@@ -131,5 +142,5 @@ def test_law_flow(tmp_path):
     with pytest.raises(ValueError, match="use the same model and num_steps"):
         plotting.plot_law_flow(
             solution,
-            ssd.law_flow(ssd.System(model, NOISE), key, num_particles=64, **setting | dict(num_steps=2)),
+            ssd.law_flow(system, key, num_particles=64, **setting | dict(num_steps=2)),
         )

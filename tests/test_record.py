@@ -18,7 +18,14 @@ def test_a_recording_is_the_simulation(saves_per_file, settings, network, key, t
     """9 saved times in files of every size that divides them or does not."""
     noise = ssd.IsotropicStable(1.5, 2)
     whole = ssd.simulate(ssd.System(network, noise), key, **settings)
-    run = record(ssd.System(network, noise), key, run_dir=tmp_path, saves_per_file=saves_per_file, block_size=7, **settings)
+    run = record(
+        ssd.System(network, noise),
+        key,
+        run_dir=tmp_path,
+        saves_per_file=saves_per_file,
+        block_size=7,
+        **settings,
+    )
     assert run.complete
     assert len(run.parts) == -(-9 // saves_per_file)
     parts = list(run)
@@ -35,7 +42,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     dies_at, count, settings, network, key, tmp_path, monkeypatch
 ):
     noise = ssd.OneFactorStable(1.5, 2)
-    arguments = (network, noise, key)
+    arguments = (ssd.System(network, noise), key)
     settings |= dict(saves_per_file=count)
     expected = record(*arguments, run_dir=tmp_path / "whole", **settings)
     writes, write = [], _record.write_arrays
@@ -71,9 +78,12 @@ def test_another_configuration_is_refused(settings, network, key, tmp_path):
     noise = ssd.OneFactorStable(1.5, 2)
     record(ssd.System(network, noise), key, run_dir=tmp_path, **settings)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    for change in (dict(sigma=2.0), dict(t1=2.0), dict(num_particles=31), dict(init=3.0)):
+    system = ssd.System(network, noise)
+    others = [ssd.System(network, noise, sigma=2.0), ssd.System(network, noise, init=3.0)]
+    calls = [(system, dict(t1=2.0)), (system, dict(num_particles=31)), *((s, {}) for s in others)]
+    for other, change in calls:
         with pytest.raises(ValueError, match="another configuration"):
-            record(ssd.System(network, noise), key, run_dir=tmp_path, **settings | change)
+            record(other, key, run_dir=tmp_path, **settings | change)
     with pytest.raises(ValueError, match="another configuration"):
         record(ssd.System(network, noise), jax.random.key(1), run_dir=tmp_path, **settings)
     assert before == {p.name: p.read_bytes() for p in tmp_path.iterdir()}
@@ -82,7 +92,9 @@ def test_another_configuration_is_refused(settings, network, key, tmp_path):
 def test_bad_input(settings, network, key, tmp_path):
     noise = ssd.OneFactorStable(1.5, 2)
     with pytest.raises(ValueError, match="must divide"):
-        record(ssd.System(network, noise), key, run_dir=tmp_path / "a", **settings | dict(save_every=5))
+        record(
+            ssd.System(network, noise), key, run_dir=tmp_path / "a", **settings | dict(save_every=5)
+        )
     assert not (tmp_path / "a").exists()
     with pytest.raises(ValueError, match="holds no recording"):
         Recording(tmp_path / "a")

@@ -17,14 +17,18 @@ SMALL = dict(widths=(4, 8, 16, 32), num_steps=8, t1=1.0, replicas=6, batch=2, la
 
 def test_a_resumed_study_is_the_same(network, key, tmp_path, monkeypatch):
     noise = ssd.OneFactorStable(1.5, 2)
-    whole = ssd.propagation_of_chaos(ssd.System(network, noise), key, run_dir=tmp_path / "a", **SMALL)
+    whole = ssd.propagation_of_chaos(
+        ssd.System(network, noise), key, run_dir=tmp_path / "a", **SMALL
+    )
     whole.to_json(tmp_path / "a.json")
     ssd.propagation_of_chaos(ssd.System(network, noise), key, run_dir=tmp_path / "b", **SMALL)
     cells = sorted((tmp_path / "b" / "propagation_of_chaos").glob("replicas-*.json"))
     assert len(cells) == 3
     kept = cells[0].stat().st_mtime_ns
     cells[1].unlink()
-    resumed = ssd.propagation_of_chaos(ssd.System(network, noise), key, run_dir=tmp_path / "b", **SMALL)
+    resumed = ssd.propagation_of_chaos(
+        ssd.System(network, noise), key, run_dir=tmp_path / "b", **SMALL
+    )
     resumed.to_json(tmp_path / "b.json")
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert cells[0].stat().st_mtime_ns == kept
@@ -42,12 +46,19 @@ def test_a_run_directory_refuses_another_configuration(network, key, tmp_path, m
     ssd.propagation_of_chaos(ssd.System(network, noise), key, run_dir=tmp_path, **SMALL)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*.json")}
     with pytest.raises(ValueError, match=r"another configuration.*alpha"):
-        ssd.propagation_of_chaos(ssd.System(network, ssd.OneFactorStable(1.6, 2)), key, run_dir=tmp_path, **SMALL)
+        ssd.propagation_of_chaos(
+            ssd.System(network, ssd.OneFactorStable(1.6, 2)), key, run_dir=tmp_path, **SMALL
+        )
     other = ssd.NetworkModel("tanh", "logistic", np.asarray(network.x) * 2, np.arange(8) % 2)
     with pytest.raises(ValueError, match="model_fingerprint"):
         ssd.propagation_of_chaos(ssd.System(other, noise), key, run_dir=tmp_path, **SMALL)
     with pytest.raises(ValueError, match="noise_fingerprint"):
-        ssd.propagation_of_chaos(ssd.System(network, ssd.EllipticalStable(1.5, np.eye(2))), key, run_dir=tmp_path, **SMALL)
+        ssd.propagation_of_chaos(
+            ssd.System(network, ssd.EllipticalStable(1.5, np.eye(2))),
+            key,
+            run_dir=tmp_path,
+            **SMALL,
+        )
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*.json")}
     cell = next(tmp_path.rglob("replicas-00000.json"))
     for text in ('{"sup": [[', '{"sup": [[NaN]], "mean": [[1.0]]}'):
@@ -60,7 +71,15 @@ def test_a_run_directory_refuses_another_configuration(network, key, tmp_path, m
 
 
 def test_records_are_views_of_the_data(network, key, tmp_path):
-    study = ssd.strong_error(ssd.System(network, ssd.IsotropicStable(1.5, 2)), key, widths=(4, 8, 16, 32), num_steps=(4, 8, 16, 32), fine_steps=256, t1=1.0, replicas=8)  # fmt: skip
+    study = ssd.strong_error(
+        ssd.System(network, ssd.IsotropicStable(1.5, 2)),
+        key,
+        widths=(4, 8, 16, 32),
+        num_steps=(4, 8, 16, 32),
+        fine_steps=256,
+        t1=1.0,
+        replicas=8,
+    )
     study.to_json(tmp_path / "study.json")
     record = json.loads((tmp_path / "study.json").read_text())
     assert set(record["exponent"]) >= {"estimate", "lower", "upper", "theory"}
@@ -77,7 +96,9 @@ def test_records_are_views_of_the_data(network, key, tmp_path):
 
 def test_tail_study(network, key, tmp_path):
     settings = dict(num_columns=150_000, num_steps=4, t1=1.0, batch=60_000, law_particles=2000)
-    study = ssd.tail_study(ssd.System(network, ssd.OneFactorStable(1.3, 2)), key, run_dir=tmp_path, **settings)
+    study = ssd.tail_study(
+        ssd.System(network, ssd.OneFactorStable(1.3, 2)), key, run_dir=tmp_path, **settings
+    )
     # 3.5 times the interval's reach is 6.9 standard errors.
     assert abs(study.estimate - 1.3) < 3.5 * (study.upper - study.lower) / 2
     assert study.bound_holds
@@ -86,14 +107,20 @@ def test_tail_study(network, key, tmp_path):
     count = study.k
     predicted = study.num_columns * study.tail_constant * study.top[count] ** -1.3
     assert abs(predicted - count) < 5.5 * np.sqrt(count) + 0.05 * count
-    again = ssd.tail_study(ssd.System(network, ssd.OneFactorStable(1.3, 2)), key, run_dir=tmp_path, **settings)
+    again = ssd.tail_study(
+        ssd.System(network, ssd.OneFactorStable(1.3, 2)), key, run_dir=tmp_path, **settings
+    )
     np.testing.assert_array_equal(study.top, again.top)
     assert json.dumps(study.to_dict())
     assert ssd.plotting.plot(study, tmp_path / "tail.png").axes
 
 
 def test_a_study_with_few_sizes_has_no_slope_but_a_record(network, key):
-    study = ssd.propagation_of_chaos(ssd.System(network, ssd.OneFactorStable(1.5, 2)), key, **SMALL | dict(widths=(4, 8), replicas=8))
+    study = ssd.propagation_of_chaos(
+        ssd.System(network, ssd.OneFactorStable(1.5, 2)),
+        key,
+        **SMALL | dict(widths=(4, 8), replicas=8),
+    )
     assert study.attained() is None
     assert study.bound_holds is True
     assert study.to_dict()["exponent"] is None
@@ -119,12 +146,23 @@ def test_a_diverging_scheme_is_told_and_not_written(key, tmp_path):
     noise = ssd.OneFactorStable(1.2, 2)
     settings = dict(t1=1.0, num_steps=8, run_dir=tmp_path, law_particles=2000)
     with pytest.raises(ValueError, match=r"not finite.*diverge"):
-        ssd.propagation_of_chaos(ssd.System(Superlinear(), noise), key, widths=(4, 8, 16, 32), replicas=8, **settings)
+        ssd.propagation_of_chaos(
+            ssd.System(Superlinear(), noise), key, widths=(4, 8, 16, 32), replicas=8, **settings
+        )
     with pytest.raises(ValueError, match="not finite"):
         ssd.tail_study(ssd.System(Superlinear(), noise), key, num_columns=1000, **settings)
     # No law flow here that would notice first: the cell itself is refused.
     with pytest.raises(ValueError, match=r"not finite.*diverged.*bound the drift"):
-        ssd.strong_error(ssd.System(Superlinear(), noise), key, widths=(200, 2000), num_steps=(4, 8), fine_steps=64, t1=1.0, replicas=8, run_dir=tmp_path)  # fmt: skip
+        ssd.strong_error(
+            ssd.System(Superlinear(), noise),
+            key,
+            widths=(200, 2000),
+            num_steps=(4, 8),
+            fine_steps=64,
+            t1=1.0,
+            replicas=8,
+            run_dir=tmp_path,
+        )
     assert not list(tmp_path.rglob("replicas-*.json")) + list(tmp_path.rglob("columns-*.json"))
 
 
@@ -137,7 +175,16 @@ def test_an_inaccurate_law_flow_blocks_the_verdict(network, key):
 
 
 def test_gaussian_columns_are_not_compressible(network, key):
-    study = ssd.compressibility(ssd.System(network, ssd.OneFactorStable(2.0, 2)), key, widths=(50, 100, 200, 400), kappas=np.array([0.1, 0.3]), num_steps=2, t1=1.0, replicas=16, law_particles=500)  # fmt: skip
+    study = ssd.compressibility(
+        ssd.System(network, ssd.OneFactorStable(2.0, 2)),
+        key,
+        widths=(50, 100, 200, 400),
+        kappas=np.array([0.1, 0.3]),
+        num_steps=2,
+        t1=1.0,
+        replicas=16,
+        law_particles=500,
+    )
     assert study.axis("width").tolerance == 0
     assert study.bound_holds is None
     assert study.attained() is not True
@@ -167,8 +214,6 @@ CHAOS_FAULTS = [
     (dict(num_steps=0), "num_steps must be"),
     (dict(law_particles=False), "law_particles must be"),
     (dict(t1=-1.0), "t1 must be"),
-    (dict(sigma=float("nan")), "sigma must be"),
-    (dict(init=np.zeros(3)), "init has shape"),
 ]
 
 
@@ -178,7 +223,9 @@ def test_faults_are_found_before_the_run_directory_is_claimed(
 ):
     noise = ssd.OneFactorStable(1.5, 2)
     with pytest.raises(ValueError, match=message):
-        ssd.propagation_of_chaos(ssd.System(network, noise), key, run_dir=tmp_path, **SMALL | changes)
+        ssd.propagation_of_chaos(
+            ssd.System(network, noise), key, run_dir=tmp_path, **SMALL | changes
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -199,16 +246,14 @@ def test_faults_are_found_before_the_run_directory_is_claimed(
 def test_bad_input(network, key, tmp_path, study, settings, message):
     noise = ssd.OneFactorStable(1.5, 2)
     with pytest.raises(ValueError, match=message):
-        study(network, noise, key, t1=1.0, run_dir=tmp_path, **settings)
+        study(ssd.System(network, noise), key, t1=1.0, run_dir=tmp_path, **settings)
     assert not list(tmp_path.iterdir())
 
 
 def test_settings_may_be_numpy_numbers(network, key, tmp_path):
-    settings = SMALL | dict(
-        widths=np.array([4, 8]), t1=np.float32(1.0), sigma=jnp.asarray(0.5), replicas=np.int64(2)
-    )
-    noise = ssd.OneFactorStable(1.5, 2)
-    study = ssd.propagation_of_chaos(ssd.System(network, noise), key, run_dir=tmp_path, **settings)
+    settings = SMALL | dict(widths=np.array([4, 8]), t1=np.float32(1.0), replicas=np.int64(2))
+    system = ssd.System(network, ssd.OneFactorStable(1.5, 2), sigma=jnp.asarray(0.5))
+    study = ssd.propagation_of_chaos(system, key, run_dir=tmp_path, **settings)
     assert study.config["widths"] == [4, 8]
     assert study.config["version"] == ssd.__version__
 
@@ -221,7 +266,15 @@ def test_plot_draws_records_only():
 @pytest.mark.slow
 def test_chaos_at_the_claimed_rate(network, key):
     """Slope of the mean error -1/2, bound above the sup; 0.08 is over 5 standard errors."""
-    study = ssd.propagation_of_chaos(ssd.System(network, ssd.IsotropicStable(1.5, 2)), key, widths=(16, 32, 64, 128, 256, 512), num_steps=16, t1=1.0, replicas=192, law_particles=2**18)  # fmt: skip
+    study = ssd.propagation_of_chaos(
+        ssd.System(network, ssd.IsotropicStable(1.5, 2)),
+        key,
+        widths=(16, 32, 64, 128, 256, 512),
+        num_steps=16,
+        t1=1.0,
+        replicas=192,
+        law_particles=2**18,
+    )
     assert abs(study.slope().estimate + 0.5) < 0.08
     assert study.bound_holds
     assert np.all(study.errors["sup"].mean(0) < study.bounds["sharp"])
@@ -230,7 +283,15 @@ def test_chaos_at_the_claimed_rate(network, key):
 @pytest.mark.slow
 @pytest.mark.parametrize("alpha", [1.5, 1.8])
 def test_strong_error_is_first_order(network, key, alpha):
-    study = ssd.strong_error(ssd.System(network, ssd.OneFactorStable(alpha, 2)), key, widths=(10, 32, 100, 316), num_steps=(8, 16, 32, 64), fine_steps=2048, t1=1.0, replicas=32)  # fmt: skip
+    study = ssd.strong_error(
+        ssd.System(network, ssd.OneFactorStable(alpha, 2)),
+        key,
+        widths=(10, 32, 100, 316),
+        num_steps=(8, 16, 32, 64),
+        fine_steps=2048,
+        t1=1.0,
+        replicas=32,
+    )
     assert abs(study.slope("step").estimate - 1) < 0.1
     assert study.slope("width").upper < 0.3
     assert study.bound_holds
@@ -239,7 +300,16 @@ def test_strong_error_is_first_order(network, key, alpha):
 
 @pytest.mark.slow
 def test_linear_drift_attains_the_width_exponent(key):
-    study = ssd.strong_error(ssd.System(ssd.MeanReversion(2), ssd.OneFactorStable(1.5, 2)), key, widths=(10, 32, 100, 316, 1000), num_steps=(4, 8), fine_steps=128, t1=1.0, replicas=256, batch=64)  # fmt: skip
+    study = ssd.strong_error(
+        ssd.System(ssd.MeanReversion(2), ssd.OneFactorStable(1.5, 2)),
+        key,
+        widths=(10, 32, 100, 316, 1000),
+        num_steps=(4, 8),
+        fine_steps=128,
+        t1=1.0,
+        replicas=256,
+        batch=64,
+    )
     # Standard error about 0.02.
     assert abs(study.slope("width").estimate - 1 / 1.5) < 0.12
 
@@ -247,7 +317,16 @@ def test_linear_drift_attains_the_width_exponent(key):
 @pytest.mark.slow
 @pytest.mark.parametrize("alpha", [1.2, 1.75])
 def test_compression_exponent(network, alpha, key):
-    study = ssd.compressibility(ssd.System(network, ssd.OneFactorStable(alpha, 2)), key, widths=(300, 1000, 3000, 10_000, 30_000), kappas=(0.1, 0.3), num_steps=8, t1=1.0, replicas=96, law_particles=20_000)  # fmt: skip
+    study = ssd.compressibility(
+        ssd.System(network, ssd.OneFactorStable(alpha, 2)),
+        key,
+        widths=(300, 1000, 3000, 10_000, 30_000),
+        kappas=(0.1, 0.3),
+        num_steps=8,
+        t1=1.0,
+        replicas=96,
+        law_particles=20_000,
+    )
     slope = study.slope("width")
     reach = (slope.upper - slope.lower) / 2
     # 2.8 times the 95 % reach is 5.5 standard errors; 0.01 for the approach to the limit.

@@ -90,7 +90,18 @@ def test_mean_field_network_is_the_particle_system():
     data = shells()
     result = training.train_mean_field(data, predictions=2, **FIELD)
     model = ssd.NetworkModel("tanh", "logistic", data.x_train, data.y_train)
-    run = ssd.simulate(ssd.System(model, ssd.stable_noise("I", 1.75, 8), sigma=0.2, init=lambda k: first_layer(k, 8, 1)[:, 0]), jax.random.key(0), num_particles=64, t1=1.0, num_steps=20)  # fmt: skip
+    run = ssd.simulate(
+        ssd.System(
+            model,
+            ssd.stable_noise("I", 1.75, 8),
+            sigma=0.2,
+            init=lambda k: first_layer(k, 8, 1)[:, 0],
+        ),
+        jax.random.key(0),
+        num_particles=64,
+        t1=1.0,
+        num_steps=20,
+    )
     assert result.pruning_ratio.values[0] == pytest.approx(100 * ssd.pruning_ratio(run.final))
     f = jnp.tanh(data.x_train @ run.final.T).mean(1)
     accuracy = np.mean((np.asarray(f) > 0) == (data.y_train == 1))

@@ -118,7 +118,14 @@ def test_simulate_on_a_grid(call):
 @functools.cache
 def flow():
     noise = ssd.stable_noise("I", 1.5, 2)
-    return ssd.law_flow(ssd.System(NETWORK, noise), jax.random.key(1), t1=1.0, num_steps=4, num_particles=64, batches=2)
+    return ssd.law_flow(
+        ssd.System(NETWORK, noise),
+        jax.random.key(1),
+        t1=1.0,
+        num_steps=4,
+        num_particles=64,
+        batches=2,
+    )
 
 
 def flows():

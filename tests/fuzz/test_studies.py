@@ -217,7 +217,9 @@ def test_design(call):
     def design(study, model, noise, key, *, widths, num_steps=1, fine_steps=1, **rest):
         """The design. **Raises:** as `ssd.studies.design`."""
         more = {"fine_steps": fine_steps} if study is studies.strong_error else {}
-        return studies.design(study, ssd.System(model, noise), key, widths=widths, num_steps=num_steps, **more, **rest)
+        return studies.design(
+            study, ssd.System(model, noise), key, widths=widths, num_steps=num_steps, **more, **rest
+        )
 
     mine = inspect.signature(design).parameters.values()
     theirs = inspect.signature(studies.design).parameters

@@ -7,6 +7,7 @@ The library inside a user's own `jax.shard_map`, inside jit with sharded inputs,
 import functools
 import sys
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,11 +26,15 @@ mesh = Mesh(np.array(jax.devices()), ("runs",))
 square = Mesh(np.array(jax.devices()).reshape(2, 2), ("replicas", "particles"))
 keys = jax.random.split(jax.random.key(0), 4)
 run = dict(num_particles=20, t1=1.0, num_steps=4)
-flow = ssd.law_flow(ssd.System(model, noise), jax.random.key(3), t1=1.0, num_steps=4, num_particles=64)
+flow = ssd.law_flow(
+    ssd.System(model, noise), jax.random.key(3), t1=1.0, num_steps=4, num_particles=64
+)
 
 
 def end(key, sigma=1.0, **settings):
-    return jnp.mean(jnp.tanh(ssd.simulate(ssd.System(model, noise, sigma=sigma), key, **run, **settings).final))
+    return jnp.mean(
+        jnp.tanh(ssd.simulate(ssd.System(model, noise, sigma=sigma), key, **run, **settings).final)
+    )
 
 
 def steps(key):
@@ -55,8 +60,12 @@ def half(key):
 
 NEAR = {
     "simulate": lambda key: ssd.simulate(ssd.System(model, noise), key, save_every=2, **run),
-    "blocks": lambda key: ssd.simulate(ssd.System(model, noise), key, block_size=7, scheme="heun", **run),
-    "init": lambda key: ssd.simulate(ssd.System(model, noise, init=lambda key: jax.random.normal(key, (2,))), key, **run),
+    "blocks": lambda key: ssd.simulate(
+        ssd.System(model, noise), key, block_size=7, scheme="heun", **run
+    ),
+    "init": lambda key: ssd.simulate(
+        ssd.System(model, noise, init=lambda key: jax.random.normal(key, (2,))), key, **run
+    ),
     "law_flow": lambda key: (
         ssd.law_flow(ssd.System(model, noise), key, t1=1.0, num_steps=4, num_particles=512).m
     ),
@@ -69,7 +78,9 @@ NEAR = {
     ),
     "gradient of copies": lambda key: jax.grad(
         lambda s: jnp.sum(
-            ssd.simulate_limit(flow, key, num_particles=9).displacement
+            ssd.simulate_limit(
+                eqx.tree_at(lambda f: f.system.sigma, flow, s), key, num_particles=9
+            ).displacement
         )
     )(half(key)),
     "pdf": lambda key: ssd.stable.pdf(jax.random.normal(key, (5,)), 1.5),
@@ -120,12 +131,16 @@ def one_parameter_a_device():
         "σ, all steps": lambda s: end(key, s, checkpoints="all"),
         "gradient": jax.grad(lambda s: end(key, s, save_every=2)),
         "gradient, all steps": jax.grad(lambda s: end(key, s, checkpoints="all")),
-        "rate": lambda r: ssd.simulate(ssd.System(pull(r), noise), key, save_every=2, **run).displacement,
+        "rate": lambda r: (
+            ssd.simulate(ssd.System(pull(r), noise), key, save_every=2, **run).displacement
+        ),
         "gradient, rate": jax.grad(
             lambda r: jnp.sum(ssd.simulate(ssd.System(pull(r), noise), key, **run).displacement)
         ),
         "law flow": lambda s: (
-            ssd.law_flow(ssd.System(model, noise, sigma=s), key, t1=1.0, num_steps=4, num_particles=64).m
+            ssd.law_flow(
+                ssd.System(model, noise, sigma=s), key, t1=1.0, num_steps=4, num_particles=64
+            ).m
         ),
         "α": lambda a: ssd.stable.pdf(jnp.arange(3.0), 1 + a / 2),
     }
@@ -151,7 +166,9 @@ def sharded_inputs():
     agree("keys, σL", many(placed).levy, many(keys).levy, exact=True)
     init = jnp.asarray(rng.normal(size=(16, 2)), jnp.float32)
     start = jax.jit(
-        lambda init: ssd.simulate(ssd.System(model, noise, init=init), keys[0], num_particles=16, t1=1.0, num_steps=4)
+        lambda init: ssd.simulate(
+            ssd.System(model, noise, init=init), keys[0], num_particles=16, t1=1.0, num_steps=4
+        )
     )
     split = jax.device_put(init, NamedSharding(mesh, P("runs")))
     agree("init", start(split), start(init), exact=False)
@@ -173,7 +190,20 @@ def gradients_with_mesh():
     }
 
     def loss(p, kind, mesh, **settings):
-        result = ssd.simulate(ssd.System(ssd.WeightDecay(model, p["rate"]), ssd.stable_noise(kind, p["alpha"], 2), sigma=p["sigma"], init=p["init"]), keys[0], num_particles=20, t1=1.0, num_steps=8, mesh=mesh, **settings)  # fmt: skip
+        result = ssd.simulate(
+            ssd.System(
+                ssd.WeightDecay(model, p["rate"]),
+                ssd.stable_noise(kind, p["alpha"], 2),
+                sigma=p["sigma"],
+                init=p["init"],
+            ),
+            keys[0],
+            num_particles=20,
+            t1=1.0,
+            num_steps=8,
+            mesh=mesh,
+            **settings,
+        )
         weights = jnp.arange(1.0, 21)[:, None]
         saved = jnp.mean(jnp.tanh(result.theta - 0.5) * weights)
         return saved + jnp.mean(result.mean_statistic) + jnp.mean(result.initial)

@@ -1,8 +1,8 @@
 """The main job: the four studies and a training run on embedded data, as one table and one record.
 
-What passes: a study holds if its bound holds and, where theory says that the exponent is sharp
-(chaos, tails, compressibility, the width exponent of a linear drift), if it is not refuted; where
-no bound has a number, if that exponent is attained. What the data do not decide does not pass.
+What passes: a study holds if its bound holds (if that has a number) and, where theory says that the
+exponent is sharp (chaos, tails, compressibility, the width exponent of a linear drift), if it is
+attained within the tolerance. What the data do not decide does not pass.
 """
 
 import contextlib
@@ -19,7 +19,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import scipy
 
 from stablesde import studies, training
 from stablesde._jobs import Job, Study, file_name, jobs
@@ -52,15 +51,15 @@ class Outcome:
         """Whether the study supports the theory: None (inconclusive) if the data do not decide.
 
         The bound must hold, for which its whole interval must be on the right side, and a sharp
-        exponent must not be refuted; without a bound, the sharp exponent must be attained. True
-        for a study that explores what no theorem claims.
+        exponent must be attained: its whole interval within the tolerance. Neither passes if it is
+        inconclusive. True for a study that explores what no theorem claims.
         """
         if not self.job.judged:
             return True
         bound, exponent = self.joint.bound_holds, self._exponent
         if not self.study.has_bound:
             return exponent
-        return three_valued_and([bound, exponent is not False])
+        return three_valued_and([bound, exponent])
 
     @property
     def _exponent(self) -> bool | None:
@@ -74,13 +73,7 @@ def at_level(study: Study, level: float) -> Study:
     """The record with intervals of another level."""
     if isinstance(study, RateStudy):
         return dataclasses.replace(study, level=level)
-    # Hill's estimate is asymptotically normal.
-    wider = scipy.special.ndtri((1 + level) / 2) / scipy.special.ndtri((1 + LEVEL) / 2)
-    return dataclasses.replace(
-        study,
-        lower=study.estimate - wider * (study.estimate - study.lower),
-        upper=study.estimate + wider * (study.upper - study.estimate),
-    )
+    return study.at_level(level)
 
 
 def joint_level(chosen: Sequence[Job], studied: Sequence[Study]) -> float:

@@ -41,7 +41,7 @@ def lines(panel):
 
 
 def test_a_record_from_a_file_gives_the_same_figure(tmp_path):
-    study = synthetic(bounds={"paper": 5.0, "sharp": 2.0})
+    study = synthetic(bounds={"paper": 5.0, "gronwall": 2.0})
     study.to_json(tmp_path / "study.json")
     record = json.loads((tmp_path / "study.json").read_text())
     ssd.plotting.plot(study, tmp_path / "memory.svg")
@@ -101,15 +101,15 @@ def test_a_bent_line_is_told_and_shows_where_it_heads():
 
 
 def test_a_bound_far_above_is_told_not_drawn():
-    panel = ssd.plotting.plot(synthetic(bounds={"sharp": 0.5, "paper": 1e6})).axes[0]
+    panel = ssd.plotting.plot(synthetic(bounds={"gronwall": 0.5, "paper": 1e6})).axes[0]
     labels = [t.get_text() for t in panel.get_legend().get_texts()]
-    assert any(label.startswith("sharp bound for") for label in labels)
+    assert any(label.startswith("Grönwall bound for") for label in labels)
     assert any(label.startswith("paper's bound, ×$10^") for label in labels)
     assert panel.get_ylim()[1] < 1e3
 
 
 def test_styles_differ_without_colour():
-    panel = ssd.plotting.plot(synthetic(bounds={"sharp": 0.5, "paper": 0.8})).axes[0]
+    panel = ssd.plotting.plot(synthetic(bounds={"gronwall": 0.5, "paper": 0.8})).axes[0]
     points = [c.lines[0] for c in panel.containers]
     looks = {(p.get_marker(), p.get_markerfacecolor() == "w") for p in points}
     assert len(looks) == len(points) == len(STEPS)
@@ -119,7 +119,7 @@ def test_styles_differ_without_colour():
 
 
 def test_legends_are_outside_the_data():
-    figure = ssd.plotting.plot(synthetic(bounds={"sharp": 0.5, "paper": 1e6}))
+    figure = ssd.plotting.plot(synthetic(bounds={"gronwall": 0.5, "paper": 1e6}))
     figure.canvas.draw()
     for panel in figure.axes[:2]:
         inside = panel.get_window_extent()
@@ -132,13 +132,13 @@ def test_legends_are_outside_the_data():
 
 
 def test_a_caption_says_what_is_shown():
-    study = synthetic(bounds={"sharp": 0.5, "paper": 1e6})
+    study = synthetic(bounds={"gronwall": 0.5, "paper": 1e6})
     said = ssd.plotting.caption(study)
     for part in (
         "median over 40 replicas", "95 % intervals of a bootstrap over replicas (percentile)",
         "Ours",
         "Type I (OneFactorStable) noise", "α = 1.5", "n = (10, 30, 100, 300, 1000)", "key = (0, 7)",
-        "float32", "stablesde 1.2.3", "Dashed: the sharp bound", "times above and not drawn",
+        "float32", "stablesde 1.2.3", "Dashed: the Grönwall bound", "times above and not drawn",
         f"Verdict: {study.verdict}.",
     ):  # fmt: skip
         assert part in said

@@ -277,7 +277,7 @@ def test_chaos_at_the_claimed_rate(network, key):
     )
     assert abs(study.slope().estimate + 0.5) < 0.08
     assert study.bound_holds
-    assert np.all(study.errors["sup"].mean(0) < study.bounds["sharp"])
+    assert np.all(study.errors["sup"].mean(0) < study.bounds["gronwall"])
 
 
 @pytest.mark.slow

@@ -107,14 +107,16 @@ def test_bounds_are_ordered_and_have_their_powers(network):
         theory.strong_error_bound(constants, noise, width=100, step_size=h, t1=1.0)
         for h in (1e-6, 1e-6 / 8)
     )
-    assert 0 < fine.sharp < fine.paper
+    assert 0 < fine.gronwall < fine.paper
+    assert fine.least == min(fine.gronwall, fine.trivial)
+    assert fine.trivial == 2 * constants.drift_bound
     # For small steps the noise term dominates: η^{2/3}, so a factor 4 for 8 times.
     assert coarse.paper / fine.paper == pytest.approx(4, rel=0.02)
-    assert coarse.sharp / fine.sharp == pytest.approx(4, rel=0.02)
+    assert coarse.gronwall / fine.gronwall == pytest.approx(4, rel=0.02)
     wide, narrow = (theory.chaos_bound(constants, width=n, t1=1.0) for n in (400, 100))
-    assert 0 < wide.sharp < wide.paper
+    assert 0 < wide.gronwall < wide.paper
     assert narrow.paper / wide.paper == pytest.approx(2)
-    assert narrow.sharp / wide.sharp == pytest.approx(2)
+    assert narrow.gronwall / wide.gronwall == pytest.approx(2)
 
 
 def test_no_bound_without_the_assumption(network):
@@ -123,7 +125,7 @@ def test_no_bound_without_the_assumption(network):
     assert theory.chaos_bound(constants, width=10, t1=1.0).paper == math.inf
     noise = ssd.OneFactorStable(1.5, 2)
     bound = theory.strong_error_bound(constants, noise, width=10, step_size=0.1, t1=1.0)
-    assert bound.sharp == math.inf
+    assert bound.gronwall == math.inf
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 
 from stablesde.plotting._rates import FAR_ABOVE, STATISTICS, SYMBOLS
 from stablesde.plotting._style import NOISES, TITLES
-from stablesde.plotting._view import RateView
+from stablesde.plotting._view import BOUNDS, RateView
 from stablesde.studies import RateStudy, TailStudy
 from stablesde.studies._statistics import LEVEL
 
@@ -72,17 +72,17 @@ def _fit(view: RateView, name: str) -> str:
 
 
 def _bounds(view: RateView) -> str:
-    names = {"sharp": ("dashed", "the sharp bound"), "paper": ("dash-dotted", "the paper's bound")}
     centre = view.centre
     told = []
-    for label, (dashes, word) in names.items():
+    for label, (word, _, dashes) in BOUNDS.items():
         if label not in view.bounds or not np.all(np.isfinite(view.bounds[label])):
             continue
         factor = (view.bounds[label] / centre).min()
+        name = f"the {word}" + (" (vacuous: above 2cT)" if view.is_vacuous(label) else "")
         told.append(
-            f"{dashes}: {word}"
+            f"{dashes}: {name}"
             if factor <= FAR_ABOVE
-            else f"{word} is at least {float(f'{factor:.2g}'):,.0f} times above and not drawn"
+            else f"{name} is at least {float(f'{factor:.2g}'):,.0f} times above and not drawn"
         )
     if not told:
         return ""

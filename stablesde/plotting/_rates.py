@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from stablesde.plotting._style import MARKERS, TITLES, legends_above, setting, shades
-from stablesde.plotting._view import RateView
+from stablesde.plotting._view import BOUNDS, RateView
 
 LABELS = {
     "width": r"width $n$ (particles)  $\rightarrow\infty$",
@@ -147,9 +147,11 @@ def _draw_bounds(
 ) -> list[Any]:
     """The bounds for one line. One that is far above would squeeze the data: an arrow tells it."""
     drawn: list[Any] = []
-    for label, word, dashes in (("sharp", "sharp bound", "--"), ("paper", "paper's bound", "-.")):
+    for label, (word, dashes, _) in BOUNDS.items():
         if label not in view.bounds or not np.all(np.isfinite(view.bounds[label])):
             continue
+        if view.is_vacuous(label):
+            word += ", vacuous"
         factor = view.bounds[label] / centre
         if factor.min() > FAR_ABOVE:
             text = f"{word}, {factor_text(factor)}"
@@ -157,7 +159,8 @@ def _draw_bounds(
         else:
             text = word + (f" for {line[0]}" if line[0] else "")
             bound = view.bounds[label][line[1]]
-            drawn += panel.plot(x, bound, dashes, color="0.4", lw=1.3, label=text)
+            width = 2.2 if dashes == "-" else 1.3
+            drawn += panel.plot(x, bound, ls=dashes, color="0.4", lw=width, label=text)
     return drawn
 
 

@@ -10,6 +10,14 @@ from stablesde.studies._statistics import LEVEL
 
 # For records that do not say it.
 _RATE_MEASURES = {"strong_error": "sup", "propagation_of_chaos": "mean"}
+# Bounds by their names in a record: as they are called, and how they are drawn (matplotlib's style
+# of a line, and its name).
+BOUNDS = {
+    "jump": ("jump bound", "-", "thick grey"),
+    "gronwall": ("Grönwall bound", "--", "dashed"),
+    "paper": ("paper's bound", "-.", "dash-dotted"),
+    "trivial": ("trivial bound 2cT", (0, (1, 3)), "sparsely dotted"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,10 +56,10 @@ class RateView:
             axes = {n: np.array(list(dict.fromkeys(p[n] for p in points)), float) for n in names}
             grid = tuple(len(v) for v in axes.values())
             statistic = points[0]["interval_of"]
-            bounded = [c for c in cells if "paper_bound" in c]
+            bounded = [c for c in cells if any(k.endswith("_bound") for k in c)]
             bounds = {
                 label: np.array([c[f"{label}_bound"] for c in bounded], float).reshape(grid)
-                for label in ("paper", "sharp")
+                for label in BOUNDS
                 if bounded and f"{label}_bound" in bounded[0]
             }
             return cls(
@@ -88,6 +96,15 @@ class RateView:
             if name not in self.record["exponents"]:
                 raise ValueError(f"study: no slope: {self.record['not_fitted'].get(name)}")
         return shown
+
+    def is_vacuous(self, label: str) -> bool:
+        """Whether a bound is nowhere below the trivial one."""
+        trivial = self.bounds.get("trivial")
+        return (
+            label != "trivial"
+            and trivial is not None
+            and bool(np.all(self.bounds[label] >= trivial))
+        )
 
     def exponent(self, name: str) -> Mapping[str, Any]:
         """The fitted power along an axis."""

@@ -37,6 +37,7 @@ from stablesde.studies._statistics import (
     check_level,
     interval,
 )
+from stablesde.studies._verdicts import below, equivalent
 from stablesde.system import System, check_is_system
 
 _TOLERANCE = 0.1
@@ -208,29 +209,24 @@ class IndependenceStudy(CellRecord):
         """Whether the pairs become independent at a rate no worse than n^{-1}.
 
         True if the interval of the slope lies below -1 + 0.1, False if it lies above; None if it
-        straddles it or no slope can be fitted. Independent copies: True if no width shows
-        dependence.
+        straddles it or no slope can be fitted. Independent copies have no rate: False if a width
+        shows dependence, else None, since finding none proves none.
         """
         if not self.coupled:
-            return True if all(d.independent for d in self.dependence()) else None
+            return None if all(d.independent for d in self.dependence()) else False
         slope, _ = self._slope()
-        if slope is None:
-            return None
-        limit = -1 + _TOLERANCE
-        return True if slope.upper <= limit else (False if slope.lower > limit else None)
+        return None if slope is None else below(slope.lower, slope.upper, -1 + _TOLERANCE)
 
     @property
     def exponent_attained(self) -> bool | None:
-        """Whether the rate is n^{-1}: straight, and an interval of at most 0.4 that contains -1.
+        """Whether the rate is n^{-1}: a straight line, the whole interval within 0.1 of -1.
 
-        False if the line is straight and the interval lies off by more than 0.1.
+        False if the line is straight and the interval lies outside, None otherwise.
         """
         slope, _ = self._slope()
         if slope is None or not self.coupled or not slope.straight:
             return None
-        if slope.contains(-1.0):
-            return True if slope.upper - slope.lower <= 4 * _TOLERANCE else None
-        return False if max(slope.lower + 1, -1 - slope.upper) > _TOLERANCE else None
+        return equivalent(slope.lower, slope.upper, -1.0, _TOLERANCE)
 
     @property
     def verdict(self) -> str:

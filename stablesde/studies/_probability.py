@@ -25,11 +25,14 @@ from stablesde.studies._draws import check_noise, finite_columns, increment_scal
 from stablesde.studies._export import CellRecord
 from stablesde.studies._format import format_rows, three_valued_and, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
-from stablesde.studies._statistics import LEVEL, check_level
+from stablesde.studies._statistics import LEVEL, check_level, simultaneous_level
+from stablesde.studies._verdicts import difference_interval
 from stablesde.system import System, check_is_system
 from stablesde.theory import compression_law
 
-_COLUMNS = 2**18  # of the limit, for the predicted probability
+_COLUMNS = 2**20  # of the limit, for the predicted probability
+# Probabilities this close are as good as equal.
+MARGIN = 0.1
 
 
 def clopper_pearson(successes: int, trials: int, *, level: float = LEVEL) -> tuple[float, float]:
@@ -138,23 +141,31 @@ class ProbabilityStudy(CellRecord):
             return None
         return three_valued_and([True if v == "holds" else None for v in self.verdicts[-1].flat])
 
+    def differences(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of Newcombe's intervals of P(particles) - P(copies), of the shape of `successes`.
+
+        **Raises:** `ValueError` for a `level` outside (0, 1).
+        """
+        z = float(scipy.special.ndtri((1 + check_level(level)) / 2))
+        ends = np.empty((2, *self.copies.shape))
+        for at in np.ndindex(self.copies.shape):
+            counts = (int(self.successes[at]), int(self.copies[at]))
+            ends[:, *at] = difference_interval(counts, (len(self.errors), self.systems[at[0]]), z)
+        return ends[0], ends[1]
+
     @property
     def like_independent(self) -> bool | None:
         """Whether the particles are as compressible as independent copies of the limit.
 
-        False if the Clopper–Pearson intervals of the two are disjoint at some point, each at level
-        1 - 10⁻⁴ over the number of points; None with fewer than 20 systems of copies.
+        True if at every point the interval of the difference of the two probabilities lies inside
+        ±0.1: wrong with probability at most (1 - level)/2. False if at some point it lies outside,
+        of intervals that hold together. None (inconclusive) otherwise.
         """
-        if min(self.systems) < 20:
-            return None
-        level = 1 - 1e-4 / self.copies.size
-        low, high = self.interval(level)
-        for i, number in enumerate(self.systems):
-            for point in np.ndindex(self.copies.shape[1:]):
-                other = clopper_pearson(self.copies[(i, *point)], number, level=level)
-                if other[0] > high[(i, *point)] or other[1] < low[(i, *point)]:
-                    return False
-        return True
+        low, high = self.differences(self.level)
+        if np.all((low >= -MARGIN) & (high <= MARGIN)):
+            return True
+        low, high = self.differences(simultaneous_level(self.level, self.copies.size))
+        return False if np.any((low > MARGIN) | (high < -MARGIN)) else None
 
     @property
     def verdict(self) -> str:
@@ -307,7 +318,7 @@ def _limit_columns(
     t1: float,
     dtype: Any,
 ) -> np.ndarray:
-    """2¹⁸ independent copies of the limit at t1 (32 steps: their law needs no more)."""
+    """2²⁰ independent copies of the limit at t1 (32 steps: their law needs no more)."""
     flow = lazy_flow(system, key, t1=t1, num_steps=32, num_particles=2**14, dtype=dtype)
     key = jax.random.fold_in(key, 2**31 - 1)
     theta = simulate_limit(flow(), key, num_particles=_COLUMNS, dtype=dtype).final

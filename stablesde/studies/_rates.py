@@ -224,10 +224,11 @@ def _floor_too_high(floor: float, width: int, law: int) -> str:
 
 
 def _bound_arrays(grid: Any) -> dict[str, np.ndarray]:
-    return {
-        "paper": np.vectorize(lambda b: b.paper, otypes=[float])(np.array(grid, dtype=object)),
-        "sharp": np.vectorize(lambda b: b.sharp, otypes=[float])(np.array(grid, dtype=object)),
-    }
+    """Each kind of bound on the grid; none where Assumption 1 fails and all are infinite."""
+    bounds = np.array(grid, dtype=object)
+    kinds = (f.name for f in dataclasses.fields(theory.Bound))
+    arrays = {k: np.vectorize(lambda b, k=k: getattr(b, k), otypes=[float])(bounds) for k in kinds}
+    return {k: v for k, v in arrays.items() if np.any(np.isfinite(v))}
 
 
 __all__ = ["propagation_of_chaos", "strong_error"]

@@ -22,8 +22,10 @@ from stablesde.studies._statistics import (
     check_level,
     estimate_interval,
     location,
+    simultaneous_level,
     tail_diagnosis,
 )
+from stablesde.studies._verdicts import all_below, below, equivalent
 
 
 @pytree(
@@ -36,7 +38,9 @@ class RateStudy(TidyRecord):
 
     - `name`, `config`: what was run (with precision and key).
     - `axes`: one or two `Axis`; `errors[measure]` has shape (R, *grid), R replicas.
-    - `bounds[label]` has the grid's shape: upper bounds on the expectation of `bounded_measure`.
+    - `bounds[label]` has the grid's shape: upper bounds on the expectation of `bounded_measure`,
+      all of them valid. "trivial" is what a bounded drift gives, 2cT: another bound says something
+      only where it is below, and is *vacuous* elsewhere.
     - `rate_measure`, `rate_statistic`: what the headline slopes are fitted to.
     - `rate_axis`: the axis whose exponent is the headline.
     - `claims_rate`: the claim is a rate without a constant, so "bound holds" judges the rate alone.
@@ -107,11 +111,15 @@ class RateStudy(TidyRecord):
         return self._slopes[settings]
 
     def location_interval(
-        self, measure: str | None = None, statistic: str | None = None
+        self,
+        measure: str | None = None,
+        statistic: str | None = None,
+        level: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Location over replicas at each grid point, and the two ends of its interval.
 
-        **Raises:** `ValueError` for an unknown `measure` or `statistic`.
+        **Raises:** `ValueError` for an unknown `measure` or `statistic`, or a `level` outside
+        (0, 1).
         """
         errors = self.errors[self._measure(measure)]
         statistic = self.rate_statistic if statistic is None else statistic
@@ -119,7 +127,7 @@ class RateStudy(TidyRecord):
             errors,
             as_choice("statistic", statistic, STATISTICS),
             lambda v: v,
-            self.level,
+            self.level if level is None else level,
             self.interval,
         )
 
@@ -180,26 +188,46 @@ class RateStudy(TidyRecord):
         return self.blocked
 
     @property
-    def bound_holds(self) -> bool | None:
-        """Whether the measured error stays below the paper's bound, at a rate no worse than its.
+    def least_bound(self) -> np.ndarray | None:
+        """The smallest of the bounds at each grid point; None if none has a number."""
+        if not self.bounds:
+            return None
+        least = np.min([np.asarray(b, float) for b in self.bounds.values()], axis=0)
+        return least if np.all(np.isfinite(least)) else None
 
-        Compared at every grid point with the 95 % interval of the mean: True if all of it lies
-        below the bound, False if all of it lies above at some point or the rate is refuted as worse
-        than claimed, None between. None also if the bound has no number (Assumption 1 fails), or
-        `inconclusive` gives a reason. Where the claim is a rate alone (`claims_rate`), True takes a
-        slope that is no worse than claimed within the tolerance, and below 0.
+    @property
+    def vacuous(self) -> dict[str, np.ndarray]:
+        """Where each bound is no less than the trivial one, 2cT, and so says nothing."""
+        if "trivial" not in self.bounds:
+            return {}
+        limit = self.bounds["trivial"]
+        return {k: np.asarray(b >= limit) for k, b in self.bounds.items() if k != "trivial"}
+
+    @property
+    def bound_holds(self) -> bool | None:
+        """Whether the measured error is below the smallest bound, at a rate no worse than theory's.
+
+        Compared at every grid point with the interval of the mean: True if all of it lies below the
+        smallest of the valid bounds there, False if all of it lies above at some point (intervals
+        that hold together) or the rate is refuted as worse than claimed, None between. None also if
+        no bound has a number (Assumption 1 fails), or `inconclusive` gives a reason. Where the
+        claim is a rate alone (`claims_rate`), True takes a slope that is no worse than claimed
+        within the tolerance, and below 0.
         """
         if self.inconclusive:
             return None
         rates = [self.rate_holds(a.name) for a in self.axes if self.has_rate(a)]
         if self.claims_rate:
             return three_valued_and(rates) if rates else None
-        if "paper" not in self.bounds or not np.all(np.isfinite(self.bounds["paper"])):
+        least = self.least_bound
+        if least is None:
             return None
-        _, low, high = self.location_interval(self.bounded_measure, "mean")
-        if False in rates or np.any(low > self.bounds["paper"]):
+        if False in rates:
             return False
-        return True if np.all(high <= self.bounds["paper"]) else None
+        _, _, high = self.location_interval(self.bounded_measure, "mean")
+        together = simultaneous_level(self.level, least.size)
+        _, low, _ = self.location_interval(self.bounded_measure, "mean", together)
+        return all_below(high, low, least)
 
     def has_rate(self, axis: Axis) -> bool:
         """Whether theory claims a power along the axis, and it has the sizes a slope needs."""
@@ -225,17 +253,16 @@ class RateStudy(TidyRecord):
         low, high = slope.lower, slope.upper
         if chosen.direction > 0:
             low, high, limit = -high, -low, -limit
-        return True if high <= limit else (False if low > limit else None)
+        return below(low, high, limit)
 
     def attained(self, axis: str | None = None) -> bool | None:
-        """Whether theory's exponent is the measured one: is it sharp?
+        """Whether theory's exponent is the measured one, within the axis' tolerance.
 
-        The interval is the slope's, widened by the systematic shifts (see `budget`). True if the
-        line is straight and the interval contains the exponent and is no wider than four times the
-        tolerance. False if the interval lies outside by more than the tolerance and the line is
-        straight, or every local slope lies on that side too. None (inconclusive) otherwise, or if
-        the systematic shifts exceed half the tolerance. **Raises:** `ValueError` for an unknown
-        `axis`.
+        The interval is the slope's, widened by the systematic shifts (see `budget`). True if it
+        lies inside theory ± tolerance and the line is straight. False if it lies outside, and the
+        line is straight or every local slope lies on that side, too. None (inconclusive) otherwise,
+        or if the systematic shifts exceed half the tolerance. Each wrong answer has a probability
+        of at most (1 - level)/2. **Raises:** `ValueError` for an unknown `axis`.
         """
         chosen = self.axis(self.rate_axis if axis is None else axis)
         if self.inconclusive or not self.has_rate(chosen) or chosen.theory is None:
@@ -244,16 +271,14 @@ class RateStudy(TidyRecord):
         if slope is None or self.over_budget(chosen.name):
             return None
         shift = self.systematic(chosen.name)
-        above = slope.lower - shift - chosen.theory
-        below = chosen.theory - slope.upper - shift
-        if max(above, below) <= 0:
-            narrow = slope.upper - slope.lower <= 4 * chosen.tolerance
-            return True if slope.straight and narrow else None
-        if max(above, below) <= chosen.tolerance:
-            return None
-        offsets = np.asarray(slope.local) - chosen.theory
-        far = np.all(offsets > 0) if above > 0 else np.all(offsets < 0)
-        return False if slope.straight or far else None
+        found = equivalent(
+            slope.lower - shift, slope.upper + shift, chosen.theory, chosen.tolerance
+        )
+        if found is None or slope.straight:
+            return found
+        offsets = np.sign(np.asarray(slope.local) - chosen.theory)
+        one_side = np.all(offsets == np.sign(slope.estimate - chosen.theory))
+        return False if found is False and one_side else None
 
     @property
     def exponent_attained(self) -> bool | None:
@@ -271,9 +296,9 @@ class RateStudy(TidyRecord):
         slope, reason = self.fitted(axis.name)
         if slope is None:
             return f"{axis.name} exponent {axis.theory:+.3f} not fitted: {reason.rstrip('.')}"
-        sharp = {True: "attained", False: "not attained", None: "inconclusive"}
+        words = {True: "attained", False: "not attained", None: "inconclusive"}
         bent = "" if slope.straight else ", not straight"
-        word = sharp[self.attained(axis.name)]
+        word = words[self.attained(axis.name)]
         over = self.over_budget(axis.name)
         why = f"; error budget exceeded: {over}" if over else ""
         return f"{axis.name} exponent {axis.theory:+.3f} {word} (measured {slope}{bent}{why})"
@@ -281,15 +306,16 @@ class RateStudy(TidyRecord):
     @property
     def has_bound(self) -> bool:
         """Whether there is a claim that `bound_holds` can judge."""
-        numbers = "paper" in self.bounds and bool(np.all(np.isfinite(self.bounds["paper"])))
-        return self.claims_rate or numbers
+        return self.claims_rate or self.least_bound is not None
 
     def _bound_text(self) -> str:
         if not self.has_bound:
             return "no bound with a number"
         what = "claimed rate" if self.claims_rate else "bound"
         words = {True: f"{what} holds", False: f"{what.upper()} VIOLATED"}
-        return words.get(self.bound_holds, f"{what} inconclusive")  # type: ignore[arg-type]
+        told = words.get(self.bound_holds, f"{what} inconclusive")  # type: ignore[arg-type]
+        nothing = [k for k, where in self.vacuous.items() if np.all(where)]
+        return told + (f" (vacuous, above 2cT: {', '.join(nothing)})" if nothing else "")
 
     def cells(self) -> list[dict[str, Any]]:
         """A row for each grid point and measure: locations, interval, bounds, the replicas."""
@@ -321,6 +347,7 @@ class RateStudy(TidyRecord):
                 continue
             slopes[axis.name] = dataclasses.asdict(slope) | {
                 "theory": axis.theory,
+                "tolerance": axis.tolerance,
                 "attained": self.attained(axis.name),
                 "budget": self.budget(axis.name),
             }
@@ -337,6 +364,7 @@ class RateStudy(TidyRecord):
             "other_measures": self._other_exponents(set(slopes)),
             "not_fitted": reasons,
             "has_bound": self.has_bound,
+            "vacuous": {k: float(np.mean(where)) for k, where in self.vacuous.items()},
             "bound_holds": self.bound_holds,
             "exponent_attained": self.exponent_attained,
             "inconclusive": self.inconclusive,
@@ -366,11 +394,18 @@ class RateStudy(TidyRecord):
                 continue
             row = [f"{cell[n]:.6g}" for n in names] + [f"{cell[self.rate_statistic]:.4g}"]
             row.append(f"[{cell['lower']:.4g}, {cell['upper']:.4g}]")
-            row += [
-                f"{cell[f'{k}_bound']:.3g}" if f"{k}_bound" in cell else "" for k in self.bounds
-            ]
+            row += [self._bound_cell(cell, k) for k in self.bounds]
             rows.append(row)
         return format_rows([head, *rows])
+
+    @staticmethod
+    def _bound_cell(cell: dict[str, Any], label: str) -> str:
+        """A bound as text; one that is no less than the trivial bound is marked."""
+        value = cell.get(f"{label}_bound")
+        if value is None:
+            return ""
+        vacuous = label != "trivial" and value >= cell.get("trivial_bound", np.inf)
+        return f"{value:.3g}{' vacuous' if vacuous else ''}"
 
     def __repr__(self) -> str:
         grid = " x ".join(f"{len(a.values)} {a.name}s" for a in self.axes)

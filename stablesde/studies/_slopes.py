@@ -21,7 +21,8 @@ class Slope:
 
     - `estimate`, `lower`, `upper`, `level`; `interval`: its kind, "percentile" or "bca".
     - `curvature`: change of the local slope from one end of the range to the other, from a
-      quadratic fit; `straight`: its interval contains 0, or it is below 0.1 in size.
+      quadratic fit; `straight`: its 95 % interval contains 0, or it is below 0.1 in size (always
+      of 95 %, so that a higher `level` bends no line straight).
     - `local`: slopes between neighbouring sizes, with `local_lower` and `local_upper`.
     - `asymptotic`, `asymptotic_lower`, `asymptotic_upper`: the local slopes extrapolated to
       infinite size (to step 0). How they approach their limit is not known, so it is done twice,
@@ -89,7 +90,10 @@ def fit_slope(
         return _pooled(values, axis) @ weights.T
 
     centre, low, high = estimate_interval(errors, statistic, estimate, level, method)
-    return slope_from(centre, low, high, level, method)
+    if level == LEVEL:
+        return slope_from(centre, low, high, level, method)
+    _, near, far = estimate_interval(errors, statistic, estimate, LEVEL, method)
+    return slope_from(centre, low, high, level, method, bend=(near[1], far[1]))
 
 
 def slope_of(values: np.ndarray, sizes: np.ndarray, axis: int) -> float:
@@ -104,17 +108,26 @@ def _pooled(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def slope_from(
-    centre: np.ndarray, low: np.ndarray, high: np.ndarray, level: float, method: str = "percentile"
+    centre: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    level: float,
+    method: str = "percentile",
+    bend: tuple[float, float] | None = None,
 ) -> Slope:
-    """The record from the numbers that `slope_weights` gives, and the ends of their intervals."""
+    """The record from the numbers that `slope_weights` gives, and the ends of their intervals.
+
+    `bend` is the 95 % interval of the curvature, where `level` is another.
+    """
     curvature, near, far = float(centre[1]), slice(2, 4), slice(4, None)
+    bend = (low[1], high[1]) if bend is None else bend
     return Slope(
         float(centre[0]),
         float(low[0]),
         float(high[0]),
         level,
         curvature,
-        bool(low[1] <= 0 <= high[1] or abs(curvature) < _STRAIGHT),
+        bool(bend[0] <= 0 <= bend[1] or abs(curvature) < _STRAIGHT),
         tuple(map(float, centre[far])),
         tuple(map(float, low[far])),
         tuple(map(float, high[far])),

@@ -1,5 +1,6 @@
 """Heavy tails of the limit's columns (Theorem 4.3)."""
 
+import dataclasses
 import functools
 import math
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
@@ -25,11 +27,14 @@ from stablesde.studies._setup import (
     count,
     lazy_flow,
 )
-from stablesde.studies._statistics import LEVEL
+from stablesde.studies._statistics import LEVEL, check_level
+from stablesde.studies._verdicts import equivalent
 from stablesde.system import System
 
-# An interval of the tail index wider than this cannot tell α from another index.
-WIDEST_INTERVAL = 0.5
+# The index is α's within this part of α.
+TOLERANCE = 0.1
+# Hill's estimator holds for tail indices up to here (`stable.tail_index`).
+_DOMAIN = 1.8
 _MOST_BATCHES = 10**5
 
 
@@ -63,12 +68,29 @@ class TailStudy(TidyRecord):
         """Whether the theorem claims anything: not at α = 2, where the variance is finite."""
         return self.alpha < 2
 
+    def at_level(self, level: float) -> "TailStudy":
+        """The record with the interval of another level: Hill's is a gamma law's.
+
+        **Raises:** `ValueError` for a `level` outside (0, 1).
+        """
+        tail = (1 - check_level(level)) / 2
+        low, high = (float(scipy.special.gammaincinv(self.k, p)) for p in (tail, 1 - tail))
+        return dataclasses.replace(
+            self, lower=self.estimate * low / self.k, upper=self.estimate * high / self.k
+        )
+
     @property
     def bound_holds(self) -> bool | None:
-        """Whether the second moment is infinite: the interval excludes every index ≥ 2."""
+        """Whether the second moment is infinite: the interval excludes every index ≥ 2.
+
+        False if it lies above 2, which Hill's estimator cannot tell of noise above its domain
+        (α ≤ 1.8; beyond, its bias alone passes 2): None there.
+        """
         if not self.has_bound:
             return None
-        return True if self.upper < 2 else (False if self.lower > 2 else None)
+        if self.upper < 2:
+            return True
+        return False if self.lower > 2 and self.alpha <= _DOMAIN else None
 
     @property
     def mean_infinite(self) -> bool | None:
@@ -79,23 +101,22 @@ class TailStudy(TidyRecord):
         return True if self.upper < 1 else (False if self.lower > 1 else None)
 
     @property
-    def exponent_attained(self) -> bool | None:
-        """Whether the tail index is α, that of σ L_t.
+    def tolerance(self) -> float:
+        """How far from α the index may be to be α's: a tenth of α."""
+        return TOLERANCE * self.alpha
 
-        True if the 95 % interval contains α, False if α is over twice as far from the estimate as
-        the interval reaches (probability about 10⁻⁴ if it is right), None (inconclusive) between,
-        if the interval is wider than 0.5, or at α = 2, where the tail is no power.
+    @property
+    def exponent_attained(self) -> bool | None:
+        """Whether the tail index is α, that of σ L_t, within a tenth of α.
+
+        True if the whole interval lies inside, False if outside, None (inconclusive) otherwise; at
+        α = 2, where the tail is no power; and where Hill's estimator finds another index above its
+        domain, α ≤ 1.8.
         """
-        narrow = self.upper - self.lower <= WIDEST_INTERVAL  # False for NaN, too
-        if not self.has_bound or not narrow:
+        if not self.has_bound:
             return None
-        reach = (
-            self.upper - self.estimate
-            if self.alpha > self.estimate
-            else (self.estimate - self.lower)
-        )
-        distance = abs(self.alpha - self.estimate)
-        return True if distance <= reach else (None if distance <= 2 * reach else False)
+        found = equivalent(self.lower, self.upper, self.alpha, self.tolerance)
+        return None if found is False and self.alpha > _DOMAIN else found
 
     @property
     def verdict(self) -> str:
@@ -105,13 +126,13 @@ class TailStudy(TidyRecord):
             False: "VARIANCE FINITE",
             None: "inconclusive" if self.has_bound else "nothing claimed at α = 2",
         }
-        words = {True: "contains", None: "does not decide", False: "EXCLUDES"}
+        words = {True: "is", None: "does not decide", False: "IS NOT"}
         mean = {True: ", infinite mean", False: "", None: ", mean undecided"}[self.mean_infinite]
         bounded = "bounded" if self.drift_bounded else "bounded, which is not known of this one"
         return (
             f"{heavy[self.bound_holds]}{mean}; tail index {self.estimate:.3f} [{self.lower:.3f}, "
-            f"{self.upper:.3f}] {words[self.exponent_attained]} α = {self.alpha:g} (the theorem's "
-            f"argument needs the drift {bounded})"
+            f"{self.upper:.3f}] {words[self.exponent_attained]} α = {self.alpha:g} within "
+            f"{100 * TOLERANCE:g} % (the theorem's argument needs the drift {bounded})"
         )
 
     def table(self) -> str:
@@ -146,6 +167,7 @@ class TailStudy(TidyRecord):
                 "upper": self.upper,
                 "level": LEVEL,
                 "theory": self.alpha,
+                "tolerance": self.tolerance,
                 "k": self.k,
             },
             "drift_bounded": self.drift_bounded,

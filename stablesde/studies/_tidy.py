@@ -14,7 +14,7 @@ POINT_COLUMNS = ("study", "case", "model", "noise", "alpha", "dim", "t1", "sigma
 TIDY_COLUMNS = (*POINT_COLUMNS, "replica", "value")
 SUMMARY_COLUMNS = (
     *POINT_COLUMNS, "replicas", "mean", "median", "trimmed", "geometric", "interval_of", "level",
-    "lower", "upper", "paper_bound", "sharp_bound",
+    "lower", "upper", "paper_bound", "gronwall_bound", "jump_bound", "trivial_bound",
 )  # fmt: skip
 _SETTINGS = ("model", "noise", "alpha", "dim", "t1", "sigma", "dtype")
 

@@ -1,11 +1,14 @@
-"""Theorems 4.1 and 4.2 with numbers: the bounds of the paper, and sharper ones.
+"""Theorems 4.1 and 4.2 with numbers: the bounds of the paper, and smaller ones.
 
 References: Wan, Zaidi and Şimşekli (2023), with the corrections listed in the documentation
 ("Theory").
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from stablesde._arguments import as_count, as_number
 from stablesde._pytree import pytree
@@ -20,17 +23,27 @@ _LOG_MAX = 709.0  # e to it is nearly the largest float
 @pytree()
 @dataclass(frozen=True)
 class Bound:
-    """An upper bound as printed in the paper, and a sharper one by the same proof.
+    """Upper bounds on one expectation, all valid; infinite where Assumption 1 fails.
 
-    `paper` uses the single constant B of Assumption 1; `sharp` the model's own sup and Lipschitz
-    constants (`AssumptionConstants`), term by term. Both are infinite where Assumption 1 fails.
+    - `paper`: the paper's form, in its single constant B of Assumption 1, corrected.
+    - `gronwall`: the same proof with the model's own sup and Lipschitz constants
+      (`AssumptionConstants`), term by term.
+    - `trivial`: 2cT, as the drift is at most c. Another bound that is no less says nothing: it is
+      *vacuous*.
     """
 
     paper: float
-    sharp: float
+    gronwall: float
+    trivial: float
+
+    @property
+    def least(self) -> float:
+        """The smallest."""
+        return min(getattr(self, f.name) for f in dataclasses.fields(self))
 
     def __repr__(self) -> str:
-        return f"Bound(paper={number_text(self.paper)}, sharp={number_text(self.sharp)})"
+        values = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
+        return f"Bound({', '.join(f'{k}={number_text(v)}' for k, v in values)})"
 
 
 def strong_error_bound(
@@ -44,8 +57,10 @@ def strong_error_bound(
 ) -> Bound:
     """Theorem 4.1: bound on `E sup_k sup_i ‖θ^i_{ηk} - θ̂^i_k‖`.
 
-    Paper: `T e^{2BT} (B² η + 2Bα C'/(α+1) η^{1/α})`, `C' = σ E[sup_i ‖L_1^i‖ + ‖L_1‖]`.
-    Sharp: with sup ‖b‖ = c and Lipschitz constants ℓ_θ, ℓ_μ of the drift,
+    Paper: `T e^{KT} (KB η/2 + Kα C'/(α+1) η^{1/α})`, `C' = σ E[sup_i ‖L_1^i‖ + ‖L_1‖]`, with
+    K = B(1 + B); printed is K = 2B, which Lemma A.1 does not give (its mean enters with B², not B)
+    and which is too small ("Theory" has the example).
+    Grönwall: with sup ‖b‖ = c and Lipschitz constants ℓ_θ, ℓ_μ of the drift,
     `T e^{(ℓ_θ+ℓ_μ)T} ((ℓ_θ+ℓ_μ) c η/2 + σ (ℓ_θ E sup_i ‖L_1^i‖ + ℓ_μ E‖L_1‖) α/(α+1) η^{1/α})`,
     by Grönwall's inequality, since the drift varies within a step by at most its Lipschitz
     constants times the way of the particle and the mean way of all.
@@ -63,27 +78,30 @@ def strong_error_bound(
     t1 = as_number("t1", t1, 0, ends="(]")
     sigma = as_number("sigma", sigma, 0)
     if not constants.holds:
-        return Bound(math.inf, math.inf)
+        return _NONE
     alpha = float(noise.alpha)
     sup_jump = sigma * maximum_moment(noise, width)
     mean_jump = sigma * maximum_moment(noise, 1)
     power = step_size ** (1 / alpha)
     B = constants.B
-    paper = B**2 * step_size + 2 * B * alpha / (alpha + 1) * (sup_jump + mean_jump) * power
+    both = B * (1 + B)
+    paper = both * B * step_size / 2 + both * alpha / (alpha + 1) * (sup_jump + mean_jump) * power
     lip_theta, lip_mean = constants.lipschitz_theta, constants.lipschitz_mean
     own_way = 0.5 * (lip_theta + lip_mean) * constants.drift_bound * step_size
     jumps = (lip_theta * sup_jump + lip_mean * mean_jump) * alpha / (alpha + 1) * power
     return Bound(
-        t1 * _exp(2 * B * t1) * paper,
+        t1 * _exp(both * t1) * paper,
         t1 * _exp((lip_theta + lip_mean) * t1) * (own_way + jumps),
+        2 * constants.drift_bound * t1,
     )
 
 
 def chaos_bound(constants: AssumptionConstants, *, width: int, t1: float) -> Bound:
     """Theorem 4.2: bound on `E sup_t sup_i ‖θ^{i,n}_t - θ^{i,∞}_t‖`.
 
-    Paper: `(1+B)(BT/√n + B²T² exp(BT(1 + EΨ)) / (2√n))`.
-    Sharp: `K T e^{(ℓ_θ+ℓ_μ)T} / √n`, K = `constants.fluctuation`, by Grönwall's inequality; it
+    Paper: `B (EΨ²)^{1/2} T e^{B(1+B)T} / √n`, what Grönwall's inequality gives from its (11) and
+    (12); the printed `(1+B)(BT/√n + B²T² exp(BT(1 + EΨ)) / (2√n))` does not follow from them.
+    Grönwall: `K T e^{(ℓ_θ+ℓ_μ)T} / √n`, K = `constants.fluctuation`, by Grönwall's inequality; it
     holds for the sup over i and for the Euler schemes of both systems alike.
 
     **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `t1` T.
@@ -94,15 +112,18 @@ def chaos_bound(constants: AssumptionConstants, *, width: int, t1: float) -> Bou
     _check_constants(constants)
     width, t1 = as_count("width", width), as_number("t1", t1, 0, ends="(]")
     if not constants.holds:
-        return Bound(math.inf, math.inf)
-    B = constants.B
-    growth = B**2 * t1**2 * _exp(B * t1 * (1 + constants.mean_psi)) / 2
+        return _NONE
+    B, root = constants.B, math.sqrt(width)
+    mean_square = math.sqrt(float(np.mean(np.square(constants.psi))))
     rate = constants.lipschitz_theta + constants.lipschitz_mean
-    root = math.sqrt(width)
     return Bound(
-        (1 + B) * (B * t1 + growth) / root,
+        B * mean_square * t1 * _exp(B * (1 + B) * t1) / root,
         constants.fluctuation * t1 * _exp(rate * t1) / root,
+        2 * constants.drift_bound * t1,
     )
+
+
+_NONE = Bound(math.inf, math.inf, math.inf)
 
 
 def _check_constants(constants: AssumptionConstants) -> None:

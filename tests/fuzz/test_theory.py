@@ -60,7 +60,7 @@ def test_strong_error_bound(call):
     outcome = check(theory.strong_error_bound, **call)
     if outcome.error is None:  # infinite for α ≤ 1, and where Assumption 1 fails
         bound = outcome.value
-        assert min(promise(v, (), finite=False) for v in (bound.paper, bound.sharp)) >= 0
+        assert min(promise(v, (), finite=False) for v in (bound.paper, bound.gronwall)) >= 0
 
 
 @fuzz(250, constants=CONSTANTS, width=count(1, 10, 1000), t1=real(0.1, 2.0))
@@ -68,7 +68,7 @@ def test_chaos_bound(call):
     outcome = check(theory.chaos_bound, **call)
     if outcome.error is None:
         bound = outcome.value
-        assert min(promise(v, (), finite=False) for v in (bound.paper, bound.sharp)) >= 0
+        assert min(promise(v, (), finite=False) for v in (bound.paper, bound.gronwall)) >= 0
 
 
 @fuzz(

@@ -1,4 +1,4 @@
-"""Calibration of the verdicts: how often each says yes or no where it must not, and where it should.
+"""Calibration of the verdicts: how often each is right, and how often it errs.
 
 `python -m benchmarks.verdicts [--studies 400] [--write FILE] [--record results.json]`
 

@@ -1,7 +1,9 @@
 """How large the main job is: the sizes that `stablesde check` offers.
 
 A size gives, for each group of studies, its cases (noise type and α) and the arguments of the
-study. `stablesde._jobs` makes the studies of them.
+study. `stablesde._jobs` makes the studies of them. The default sizes give every exponent that is
+called sharp a power above 95 %: the probability of "yes" if theory is right
+(`python -m benchmarks.verdicts --record results/results.json` prints it).
 """
 
 from dataclasses import dataclass
@@ -82,10 +84,10 @@ DEFAULT = Size(
         ),
         "linear-drift": dict(
             widths=(10, 32, 100, 316, 1000, 3162), num_steps=(4, 8, 16, 32), fine_steps=512,
-            replicas=256, batch=64,
+            replicas=512, batch=64,
         ),
-        "propagation-of-chaos": dict(widths=powers(16, 2048), num_steps=32, replicas=256),
-        "tails": dict(num_columns=2**22, num_steps=16),
+        "propagation-of-chaos": dict(widths=powers(16, 2048), num_steps=32, replicas=384),
+        "tails": dict(num_columns=2**23, num_steps=16),
         "compressibility": dict(
             widths=(316, 1000, 3162, 10000, 31623), kappas=(0.1, 0.3), num_steps=16, replicas=256
         ),

@@ -79,13 +79,13 @@ def outcome(group="tails", sharp="norm", **changes):
     """A finished tail study with a given estimate."""
     values = dict(
         config={}, top=np.geomspace(100, 1, 10), num_columns=1000, alpha=1.5, tail_constant=1.0,
-        k=5, estimate=1.5, lower=1.4, upper=1.6,
+        k=900, estimate=1.5, lower=1.4, upper=1.6,
     )  # fmt: skip
     job = check.Job(group, "a case", None, sharp)
     return check.Outcome(job, ssd.TailStudy(**(values | changes)))
 
 
-UNDECIDED = dict(estimate=1.9, lower=1.5, upper=2.3)
+UNDECIDED = dict(k=30, estimate=1.9, lower=1.3, upper=2.6)
 REFUTED = dict(estimate=2.5, lower=2.4, upper=2.6)
 
 

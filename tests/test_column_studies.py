@@ -71,6 +71,25 @@ def test_compression_probability(network, key, tmp_path):
     assert "larger steps than the theorem allows" in coarse.table()
 
 
+@pytest.mark.parametrize(
+    ("replicas", "copies", "found"),
+    [
+        (1000, 2000, True),  # 0.5 of 1000 against 0.5 of 4000
+        (1000, 2120, True),  # 0.53
+        (1000, 2400, None),  # 0.6: at the edge
+        (1000, 2800, False),  # 0.7
+        (40, 2000, None),  # too few: a wide interval passes nothing
+    ],
+)
+def test_like_independent_is_an_equivalence(replicas, copies, found):
+    errors = np.linspace(0, 1, replicas)[:, None, None]
+    study = ssd.studies.ProbabilityStudy(
+        {"alpha": 1.5}, (100,), (4,), (0.1,), (0.5,), errors, np.zeros((1, 1, 1)),
+        np.full((1, 1, 1), copies), (4000,), (True,),
+    )  # fmt: skip
+    assert study.like_independent is found
+
+
 def test_iid_compressibility_against_sorting(key):
     """One replica by hand, with vectors of dimension 3 and p = 1.7."""
     noise = ssd.IndependentStable(1.4, 3)
@@ -197,6 +216,8 @@ def test_pairs_become_independent_at_rate_one(key):
     for apart, one in zip(null.dependence(), study.dependence(), strict=True):
         assert apart.squared < 0.05 * one.squared
     assert "no rate" in null.verdict
+    # That none is found does not prove it.
+    assert null.bound_holds is None
 
 
 def probability(system, key, **change):

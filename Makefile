@@ -26,9 +26,8 @@ coverage:  # of the lines of the package, by the fast tests
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m slow
 
-FUZZ ?= tests/fuzz
-fuzz: $(VENV)/.installed-dev  # STABLESDE_FUZZ=10: random seeds and ten times the cases
-	$(BIN)/python -m pytest -n auto -m fuzz $(FUZZ)
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n auto -m fuzz
 
 # With the newest and the oldest supported versions, and with the Pythons between (noxfile.py).
 versions: $(VENV)/.installed-dev

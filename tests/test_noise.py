@@ -176,8 +176,9 @@ for kind in ("I", "II", "III"):
     assert len(spread.sharding.device_set) == 8
     np.testing.assert_array_equal(spread, draw())
 model = ssd.MeanReversion(2)
-one = ssd.simulate(model, noise, key, num_particles=4096, t1=1.0, num_steps=8)
-eight = ssd.simulate(model, noise, key, num_particles=4096, t1=1.0, num_steps=8, mesh=mesh)
+system, settings = ssd.System(model, noise), dict(num_particles=4096, t1=1.0, num_steps=8)
+one = ssd.simulate(system, key, **settings)
+eight = ssd.simulate(system, key, mesh=mesh, **settings)
 np.testing.assert_allclose(one.final, eight.final, rtol=1e-5, atol=1e-5)
 """
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"

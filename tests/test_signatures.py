@@ -21,7 +21,7 @@ OTHER_NAMES = {
 }  # fmt: skip
 # What reads a directory (run_dir is what a computation writes to and resumes from).
 READERS = {"report.report", "report.write_report", "dynamics.Recording"}
-ORDER = ("model", "noise", "key", "keys", "flow")
+ORDER = ("model", "noise", "system", "flow", "key", "keys")
 # Optional arguments that may be given by position: the order of scipy.stats and of jax.random, one
 # output path, one choice of a statistic.
 POSITIONAL = {"alpha", "beta", "shape", "dtype", "path", "p", "method", "holder", "frequencies",
@@ -29,8 +29,6 @@ POSITIONAL = {"alpha", "beta", "shape", "dtype", "path", "p", "method", "holder"
               "columns", "mask", "unit_axis"}  # fmt: skip
 # The same argument with another default, and why.
 EXCEPTIONS = {
-    # a coupled limit takes the flow's own σ
-    ("sigma", "dynamics.simulate_limit"), ("sigma", "dynamics.coupled_limit"),
     # where they are not given, they are estimated
     ("loc", "stable.goodness_of_fit"),
     ("scale", "stable.goodness_of_fit"),
@@ -40,7 +38,7 @@ EXCEPTIONS = {
     ("sigma", "training.train"), ("sigma", "training.train_mean_field"),
     ("sigma", "training.paper_table"),
 }  # fmt: skip
-SHARED = ("sigma", "init", "scheme", "block_size", "mesh", "dtype", "level",
+SHARED = ("sigma", "scheme", "block_size", "mesh", "dtype", "level",
           "run_dir", "save_every", "particles", "beta", "loc", "scale", "path", "root")  # fmt: skip
 
 

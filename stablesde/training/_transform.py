@@ -41,6 +41,7 @@ def add_stable_noise(
     key: PRNGKeyArray,
     mask: Any = None,
     unit_axis: int | None = None,
+    *,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> optax.GradientTransformation:
     """Adds `σ η_k^(1/α) X_k` to the updates, X_k an α-stable vector for each unit of each leaf.
@@ -200,6 +201,7 @@ def heavy_tailed_sgd(
     key: PRNGKeyArray,
     mask: Any = None,
     unit_axis: int | None = None,
+    *,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> optax.GradientTransformation:
     """Stochastic gradient descent with α-stable noise: `optax.sgd`, then `add_stable_noise`.
@@ -208,7 +210,9 @@ def heavy_tailed_sgd(
     **Raises:** as `add_stable_noise`.
     """
     learning_rate = check_learning_rate(learning_rate)
-    noise = add_stable_noise(learning_rate, sigma, alpha, kind, key, mask, unit_axis, axis_name)
+    noise = add_stable_noise(
+        learning_rate, sigma, alpha, kind, key, mask, unit_axis, axis_name=axis_name
+    )
     chain = optax.chain(optax.sgd(learning_rate), noise)
 
     def update(updates: PyTree, state: Any, params: PyTree = None, **extra: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -15,6 +15,7 @@ from stablesde.model import MeanFieldModel
 from stablesde.noise import StableNoise
 from stablesde.stable._domain import number_text
 
+Tree = TypeVar("Tree")
 InitialLaw = None | float | Array | np.ndarray | Callable[[PRNGKeyArray], Array]
 # What simulations can compute with in any precision.
 LARGEST = float(np.finfo(np.float32).max)
@@ -129,7 +130,7 @@ class HeldSystem(eqx.Module):
     rest: System = eqx.field(static=True)
 
     def __init__(self, system: System) -> None:
-        self.arrays, self.rest = eqx.partition(system, _is_array)
+        self.arrays, self.rest = eqx.partition(system, eqx.is_array)
 
     @property
     def whole(self) -> System:
@@ -137,13 +138,18 @@ class HeldSystem(eqx.Module):
         return eqx.combine(self.arrays, self.rest)
 
 
-def _is_array(leaf: object) -> bool:
-    return isinstance(leaf, (jax.Array, np.ndarray))
+def traced(system: Tree) -> Tree:
+    """The system with its Python floats as arrays: a compiled program serves all values of them."""
+    return jax.tree.map(lambda x: np.asarray(x) if isinstance(x, float) else x, system)
 
 
-def traced(system: System) -> System:
-    """The system with σ as an array, so that a compiled program serves all values of it."""
-    return eqx.tree_at(lambda s: s.sigma, system, jnp.asarray(system.sigma, float))
+def in_dtype(system: System, dtype: jnp.dtype) -> System:
+    """The system with all of its floating numbers in one dtype."""
+
+    def convert(x: Any) -> Any:
+        return jnp.asarray(x, dtype) if eqx.is_inexact_array(x) or isinstance(x, float) else x
+
+    return jax.tree.map(convert, system)
 
 
 def check_is_system(system: object) -> None:
@@ -191,14 +197,14 @@ def _check_initial(init: InitialLaw, dim: int) -> None:
 
 def _abstract(model: MeanFieldModel) -> tuple[Any, tuple[Any, ...], Any]:
     """The model without its numbers: what decides the shapes, and can be looked up."""
-    leaves, structure = jax.tree.flatten(model)
+    leaves, structure = jax.tree.flatten(traced(model))
     shapes = [
-        jax.ShapeDtypeStruct(x.shape, x.dtype)
-        if eqx.is_array_like(x) and hasattr(x, "shape")
+        jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype))
+        if eqx.is_array(x)
         else x
         for x in leaves
     ]
-    return structure, tuple(shapes), jnp.zeros(0).dtype
+    return structure, tuple(shapes), jax.dtypes.canonicalize_dtype(float)
 
 
 # Tracing a model costs milliseconds, more than many a simulation.
@@ -235,5 +241,6 @@ __all__ = [
     "System",
     "check_is_system",
     "check_num_initial",
+    "in_dtype",
     "traced",
 ]

@@ -24,7 +24,7 @@ Tree = Any
 Step = Callable[[Tree, Array], tuple[Tree, Tree]]
 
 
-def run(step: Step, state: Tree, num_steps: int, checkpoints: int | None) -> Tree:
+def advance(step: Step, state: Tree, num_steps: int, checkpoints: int | None) -> Tree:
     """The state after `num_steps` steps. `checkpoints` as in `run_and_save`."""
     return _differentiable(step, state, num_steps, 1, False, checkpoints)[0]
 
@@ -110,7 +110,7 @@ def _pull_back(kept, cotangents, perturbed, moving, every, count, save, checkpoi
     free = min(checkpoints, every - 1)
     turns, moves = reversal(every, free)
 
-    def advance(state: Tree, first: Array, steps: Array | np.ndarray) -> Tree:
+    def moved(state: Tree, first: Array, steps: Array | np.ndarray) -> Tree:
         return jax.lax.fori_loop(first, first + steps, lambda k, s: step(s, k)[0], state)
 
     def pull(state: Tree, k: Array, cotangent: Tree) -> Tree:
@@ -132,13 +132,13 @@ def _pull_back(kept, cotangents, perturbed, moving, every, count, save, checkpoi
 
         def place(i: Array, store: Tree) -> Tree:
             move = jax.tree.map(lambda a: jnp.asarray(a)[i], moves)
-            state = advance(read(store, move.source), first + move.first, move.steps)
+            state = moved(read(store, move.source), first + move.first, move.steps)
             return jax.tree.map(lambda s, x: s.at[move.target - 1].set(x), store, state)
 
         def undo(carry: Tree, turn: Turns) -> tuple[Tree, None]:
             store, parameters_bar, state_bar = carry
             store = jax.lax.fori_loop(turn.begin, turn.end, place, store)
-            state = advance(read(store, turn.source), first + turn.first, turn.steps)
+            state = moved(read(store, turn.source), first + turn.first, turn.steps)
             k = turn.first + turn.steps
             reported = jax.tree.map(lambda r: jnp.where(k == 0, r, 0), report_bar)
             more, state_bar = pull(state, first + k, (state_bar, reported))
@@ -238,4 +238,4 @@ def _left_part(length: int, free: int) -> int:
     return max(length - right, least_left)
 
 
-__all__ = ["reversal", "run", "run_and_save"]
+__all__ = ["advance", "reversal", "run_and_save"]

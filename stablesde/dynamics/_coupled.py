@@ -4,7 +4,6 @@ Both functions advance everything along one sweep of the finest grid, so that ea
 drawn once and nothing is stored; errors are differences of the displacements D (see `_system`).
 """
 
-import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -17,20 +16,15 @@ from jaxtyping import Array, Float
 from stablesde._arguments import as_count
 from stablesde.dynamics._flow import LawFlow, check_is_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
-from stablesde.dynamics._layout import (
-    REPLICA_AXIS,
-    axis_size,
-    default_block,
-    particle_axes,
-    scratch_bytes,
-)
+from stablesde.dynamics._layout import REPLICA_AXIS, default_block, scratch_bytes, side_by_side
 from stablesde.dynamics._memory import available_bytes, require_memory
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._sweep import Member, Prefixes, Sweep
-from stablesde.dynamics._system import check_run, driver
+from stablesde.dynamics._run import Run
+from stablesde.dynamics._sweep import distances, visits
+from stablesde.dynamics._system import Driver, check_run
 from stablesde.stable._bits import Keys, key_words
 from stablesde.stable._sampling import float_dtype
-from stablesde.system import System, traced
+from stablesde.system import System
 
 
 class CoupledErrors(eqx.Module):
@@ -99,18 +93,12 @@ def coupled_steps(
             raise ValueError(
                 f"every num_steps must divide fine_steps={fine_steps} and be smaller, got {k}."
             )
-    references = tuple(Member(n, 1) for n in widths)
-    members = tuple(
-        Member(n, int(fine_steps // k), reference)
-        for k in steps
-        for reference, n in enumerate(widths)
-    )
+    grid = time_grid(t1, fine_steps, None, float_dtype(dtype))
+    strides = (1, *(int(fine_steps // k) for k in steps))
     errors = _replicas(
-        system, keys, None, time_grid(t1, fine_steps, None, float_dtype(dtype)), references,
-        members, scheme, block_size, batch, mesh, dtype,
-    )  # fmt: skip
-    shape = (errors[0].shape[0], len(steps), len(widths))
-    return CoupledErrors(*(jnp.swapaxes(e.reshape(shape), 1, 2) for e in errors))
+        system, keys, None, grid, widths, strides, scheme, block_size, batch, mesh, dtype
+    )
+    return CoupledErrors(*errors)
 
 
 def coupled_limit(
@@ -139,12 +127,10 @@ def coupled_limit(
     check_run(
         flow.system, scheme=scheme, num_particles=max(widths), block_size=block_size, batch=batch
     )
-    references = (Member(max(widths), 1, in_limit=True),)
-    members = tuple(Member(n, 1) for n in widths)
+    grid = flow.grid(float_dtype(dtype))
     errors = _replicas(
-        flow.system, keys, flow.m, flow.grid(float_dtype(dtype)), references, members, scheme,
-        block_size, batch, mesh, dtype,
-    )  # fmt: skip
+        flow.system, keys, flow.m, grid, widths, (1,), scheme, block_size, batch, mesh, dtype
+    )
     return CoupledErrors(*errors)
 
 
@@ -164,7 +150,6 @@ def _check_keys(keys: Keys) -> None:
     if isinstance(keys, (jax.Array, np.ndarray)) and keys.size:
         typed = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
         if (typed and keys.ndim == 1) or (keys.dtype == jnp.uint32 and keys.ndim == 2):
-            key_words(keys[0])
             return
     raise ValueError(
         "keys must be an array of PRNG keys, shape (R,), such as jax.random.split(key, R), got "
@@ -177,8 +162,8 @@ def _replicas(
     keys: Keys,
     flow: Array | None,
     grid: TimeGrid,
-    references: tuple[Member, ...],
-    members: tuple[Member, ...],
+    widths: tuple[int, ...],
+    strides: tuple[int, ...],
     scheme: str,
     block_size: int | None,
     batch: int | None,
@@ -186,19 +171,18 @@ def _replicas(
     dtype: jnp.dtype | None,
 ) -> tuple[Array, ...]:
     """Plans how replicas and particles are spread, and runs them."""
-    width = max(m.width for m in references)
-    itemsize, size, dim = float_dtype(dtype).itemsize, system.statistic_size, system.dim
-    axes = particle_axes(mesh)
-    devices = axis_size(mesh, axes)
-    share = math.ceil(width / devices)
-    block = min(int(block_size or default_block(size, dim, itemsize)), share)
-    held = sum(math.ceil(m.width / devices) for m in (*references, *members))
-    per_replica = itemsize * dim * (4 * share + 4 * held)
-    per_replica += block * scratch_bytes(size, dim, itemsize)
+    dtype = float_dtype(dtype)
+    size, dim, itemsize = system.statistic_size, system.dim, dtype.itemsize
+    limit = int(block_size or default_block(size, dim, itemsize))
+    plan = side_by_side(widths, limit, mesh, with_limit=flow is not None)
+    levels = len(strides)
+    per_replica = itemsize * dim * (4 * plan.drawn + plan.slots * (4 + 2 * levels))
+    per_replica += plan.block * plan.chunk * scratch_bytes(size, dim, itemsize)
     require_memory(
         per_replica,
-        f"widths up to {width} on {devices} device(s), dim={dim}, {len(members)} coupled "
-        f"systems, M={size} statistics in blocks of {block}",
+        f"widths up to {max(widths)} on {plan.num_devices} device(s), dim={dim}, "
+        f"{levels * len(widths)} coupled systems, M={size} statistics in blocks of "
+        f"{plan.block * plan.chunk}",
         "Lower the largest width, the number of systems or block_size, or spread the particles "
         "over more devices with mesh.",
     )
@@ -208,15 +192,14 @@ def _replicas(
         # Free memory changes from call to call; what is compiled must not.
         count = keys.shape[0]
         batch = count if fitting >= count else 2 ** (fitting.bit_length() - 1)
-    return _run(
-        traced(system), keys, flow, grid, references, members, scheme, block, int(batch),
-        Prefixes(devices, axes), mesh, float_dtype(dtype),
-    )  # fmt: skip
+    run = Run(Driver.of(system, dtype), grid, flow, plan, scheme)
+    plan_of_visits = visits(strides, grid.num_steps, scheme)
+    return _compiled(run, keys, plan_of_visits, int(batch), mesh)
 
 
 @eqx.filter_jit
-def _run(  # type: ignore[no-untyped-def]
-    system, keys, flow, grid, references, members, scheme, block, batch, prefixes, mesh, dtype
+def _compiled(  # type: ignore[no-untyped-def]
+    run, keys, plan, batch, mesh
 ):
     words = jax.vmap(key_words)(keys)
     count = words[0].shape[0]
@@ -225,18 +208,12 @@ def _run(  # type: ignore[no-untyped-def]
     missing = -count % (mesh.shape[REPLICA_AXIS] if has_axis else 1)
     words = jax.tree.map(lambda w: jnp.pad(w, (0, missing), mode="edge"), words)
 
-    def local(words, system, flow, grid):  # type: ignore[no-untyped-def]
-        def replica(stream):  # type: ignore[no-untyped-def]
-            noise = driver(system, stream, dtype)
-            return Sweep(
-                system.model, noise, grid, flow, references, members, scheme, block, prefixes
-            ).errors()
-
-        local_count = words[0].shape[0]
-        if local_count <= batch:
+    def local(words, run, plan):  # type: ignore[no-untyped-def]
+        replica = lambda stream: distances(run.under(stream), plan)  # noqa: E731
+        if words[0].shape[0] <= batch:
             return jax.vmap(replica)(words)
         return jax.lax.map(replica, words, batch_size=batch)
 
     split = ((words, (rows, rows)),)
-    errors = on_mesh(local, mesh, (rows,) * 4, system, flow, grid, split=split)
+    errors = on_mesh(local, mesh, (rows,) * 4, run, plan, split=split)
     return tuple(e[:count] for e in errors)

@@ -11,16 +11,16 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_flag
 from stablesde._frames import data_frame, long_columns
-from stablesde.dynamics._engine import Engine
 from stablesde.dynamics._grid import TimeGrid, time_grid
-from stablesde.dynamics._layout import Layout, layout, scratch_bytes
+from stablesde.dynamics._layout import Layout, default_block, halved, layout, scratch_bytes
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import check_run, driver
+from stablesde.dynamics._run import Run
+from stablesde.dynamics._system import Driver, check_key, check_run
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import settled
-from stablesde.system import HeldSystem, System, traced
+from stablesde.system import HeldSystem, System
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -167,14 +167,10 @@ def law_flow(
     if system.lists_particles:
         raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
     dtype = float_dtype(dtype)
-    words = fold(key_words(key), 0, STREAM_LAW)
+    check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
-    variants = tuple(
-        as_flag(name, value)
-        for name, value in (
-            ("antithetic", antithetic), ("stratified", stratified), ("richardson", richardson)
-        )
-    )  # fmt: skip
+    antithetic, stratified = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
+    richardson = as_flag("richardson", richardson)
     reduced = antithetic or stratified or richardson
     if reduced and batches == 1:
         raise ValueError("with variance reduction the error is that of batches: give at least 2.")
@@ -183,10 +179,10 @@ def law_flow(
     plan = flow_layout(
         system, -(-num_particles // batches), dtype, block_size, mesh, grid, antithetic, richardson
     )
-    m, error = _flow(traced(system), words, grid, plan, batches, variants, scheme, mesh, dtype)
+    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
+    times, step, m, error = _compiled(run, key, batches, antithetic, stratified, mesh)
     check_finite(m)
-    total = plan.num_particles * batches
-    return LawFlow(system, grid.all_times(), m, error, grid.step, total)
+    return LawFlow(system, times, m, error, step, plan.num_particles * batches)
 
 
 def flow_layout(
@@ -201,14 +197,16 @@ def flow_layout(
 ) -> Layout:
     """A layout without empty slots, for at least `batch` particles in pairs and halves."""
     size, dim = system.statistic_size, system.dim
-    plan = layout(batch, size, dim, dtype.itemsize, block_size, mesh)
+    limit = int(block_size or default_block(size, dim, dtype.itemsize))
     multiple = (2 if antithetic else 1) * (2 if richardson else 1)
-    share = -(-plan.share // multiple) * multiple
-    plan = plan._replace(num_particles=share * plan.num_devices)
-    state = plan.share * dim * dtype.itemsize
+    plan = layout(batch, limit, mesh, multiple=multiple)
+    plan = halved(plan) if richardson else plan
+    state = plan.slots * dim * dtype.itemsize
     flows = (grid.num_steps + 1) * size * dtype.itemsize
     require_memory(
-        7 * state + 4 * BATCHES * flows + plan.block * scratch_bytes(size, dim, dtype.itemsize),
+        7 * state
+        + 4 * BATCHES * flows
+        + plan.block * plan.chunk * scratch_bytes(size, dim, dtype.itemsize),
         f"{plan.num_particles} particles a batch, dim={dim}, {grid.num_steps} steps with M={size} "
         f"statistics each",
         "Lower num_particles or num_steps, raise batches, or lower block_size.",
@@ -217,54 +215,53 @@ def flow_layout(
 
 
 @eqx.filter_jit
-def _flow(  # type: ignore[no-untyped-def]
-    system, words, grid, plan, batches, variants, scheme, mesh, dtype
+def _compiled(  # type: ignore[no-untyped-def]
+    run, key, batches, antithetic, stratified, mesh
 ):
-    antithetic, stratified, richardson = variants
+    systems = len(run.layout.members)
+    # Each half of the particles has its own pairs, where halves are systems.
+    pairs = antithetic * (1 if systems == 1 else 2)
 
-    def local(system, words, grid):  # type: ignore[no-untyped-def]
+    def local(run, words):  # type: ignore[no-untyped-def]
         def batch(b):  # type: ignore[no-untyped-def]
             stream = fold(words, b, STREAM_LAW)
-
-            def measured(plan, with_spread=False):  # type: ignore[no-untyped-def]
-                pairs = antithetic * (2 // plan.parts if richardson else 1)
-                noise = driver(system, stream, dtype, pairs, stratified)
-                engine = Engine(system.model, noise, grid, None, plan, scheme)
-                return statistics(engine, with_spread)
-
-            whole, spread = measured(plan, batches == 1)
-            if not richardson:
-                return whole, spread
-            halves = [measured(part)[0] for part in plan.split(2)]
-            return 2 * whole - (halves[0] + halves[1]) / 2, spread
+            one = run.under(stream, antithetic=pairs, stratified=stratified)
+            return statistics(one, systems, batches == 1)
 
         return jax.lax.map(batch, jnp.arange(batches))
 
-    specs = (PartitionSpec(), PartitionSpec())
-    m, spread = on_mesh(local, mesh, specs, system, words, grid)
+    words = fold(key_words(key), 0, STREAM_LAW)
+    means, spread = on_mesh(local, mesh, (PartitionSpec(), PartitionSpec()), run, words)
+    m = means[..., 0]
+    if systems > 1:
+        m = 2 * m - (means[..., 1] + means[..., 2]) / 2
+    times, step = run.grid.all_times(), run.grid.step
     if batches == 1:
-        return m[0], spread[0] / plan.num_particles**0.5
-    return jnp.mean(m, 0), jnp.std(m, 0, ddof=1) / batches**0.5
+        return times, step, m[0], spread[0] / run.layout.num_particles**0.5
+    return times, step, jnp.mean(m, 0), jnp.std(m, 0, ddof=1) / batches**0.5
 
 
 def statistics(
-    engine: Engine, with_spread: bool
-) -> tuple[Float[Array, "K1 M"], Float[Array, "K1 M"]]:
-    """The mean statistic at every time of the grid, and its spread over particles if asked."""
+    run: Run, systems: int, with_spread: bool
+) -> tuple[Float[Array, "K1 M J"], Float[Array, "K1 M"]]:
+    """The mean statistics of the first systems at every time of the grid, and the spread over the
+    particles of the first system if asked (zeros otherwise)."""
 
-    def measured(state, m):  # type: ignore[no-untyped-def]
-        spread = jnp.sqrt(engine.variance(state, m)) if with_spread else jnp.zeros_like(m)
+    def measured(theta, m):  # type: ignore[no-untyped-def]
+        spread = jnp.sqrt(run.variance(theta, m[:, 0])) if with_spread else jnp.zeros_like(m[:, 0])
         return m, spread
 
     def step(state, k):  # type: ignore[no-untyped-def]
-        driving = engine.statistic_at(state, k)
-        m = driving if engine.flow is None else engine.mean(state)
-        return engine.step_given(state, k, driving), measured(state, m)
+        theta = run.theta(state)
+        driving = run.driving(theta, k)
+        m = driving if run.flow is None else run.means(theta, systems)
+        return run.step_given(state, k, driving), measured(theta, m)
 
-    indices = jnp.arange(engine.grid.num_steps)
-    step, start = settled(step, engine.start(), indices[0])
+    indices = jnp.arange(run.grid.num_steps)
+    step, start = settled(step, run.start(), indices[0])
     state, (m, spread) = jax.lax.scan(step, start, indices)
-    last = measured(state, engine.mean(state))
+    theta = run.theta(state)
+    last = measured(theta, run.means(theta, systems))
     ends = [jnp.concatenate([a, b[None]]) for a, b in zip((m, spread), last, strict=True)]
     return ends[0], ends[1]
 

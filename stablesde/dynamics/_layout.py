@@ -1,77 +1,133 @@
-"""Where particles live: devices of a mesh, and blocks on each of them.
+"""Where particles live: devices of a mesh, and blocks of slots on each of them.
 
-Blocks bound the memory of a step at O(n dim + block · M). Noise does not depend on the layout, a
-mean over particles does only to rounding.
+The slots of a device are cut into blocks of equal size. Every block belongs to one system, whose
+mean statistic drives its particles; several systems, such as the widths of a coupled run, lie side
+by side and share the noise that is drawn. Blocks are worked on in chunks, which bound the memory
+of a step at O(n dim + chunk · M). Noise does not depend on the layout, a mean over particles does
+only to rounding.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from stablesde.dynamics._memory import block_bytes
 
 REPLICA_AXIS = "replicas"
 
 
-class Layout(NamedTuple):
-    """n particles over devices (consecutive shares), and the block of a share that is worked on.
+class Member(NamedTuple):
+    """A system on one device: `share` of the particles drawn there, from `first` on.
 
-    `part` of `parts` is a system of its own, made of that part of every device's share.
+    Those whose index is below `limit` belong to it, and over all devices they are `population`.
+    """
+
+    first: int
+    share: int
+    limit: int
+    population: int
+
+
+class Layout(NamedTuple):
+    """The slots of a device, which are `blocks` times `block`, and what stands in them.
+
+    - `num_particles`: n of the largest system. `drawn`: particles per device that have noise.
+    - `dealt`: particle i is on device i mod P, like cards, so that the first particles, which
+      make up the smaller systems, are spread evenly; otherwise devices hold consecutive shares.
+    - `followers`: how many of the last systems follow the law flow; the others interact.
+    - `chunk`: blocks that are worked on at once.
     """
 
     num_particles: int
-    num_devices: int
+    drawn: int
+    members: tuple[Member, ...]
     block: int
+    chunk: int
+    followers: int = 0
+    dealt: bool = False
+    num_devices: int = 1
     axes: tuple[str, ...] = ()
-    part: int = 0
-    parts: int = 1
 
     @property
-    def population(self) -> int:
-        """Particles of the system: all, or those of this part."""
-        return self.num_particles // self.parts
-
-    def split(self, parts: int) -> list["Layout"]:
-        """Systems of equal parts of the particles, each share being a multiple of `parts`."""
-        return [self._replace(part=i, parts=parts) for i in range(parts)]
+    def owner(self) -> Int[np.ndarray, " blocks"]:
+        """The system to which each block belongs."""
+        blocks = [-(-m.share // self.block) for m in self.members]
+        return np.repeat(np.arange(len(self.members)), blocks)
 
     @property
-    def share(self) -> int:
-        """Particles of the system per device; the last devices may hold fewer."""
-        return math.ceil(self.num_particles / self.num_devices) // self.parts
+    def slots(self) -> int:
+        """Slots per device."""
+        return self.block * len(self.owner)
+
+    def slots_of(self, systems: int) -> int:
+        """Slots per device of the first systems."""
+        return self.block * sum(-(-m.share // self.block) for m in self.members[:systems])
+
+    @property
+    def positions(self) -> Int[np.ndarray, " slots"]:
+        """Which of the drawn particles stands in each slot; empty slots repeat the last one."""
+        ends = [-(-m.share // self.block) * self.block for m in self.members]
+        parts = [
+            m.first + np.minimum(np.arange(end), m.share - 1)
+            for m, end in zip(self.members, ends, strict=True)
+        ]
+        return np.concatenate(parts).astype(np.int32)
+
+    def spread(self, drawn: Float[Array, "dim drawn"]) -> Float[Array, "dim slots"]:
+        """What is known of the drawn particles, in the slots."""
+        positions = self.positions
+        if positions.size == self.drawn and np.array_equal(positions, np.arange(self.drawn)):
+            return drawn
+        return jnp.take(drawn, positions, axis=1, mode="clip")
+
+    def particles(self) -> UInt32[Array, " drawn"]:
+        """Indices of the drawn particles of this device (inside `shard_map` if there are axes).
+
+        Beyond the last particle it is repeated: copies are computed along, and count nowhere.
+        """
+        return jnp.minimum(self._index(), jnp.uint32(self.num_particles - 1))
+
+    def _index(self) -> UInt32[Array, " drawn"]:
+        device = jax.lax.axis_index(self.axes) if self.axes else 0
+        device = jnp.asarray(device).astype(jnp.uint32)
+        local = jax.lax.iota(jnp.uint32, self.drawn)
+        if self.dealt:
+            return local * jnp.uint32(self.num_devices) + device
+        return local + device * jnp.uint32(self.drawn)
 
     @property
     def padded(self) -> bool:
-        """Whether some slots hold no particle of the system."""
-        return self.share * self.parts * self.num_devices > self.num_particles
+        """Whether particles beyond the last one of a system may stand in slots that are its own."""
+        return any(m.share * self.num_devices != m.population for m in self.members)
 
-    def particles(self) -> UInt32[Array, " n"]:
-        """Index of the particle in every slot of this device (inside `shard_map` if there are any).
-
-        Empty slots repeat the last particle: they are computed along, and count nowhere.
-        """
-        return jnp.minimum(self._slots(), jnp.uint32(self.num_particles - 1))
-
-    def weights(self, dtype: jnp.dtype) -> Float[Array, " n"]:
-        """1 in the slots that hold a particle, 0 in empty ones."""
+    def counts(self, systems: int) -> Bool[Array, " slots"]:
+        """Which slots of the first systems hold a particle of their system."""
+        blocks = [-(-m.share // self.block) * self.block for m in self.members[:systems]]
+        own = [np.arange(b) < m.share for m, b in zip(self.members, blocks, strict=False)]
+        inside = np.concatenate(own)
         if not self.padded:
-            return jnp.ones(self.share, dtype)
-        return (self._slots() < self.num_particles).astype(dtype)
+            return jnp.asarray(inside)
+        limits = np.repeat([m.limit for m in self.members[:systems]], blocks).astype(np.uint32)
+        index = jnp.take(self._index(), self.positions[: inside.size], mode="clip")
+        return (index < limits) & inside
 
-    def _slots(self) -> UInt32[Array, " n"]:
-        device = jax.lax.axis_index(self.axes) if self.axes else 0
-        first = jnp.asarray(device).astype(jnp.uint32) * jnp.uint32(self.share * self.parts)
-        start = first + jnp.uint32(self.part * self.share)
-        return jax.lax.iota(jnp.uint32, self.share) + start
+    def populations(self, systems: int) -> Float[np.ndarray, " systems"]:
+        """How many particles each of the first systems has."""
+        return np.array([m.population for m in self.members[:systems]], float)
 
     def sum(self, x: Array) -> Array:
         """The sum over devices."""
         return jax.lax.psum(x, self.axes) if self.axes else x
+
+    def max(self, x: Array) -> Array:
+        """The maximum over devices."""
+        return jax.lax.pmax(x, self.axes) if self.axes else x
 
 
 def particle_axes(mesh: Mesh | None) -> tuple[str, ...]:
@@ -92,54 +148,83 @@ def axis_size(mesh: Mesh | None, axes: tuple[str, ...]) -> int:
 
 
 def layout(
-    num_particles: int,
-    statistic_size: int,
-    dim: int,
-    itemsize: int,
-    block_size: int | None,
-    mesh: Mesh | None,
+    num_particles: int, limit: int, mesh: Mesh | None, *, multiple: int = 1, follows: bool = False
 ) -> Layout:
-    """The layout for n particles; without `block_size`, blocks as large as the memory suggests."""
+    """n particles in consecutive shares, in blocks of at most `limit`.
+
+    With `multiple` > 1, n is rounded up so that no slot is empty and each share is divisible.
+    """
     axes = particle_axes(mesh)
     devices = axis_size(mesh, axes)
     share = math.ceil(num_particles / devices)
-    limit = default_block(statistic_size, dim, itemsize) if block_size is None else int(block_size)
-    return Layout(num_particles, devices, min(limit, share), axes)
+    blocks = math.ceil(share / limit)
+    unit = blocks * multiple
+    if multiple > 1:
+        share = math.ceil(share / unit) * unit
+        num_particles = share * devices
+    block = math.ceil(share / blocks)
+    member = Member(0, blocks * block, num_particles, num_particles)
+    return Layout(
+        num_particles, blocks * block, (member,), block, 1, int(follows), False, devices, axes
+    )
 
 
-def by_blocks(function: Callable[..., Array], block: int, *arrays: Array) -> Array:
-    """`function` on consecutive blocks of the last axis, the results joined along it."""
-    n = arrays[0].shape[-1]
-    if n <= block:
+def halved(plan: Layout) -> Layout:
+    """The same particles as one system, and beside it its two halves as systems of their own."""
+    share, n = plan.drawn, plan.num_particles
+    block = plan.block if plan.block <= share // 2 else share // 2
+    halves = [Member(first, share // 2, n, n // 2) for first in (0, share // 2)]
+    members = (Member(0, share, n, n), *halves)
+    return plan._replace(members=members, block=math.gcd(block, share // 2))
+
+
+def side_by_side(
+    widths: Sequence[int], limit: int, mesh: Mesh | None, *, with_limit: bool
+) -> Layout:
+    """Systems of the first particles of the largest; `with_limit`: and its copies in the limit."""
+    axes = particle_axes(mesh)
+    devices = axis_size(mesh, axes)
+    sizes = [*widths, max(widths)] if with_limit else list(widths)
+    members = tuple(Member(0, math.ceil(n / devices), n, n) for n in sizes)
+    counts = np.array([m.share for m in members])
+    block = _block([m.share for m in members])
+    chunk = min(max(limit // block, 1), int(np.sum(-(-counts // block))))
+    return Layout(
+        max(widths), int(counts.max()), members, block, chunk, int(with_limit), True, devices, axes
+    )
+
+
+def _block(counts: list[int]) -> int:
+    """The size of blocks for which the fewest operations are done.
+
+    Systems are filled up to whole blocks; and what depends on the mean statistic alone is done for
+    every block, which costs about as much as one more particle.
+    """
+    powers = [2**i for i in range(3, max(max(counts).bit_length(), 4))]
+    sizes = [max(counts) if len(counts) == 1 else math.gcd(*counts), *counts, *powers]
+    cost = {b: sum(-(-n // b) * (b + 1) for n in counts) for b in sizes}
+    return min(cost, key=lambda b: (cost[b], b))
+
+
+def by_chunks(function: Callable[..., Array], chunk: int, *arrays: Array) -> Array:
+    """`function` on chunks of axis 1, the blocks, with the results joined along it."""
+    blocks = arrays[0].shape[1]
+    if blocks <= chunk:
         return function(*arrays)
-    # Derivatives compute a block again: what they would keep of it, for all blocks, is O(n M).
+    # Derivatives compute a chunk again: what they would keep of it, for all of them, is O(n M).
     function = jax.checkpoint(function)
-    full = n // block
+    full = blocks // chunk
 
     def split(a: Array) -> Array:
-        return jnp.moveaxis(a[:, : full * block].reshape(a.shape[0], full, block), 1, 0)
+        parts = a[:, : full * chunk].reshape(a.shape[0], full, chunk, *a.shape[2:])
+        return jnp.moveaxis(parts, 1, 0)
 
     mapped = jax.lax.map(lambda parts: function(*parts), tuple(split(a) for a in arrays))
-    joined = jnp.moveaxis(mapped, 0, 1).reshape(mapped.shape[1], -1)
-    if full * block == n:
+    joined = jnp.moveaxis(mapped, 0, 1)
+    joined = joined.reshape(joined.shape[0], -1, *joined.shape[3:])
+    if full * chunk == blocks:
         return joined
-    return jnp.concatenate([joined, function(*(a[:, full * block :] for a in arrays))], -1)
-
-
-def weighted_sum(
-    statistic: Callable[[Array], Array], block: int, theta: Array, weight: Array, padded: bool
-) -> Float[Array, " M"]:
-    """Σ_i weight_i φ(θ^i) over the particles of this device."""
-
-    def block_sum(theta: Array, weight: Array) -> Array:
-        values = statistic(theta).astype(theta.dtype)
-        if padded:  # what does not count may be anything, even infinite
-            values = jnp.where(weight > 0, values, 0)
-        # A matrix-vector product adds in several lanes: faster, and with far smaller rounding
-        # errors, than a reduction over a long last axis.
-        return jnp.matmul(values, weight[0], precision=jax.lax.Precision.HIGHEST)[:, None]
-
-    return jnp.sum(by_blocks(block_sum, block, theta, weight[None]), 1)
+    return jnp.concatenate([joined, function(*(a[:, full * chunk :] for a in arrays))], 1)
 
 
 def default_block(statistic_size: int, dim: int, itemsize: int) -> int:
@@ -155,11 +240,13 @@ def scratch_bytes(statistic_size: int, dim: int, itemsize: int) -> int:
 __all__ = [
     "REPLICA_AXIS",
     "Layout",
+    "Member",
     "axis_size",
-    "by_blocks",
+    "by_chunks",
     "default_block",
+    "halved",
     "layout",
     "particle_axes",
     "scratch_bytes",
-    "weighted_sum",
+    "side_by_side",
 ]

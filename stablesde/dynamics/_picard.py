@@ -7,16 +7,16 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_flag, is_concrete
-from stablesde.dynamics._engine import Engine
 from stablesde.dynamics._flow import STREAM_LAW, LawFlow, check_finite, flow_layout, statistics
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import check_number, check_run, driver
+from stablesde.dynamics._run import Run
+from stablesde.dynamics._system import Driver, check_key, check_number, check_run
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import vary_with
-from stablesde.system import System, traced
+from stablesde.system import System
 
 
 class PicardFlow(eqx.Module):
@@ -88,43 +88,35 @@ def picard_flow(
     check_number("tolerance", tolerance)
     variants = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
     dtype = float_dtype(dtype)
-    words = fold(fold(key_words(key), 0, STREAM_LAW), 0, STREAM_LAW)
+    check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
     plan = flow_layout(
-        system, num_particles, dtype, block_size, mesh, grid, antithetic, richardson=False
+        system, num_particles, dtype, block_size, mesh, grid, variants[0], richardson=False
     )
-    m, spread, residuals = _iterate(
-        traced(system),
-        words,
-        grid,
-        plan,
-        variants,
-        scheme,
-        int(iterations),
-        jnp.asarray(tolerance, dtype),
-        mesh,
-        dtype,
-    )
+    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
+    enough = jnp.asarray(tolerance, dtype)
+    compiled = _compiled(run, key, *variants, int(iterations), enough, mesh)
+    times, step, m, error, residuals = compiled
     check_finite(m)
-    n = plan.num_particles
-    flow = LawFlow(system, grid.all_times(), m, spread / n**0.5, grid.step, n)
-    return PicardFlow(flow, residuals, jnp.asarray(tolerance, dtype))
+    flow = LawFlow(system, times, m, error, step, plan.num_particles)
+    return PicardFlow(flow, residuals, enough)
 
 
 @eqx.filter_jit
-def _iterate(  # type: ignore[no-untyped-def]
-    system, words, grid, plan, variants, scheme, iterations, tolerance, mesh, dtype
+def _compiled(  # type: ignore[no-untyped-def]
+    run, key, antithetic, stratified, iterations, tolerance, mesh
 ):
-    def local(system, words, grid, tolerance):  # type: ignore[no-untyped-def]
-        noise = driver(system, words, dtype, *variants)
+    def local(run, words, tolerance):  # type: ignore[no-untyped-def]
+        still = run.under(words, antithetic=int(antithetic), stratified=stratified)
+        plan = still.layout._replace(followers=1)
 
         def given(flow, with_spread=False):  # type: ignore[no-untyped-def]
-            engine = Engine(system.model, noise, grid, flow, plan, scheme)
-            return statistics(engine, with_spread)
+            driven = Run(still.driver, still.grid, flow, plan, still.scheme)
+            m, spread = statistics(driven, 1, with_spread)
+            return m[..., 0], spread
 
-        still = Engine(system.model, noise, grid, None, plan, scheme)
-        m0 = still.mean(still.start())
-        flow = jnp.broadcast_to(m0, (grid.num_steps + 1, *m0.shape))
+        m0 = still.means(still.theta(still.start()))[:, 0]
+        flow = jnp.broadcast_to(m0, (still.grid.num_steps + 1, *m0.shape))
 
         def unfinished(carry):  # type: ignore[no-untyped-def]
             _, residuals, j = carry
@@ -136,13 +128,16 @@ def _iterate(  # type: ignore[no-untyped-def]
             new, _ = given(flow)
             return new, residuals.at[j].set(jnp.max(jnp.abs(new - flow), initial=0.0)), j + 1
 
-        start = (flow, jnp.full(iterations, jnp.nan, dtype), jnp.zeros((), int))
+        start = (flow, jnp.full(iterations, jnp.nan, tolerance.dtype), jnp.zeros((), int))
         start = vary_with(start, (still, tolerance))
         flow, residuals, _ = jax.lax.while_loop(unfinished, iterate, start)
         return *given(flow, True), residuals
 
+    words = fold(fold(key_words(key), 0, STREAM_LAW), 0, STREAM_LAW)
     specs = (PartitionSpec(),) * 3
-    return on_mesh(local, mesh, specs, system, words, grid, tolerance)
+    m, spread, residuals = on_mesh(local, mesh, specs, run, words, tolerance)
+    error = spread / run.layout.num_particles**0.5
+    return run.grid.all_times(), run.grid.step, m, error, residuals
 
 
 __all__ = ["PicardFlow", "picard_flow"]

@@ -11,20 +11,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_flag
 from stablesde._fingerprint import fingerprint
 from stablesde._storage import Arrays, as_path, claim, read_arrays, seal, write_arrays
 from stablesde._version import __version__
-from stablesde.dynamics._engine import Engine, State
 from stablesde.dynamics._grid import time_grid
-from stablesde.dynamics._layout import layout
-from stablesde.dynamics._simulate import Trajectory, check_fits, rows
-from stablesde.dynamics._system import check_run, driver
+from stablesde.dynamics._layout import default_block, layout
+from stablesde.dynamics._run import Run, State
+from stablesde.dynamics._simulate import Trajectory, check_fits, stretches, with_end
+from stablesde.dynamics._system import Driver, check_key, check_run
 from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
-from stablesde.system import System, traced
+from stablesde.system import System
 
 _PART_BYTES = 2**27
 
@@ -201,7 +201,8 @@ def record(
     by another configuration, or holds a file that is damaged or lacks one, of which nothing is
     changed then; `OSError` if it can't be written.
     """
-    folder, words = as_path("run_dir", run_dir), key_words(key)
+    folder = as_path("run_dir", run_dir)
+    check_key(key)
     particles = as_flag("particles", particles)
     num_particles = as_count("num_particles", num_particles)
     save_every = as_count("save_every", save_every)
@@ -214,7 +215,8 @@ def record(
     grid = time_grid(t1, num_steps, times, dtype)
     if grid.num_steps % save_every:
         raise ValueError(f"save_every={save_every} must divide num_steps={grid.num_steps}.")
-    plan = layout(num_particles, size, dim, dtype.itemsize, block_size, None)
+    limit = block_size or default_block(size, dim, dtype.itemsize)
+    plan = layout(num_particles, int(limit), None)
     per_save = 2 * num_particles * dim * dtype.itemsize if particles else 8
     count = saves_per_file or max(1, _PART_BYTES // per_save)
     check_fits(plan, count if particles else 1, size, dim, dtype.itemsize, scheme)
@@ -233,9 +235,8 @@ def record(
     }
     bound = seal(config)
     claim(folder, "a recording", config, lambda: _verify(folder, bound))
-    noise = driver(traced(system), words, dtype)
-    engine = Engine(system.model, noise, grid, None, plan, scheme)
-    _write_parts(folder, engine, config)
+    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
+    _write_parts(folder, run, key, config)
     return Recording(folder)
 
 
@@ -247,14 +248,14 @@ def _verify(folder: Path, bound: str) -> None:
             _read(folder / name, (), bound)
 
 
-def _write_parts(folder: Path, engine: Engine, config: dict[str, Any]) -> None:
+def _write_parts(folder: Path, run: Run, key: PRNGKeyArray, config: dict[str, Any]) -> None:
     total, every, count = (config[k] for k in _COUNTS)
     bound = seal(config)
-    times = np.asarray(engine.grid.all_times())[::every]
+    times = np.asarray(run.grid.all_times())[::every]
     step = _step(folder, bound)
     if step < 0:
-        state, step = _start(engine), 0
-        initial = np.asarray(rows(state.initial))
+        state, step = _start(run, key), 0
+        initial = np.asarray(state.initial).T[: run.layout.num_particles]
         _write(folder / "initial.npz", bound, initial=initial)
         _write_state(folder, state, step, bound)
     else:
@@ -269,10 +270,10 @@ def _write_parts(folder: Path, engine: Engine, config: dict[str, Any]) -> None:
     while step < total or not (folder / _last_part(config)).exists():
         number = step // every // count
         now = min(count, saves - number * count)
-        stretches = min(now, total // every - number * count)
-        state, saved = _advance(engine, state, jnp.asarray(step), every, stretches)
-        if stretches < now:
-            saved = _with_end(engine, state, saved)
+        whole = min(now, total // every - number * count)
+        ends = whole < now
+        k = np.asarray(step, np.int32)
+        state, saved = _advance((run, key), state, k, every, whole, ends)
         names = ("levy", "displacement", "mean_statistic")
         arrays = {k: np.asarray(v) for k, v in zip(names, saved, strict=True)}
         if not config["particles"]:
@@ -281,37 +282,30 @@ def _write_parts(folder: Path, engine: Engine, config: dict[str, Any]) -> None:
         _write(
             folder / _part_name(number), bound, times=times[first : first + now], **arrays
         )  # fmt: skip
-        step += stretches * every
+        step += whole * every
         _write_state(folder, state, step, bound)
 
 
 @eqx.filter_jit
-def _start(engine: Engine) -> State:
-    return engine.start()
+def _start(run: Run, key: PRNGKeyArray) -> State:
+    return run.under(key_words(key)).start()
 
 
 @eqx.filter_jit(donate="all-except-first")
 def _advance(  # type: ignore[no-untyped-def]
-    engine: Engine, state: State, first: Array, every: int, stretches: int
+    fixed: tuple[Run, PRNGKeyArray], state: State, k: Any, every: int, count: int, ends: bool
 ):
-    """The state after some stretches of `every` steps, and what is saved at their beginnings."""
-
-    def stretch(state, k):  # type: ignore[no-untyped-def]
-        m = engine.statistic_at(state, k)
-        saved = rows(state.levy), rows(state.displacement), m
-        state = engine.step_given(state, k, m)
-        after, _ = jax.lax.scan(
-            lambda s, j: (engine.step(s, j)[0], None), state, k + jnp.arange(1, every)
-        )
-        return after, saved
-
-    return jax.lax.scan(stretch, state, first + every * jnp.arange(stretches))
-
-
-@eqx.filter_jit
-def _with_end(engine: Engine, state: State, saved: Any) -> Any:
-    end = rows(state.levy), rows(state.displacement), engine.mean(state)
-    return tuple(jnp.concatenate([s, e[None]]) for s, e in zip(saved, end, strict=True))
+    """The state after some stretches of `every` steps, and what is saved at their beginnings; with
+    `ends`, at the end as well."""
+    run, n = fixed[0].under(key_words(fixed[1])), fixed[0].layout.num_particles
+    moving = state.levy, state.displacement
+    saved: Any = None
+    if count:
+        moving, saved = stretches(run, state.initial, moving, k, every, count, None)
+    if ends:
+        saved = with_end(run, state.initial, moving, k + every * count, saved)
+    levy, displacement, m = saved
+    return State(state.initial, *moving), (levy[:, :n], displacement[:, :n], m)
 
 
 _STATE = ("initial", "levy", "displacement")

@@ -1,6 +1,6 @@
 """The particle system and independent copies of the McKean–Vlasov limit."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,20 +10,23 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count
 from stablesde._frames import data_frame, long_columns
-from stablesde.dynamics._adjoint import run, run_and_save
-from stablesde.dynamics._engine import Engine, State
+from stablesde.dynamics._adjoint import advance, run_and_save
 from stablesde.dynamics._flow import LawFlow, check_is_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
-from stablesde.dynamics._layout import Layout, layout, scratch_bytes
+from stablesde.dynamics._layout import Layout, default_block, layout, scratch_bytes
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
-from stablesde.dynamics._system import check_run, driver
+from stablesde.dynamics._run import Run, State
+from stablesde.dynamics._system import Driver, check_key, check_run
 from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
-from stablesde.system import System, traced
+from stablesde.system import System
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+Moving = tuple[Float[Array, "dim drawn"], Float[Array, "dim slots"]]
 
 
 class Trajectory(eqx.Module):
@@ -129,8 +132,9 @@ def simulate(
         system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
         save_every=save_every, block_size=block_size,
     )  # fmt: skip
-    grid = time_grid(t1, num_steps, times, float_dtype(dtype))
-    return _start(
+    dtype = float_dtype(dtype)
+    grid = time_grid(t1, num_steps, times, dtype)
+    return _simulated(
         system, key, None, grid, num_particles, save_every, scheme, block_size, mesh, dtype,
         checkpoints,
     )  # fmt: skip
@@ -163,13 +167,14 @@ def simulate_limit(
         flow.system, scheme=scheme, num_particles=num_particles, save_every=save_every,
         block_size=block_size,
     )  # fmt: skip
-    return _start(
-        flow.system, key, flow.m, flow.grid(float_dtype(dtype)), num_particles, save_every, scheme,
-        block_size, mesh, dtype, checkpoints,
+    dtype = float_dtype(dtype)
+    return _simulated(
+        flow.system, key, flow.m, flow.grid(dtype), num_particles, save_every, scheme, block_size,
+        mesh, dtype, checkpoints,
     )  # fmt: skip
 
 
-def _start(
+def _simulated(
     system: System,
     key: PRNGKeyArray,
     flow: Float[Array, "K1 M"] | None,
@@ -179,7 +184,7 @@ def _start(
     scheme: str,
     block_size: int | None,
     mesh: Mesh | None,
-    dtype: jnp.dtype | None,
+    dtype: jnp.dtype,
     checkpoints: int | Literal["all"] | None,
 ) -> Trajectory:
     """Plans the run, checks that it fits into memory, and runs it."""
@@ -187,25 +192,16 @@ def _start(
     save_every = None if save_every is None else as_count("save_every", save_every)
     if save_every is not None and grid.num_steps % save_every:
         raise ValueError(f"save_every={save_every} must divide num_steps={grid.num_steps}.")
-    words, kept = key_words(key), _checkpoints(checkpoints, save_every is not None)
-    itemsize = float_dtype(dtype).itemsize
+    check_key(key)
+    kept = _checkpoints(checkpoints, save_every is not None)
     size, dim = system.statistic_size, system.dim
-    plan = layout(num_particles, size, dim, itemsize, block_size, mesh)
+    limit = block_size or default_block(size, dim, dtype.itemsize)
+    plan = layout(num_particles, int(limit), mesh, follows=flow is not None)
     saved = 1 if save_every is None else grid.num_steps // save_every + 1
-    check_fits(plan, saved, size, dim, itemsize, scheme)
-    return _run(
-        traced(system),
-        words,
-        flow,
-        grid,
-        plan,
-        save_every or grid.num_steps,
-        save_every is not None,
-        scheme,
-        mesh,
-        float_dtype(dtype),
-        kept,
-    )
+    check_fits(plan, saved, size, dim, dtype.itemsize, scheme)
+    run = Run(Driver.of(system, dtype), grid, flow, plan, scheme)
+    every = save_every or grid.num_steps
+    return _compiled(run, key, every, save_every is not None, mesh, kept)
 
 
 def _checkpoints(given: int | str | None, saving: bool) -> int | None:
@@ -222,7 +218,8 @@ def _checkpoints(given: int | str | None, saving: bool) -> int | None:
 
 
 def check_fits(plan: Layout, saved: int, size: int, dim: int, itemsize: int, scheme: str) -> None:
-    states = plan.share * dim * itemsize
+    """Raises `MemoryError` if a run that saves so many times will not fit."""
+    states = plan.drawn * dim * itemsize
     # θ₀, L and D twice (old and new), and the result with its transposed copy.
     held = states * (5 + 2 * (scheme == "heun") + 4 * saved + 1) + saved * size * itemsize
     require_memory(
@@ -236,65 +233,75 @@ def check_fits(plan: Layout, saved: int, size: int, dim: int, itemsize: int, sch
 
 
 @eqx.filter_jit
-def _run(  # type: ignore[no-untyped-def]
-    system,
-    words,
-    flow,
-    grid,
-    plan,
-    every,
-    save_start,
-    scheme,
-    mesh,
-    dtype,
-    checkpoints,
+def _compiled(  # type: ignore[no-untyped-def]
+    run, key, every, save_start, mesh, checkpoints
 ):
-    def local(system, words, flow, grid):  # type: ignore[no-untyped-def]
-        noise = driver(system, words, dtype)
-        engine = Engine(system.model, noise, grid, flow, plan, scheme)
-        return _sweep(engine, every, save_start, checkpoints)
+    axes = run.layout.axes
+    particles = PartitionSpec(None, axes)
+    specs = (PartitionSpec(axes), particles, particles, PartitionSpec())
 
-    axes = plan.axes
-    specs = (
-        PartitionSpec(axes),
-        PartitionSpec(None, axes),
-        PartitionSpec(None, axes),
-        PartitionSpec(),
-    )
-    parts = on_mesh(local, mesh, specs, system, words, flow, grid)
-    n = plan.num_particles
-    initial, levy, displacement, statistic = parts
-    first = 0 if save_start else every
-    times = grid.all_times()[first::every]
-    return Trajectory(times, initial[:n], levy[:, :n], displacement[:, :n], statistic)
+    def local(run, words):  # type: ignore[no-untyped-def]
+        return _swept(run.under(words), every, save_start, checkpoints)
+
+    initial, levy, displacement, m = on_mesh(local, mesh, specs, run, key_words(key))
+    n = run.layout.num_particles
+    times = run.grid.all_times()[0 if save_start else every :: every]
+    return Trajectory(times, initial[:n], levy[:, :n], displacement[:, :n], m)
 
 
-def _sweep(
-    engine: Engine, every: int, save_start: bool, checkpoints: int | None
-) -> tuple[Array, ...]:
+def _swept(run: Run, every: int, save_start: bool, checkpoints: int | None) -> tuple[Array, ...]:
     """θ₀, and σL, D and m at the saved times, of this device's particles."""
-    start = engine.start()
-    num_steps = engine.grid.num_steps
-
-    def step(moving: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], Array]:
-        state, m = engine.step(State(start.initial, *moving), k)
-        return (state.levy, state.displacement), m
-
+    start, num_steps = run.start(), run.grid.num_steps
     moving = (start.levy, start.displacement)
     if save_start:
-        # The first step of a stretch uses the statistic that is saved: it is computed once.
-        moving, starts, statistics = run_and_save(
-            step, moving, every, num_steps // every, checkpoints
+        moving, saved = stretches(
+            run, start.initial, moving, 0, every, num_steps // every, checkpoints
         )
     else:
-        moving = run(step, moving, num_steps, checkpoints)
-    end = engine.statistic_at(State(start.initial, *moving), jnp.asarray(num_steps))
-    levy, displacement, statistic = (a[None] for a in (*moving, end))
-    if save_start:
-        levy = jnp.concatenate([starts[0], levy])
-        displacement = jnp.concatenate([starts[1], displacement])
-        statistic = jnp.concatenate([statistics, statistic])
-    return rows(start.initial), rows(levy), rows(displacement), statistic
+        step = _step_of(run, start.initial, 0)
+        moving, saved = advance(step, moving, num_steps, checkpoints), None
+    levy, displacement, m = with_end(run, start.initial, moving, num_steps, saved)
+    return rows(start.initial), levy, displacement, m
+
+
+def stretches(
+    run: Run,
+    initial: Array,
+    moving: Moving,
+    first: Array | int,
+    every: int,
+    count: int,
+    checkpoints: int | None,
+) -> tuple[Moving, tuple[Array, ...]]:
+    """`count` times `every` steps from step `first` on.
+
+    **Returns:** (σL, D) at the end; and at the start of every stretch σL and D, particles as rows,
+    with m, which the first step of the stretch uses: it is computed once.
+    """
+    step = _step_of(run, initial, first)
+    moving, starts, m = run_and_save(step, moving, every, count, checkpoints)
+    return moving, (rows(starts[0]), rows(starts[1]), m)
+
+
+def _step_of(run: Run, initial: Array, first: Array | int) -> Any:
+    """(σL, D) and k to what they are after step `first` + k, and the m that drove them."""
+
+    def step(moving: Moving, k: Array) -> tuple[Moving, Array]:
+        state, m = run.step(State(initial, *moving), first + k)
+        return (state.levy, state.displacement), m[:, 0]
+
+    return step
+
+
+def with_end(
+    run: Run, initial: Array, moving: Moving, k: Array | int, saved: tuple[Array, ...] | None
+) -> tuple[Array, ...]:
+    """What is saved, and with it the state (σL, D) at t_k and its m."""
+    m = run.driving(run.theta(State(initial, *moving)), jnp.asarray(k))[:, 0]
+    end = (rows(moving[0])[None], rows(moving[1])[None], m[None])
+    if saved is None:
+        return end
+    return tuple(jnp.concatenate(pair) for pair in zip(saved, end, strict=True))
 
 
 def rows(columns: Float[Array, "*S dim n"]) -> Float[Array, "*S n dim"]:

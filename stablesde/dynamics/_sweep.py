@@ -1,169 +1,136 @@
 """One sweep of the fine grid that advances a reference and everything coupled to it.
 
-Particles are dealt to the devices of a mesh like cards (particle i to device i mod P), so that the
-first particles of the largest system, which make up the smaller ones, are spread evenly.
+Systems of several widths lie side by side in the layout, those of several steps are levels of one
+array; level 0 has the fine step. At a time of the fine grid the levels are visited whose steps end
+there, in a loop inside the program, so that its size depends neither on widths nor on steps.
 """
 
-import functools
-import math
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
-from stablesde.dynamics._engine import linear_weight
-from stablesde.dynamics._grid import TimeGrid
-from stablesde.dynamics._layout import by_blocks, weighted_sum
-from stablesde.dynamics._system import Driver, velocity
-from stablesde.model import MeanFieldModel
+from stablesde.dynamics._run import Run
 from stablesde.stable._varying import vary_with
 
 
-class Member(NamedTuple):
-    """One coupled system: its width, its step in fine steps, and with which reference it is
-    compared; `in_limit` if its drift follows the law flow."""
+class Visits(NamedTuple):
+    """The levels visited at step k are `level[begin[k]:begin[k + 1]]`, `strides` their steps."""
 
-    width: int
-    stride: int
-    reference: int = 0
-    in_limit: bool = False
+    strides: Int[Array, " L"]
+    level: Int[Array, " V"]
+    begin: Int[Array, " K1"]
 
 
-class Prefixes(NamedTuple):
-    """The first particles of the largest system, over `devices` along the mesh's `axes`."""
-
-    devices: int
-    axes: tuple[str, ...]
-
-    def local(self, width: int) -> int:
-        """How many particles of a system each device holds, at most."""
-        return math.ceil(width / self.devices)
-
-    def particles(self, width: int) -> Array:
-        """Particle indices on this device."""
-        first = jax.lax.axis_index(self.axes) if self.axes else 0
-        local = jax.lax.iota(jnp.uint32, self.local(width))
-        return local * jnp.uint32(self.devices) + jnp.asarray(first).astype(jnp.uint32)
-
-    def weight(self, width: int, dtype: jnp.dtype) -> Array:
-        """1 for the particles of the system of this width, 0 for the rest."""
-        if width % self.devices == 0:
-            return jnp.ones(self.local(width), dtype)
-        return (self.particles(width) < width).astype(dtype)
-
-    def sum(self, x: Array) -> Array:
-        return jax.lax.psum(x, self.axes) if self.axes else x
-
-    def max(self, x: Array) -> Array:
-        return jax.lax.pmax(x, self.axes) if self.axes else x
+def visits(strides: Sequence[int], num_steps: int, scheme: str) -> Visits:
+    """The schedule of the levels with these steps, as multiples of the fine one (`strides[0]`)."""
+    # Euler's levels hold D at their next time, Heun's at their last one, which is known, also at
+    # the end, when it has been visited. The reference is visited when the others need it no more,
+    # or not before.
+    heun = scheme == "heun"
+    order = list(range(len(strides)))[:: 1 if heun else -1]
+    times = np.arange(num_steps + heun)
+    due = np.stack([times % strides[i] == 0 for i in order], 1)
+    level = np.broadcast_to(np.array(order, np.int32), due.shape)[due]
+    begin = np.concatenate([[0], np.cumsum(due.sum(1))]).astype(np.int32)
+    tables: Any = (np.asarray(strides, np.int32), level, begin)  # traced by the program
+    return Visits(*tables)
 
 
-class Sweep(eqx.Module):
-    """The coupled systems of one replica. A system's carry is (D, b at its last own time)."""
+class Levels(NamedTuple):
+    """D of every level at its next own time, for Heun before the correction, and at its last own
+    time (Heun only); and the largest distance from the reference so far."""
 
-    model: MeanFieldModel
-    driver: Driver
-    grid: TimeGrid
-    flow: Float[Array, "K1 M"] | None
-    references: tuple[Member, ...] = eqx.field(static=True)
-    members: tuple[Member, ...] = eqx.field(static=True)
-    scheme: str = eqx.field(static=True)
-    block: int = eqx.field(static=True)
-    prefixes: Prefixes = eqx.field(static=True)
+    ahead: Float[Array, "L dim slots"]
+    behind: Float[Array, "L dim slots"] | None
+    error: Float[Array, "L compared"]
 
-    def errors(self) -> tuple[Array, Array, Array, Array]:
-        """sup, mean, final sup and final mean of the distances, each (members,)."""
-        width = max(m.width for m in self.references)
-        index = self.prefixes.particles(width)
-        theta0 = self.driver.initial(jnp.minimum(index, jnp.uint32(width - 1)))
-        theta0 = vary_with(theta0, self)  # and with it all that is carried
-        strides = sorted({m.stride for m in self.members})
 
-        def step(carry, k):  # type: ignore[no-untyped-def]
-            levy, references, systems = carry
-            base = theta0 + levy
-            _, h = self.grid.at(k)
-            pairs = zip(self.references, references, strict=True)
-            references = [self._move(m, s, base, k) for m, s in pairs]
-            for stride in strides:
-                # The predicate does not depend on the replica: under vmap the branch stays one.
-                systems = jax.lax.cond(
-                    k % stride == 0,
-                    functools.partial(self._meet, stride, base, references, k),
-                    lambda systems: systems,
-                    systems,
-                )
-            return (levy + self.driver.increment(k, h, index), references, systems), None
+def distances(run: Run, plan: Visits) -> tuple[Array, ...]:
+    """sup, mean, final sup and final mean of the distances of one replica.
 
-        at_rest = lambda m: (theta0[:, : self.prefixes.local(m.width)] * 0,) * 2  # noqa: E731
-        start = (
-            theta0 * 0,
-            [at_rest(m) for m in self.references],
-            [(at_rest(m), self._distance(at_rest(m)[0], at_rest(m)[1])) for m in self.members],
+    **Returns:** of every width and every level but the first, each (widths, L - 1); or, if the last
+    system of the layout is the limit, of every width from it, each (widths,).
+    """
+    layout, heun = run.layout, run.scheme == "heun"
+    start = run.start()
+    theta0 = vary_with(start.initial, run)  # and with it all that is carried
+    zero = layout.spread(theta0) * 0
+    widths = len(layout.members) - layout.followers
+    compared = layout.slots_of(widths)
+    num_levels = plan.strides.shape[0]
+    rest = jnp.broadcast_to(zero, (num_levels, *zero.shape))
+    levels = Levels(rest, rest if heun else None, rest[:, 0, :compared])
+    index = layout.particles()
+
+    def gap(displacement: Array, reference: Array) -> Float[Array, "*L compared"]:
+        """The distance of each particle from its partner in the reference, level 0."""
+        if layout.followers:  # particle i of every width from copy i
+            partners = compared + layout.positions[:compared]
+            reference = jnp.take(reference, partners, axis=-1, mode="clip")
+        difference = displacement[..., :compared] - reference[..., :compared]
+        return jnp.sqrt(jnp.sum(difference**2, -2))
+
+    def visit(base: Array, k: Array, i: Array, levels: Levels) -> Levels:
+        """The step of level i that ends at t_k, and the start of the next one."""
+        stride = plan.strides[i].astype(base.dtype)
+        displacement, (t, h) = levels.ahead[i], run.grid.at(k)
+        behind = levels.behind
+        if behind is not None:
+            _, before = run.grid.at(jnp.maximum(k - 1, 0))
+            arrived = run.arrive(base, behind[i], displacement, k, stride * before)
+            displacement = jnp.where(k == 0, displacement, arrived)
+            behind = behind.at[i].set(displacement)
+        reference = (levels.ahead if behind is None else behind)[0]
+        error = jnp.maximum(levels.error[i], gap(displacement, reference))
+        theta = base + displacement
+        speed = run.speed(t, theta, run.driving(theta, k))
+        ahead = run.leave(displacement, speed, stride * h)
+        return Levels(levels.ahead.at[i].set(ahead), behind, levels.error.at[i].set(error))
+
+    def step(carry: tuple[Array, Levels], k: Array) -> tuple[tuple[Array, Levels], None]:
+        levy, levels = carry
+        base = layout.spread(theta0 + levy)
+        # The bounds do not depend on the replica: under vmap the loop ends for all at once.
+        levels = jax.lax.fori_loop(
+            plan.begin[k],
+            plan.begin[k + 1],
+            lambda v, levels: visit(base, k, plan.level[v], levels),
+            levels,
         )
-        last = self.grid.num_steps
-        (levy, references, systems), _ = jax.lax.scan(step, start, jnp.arange(last))
-        base, k = theta0 + levy, jnp.asarray(last)
-        pairs = zip(self.references, references, strict=True)
-        return self._summary([self._arrive(m, s, base, k) for m, s in pairs], systems, base, k)
+        return (levy + run.driver.increment(k, run.grid.at(k)[1], index), levels), None
 
-    def _meet(self, stride, base, references, k, systems):  # type: ignore[no-untyped-def]
-        """Moves the systems of one stride, and notes their distances from the reference."""
-        moved = []
-        for member, (state, error) in zip(self.members, systems, strict=True):
-            if member.stride == stride:
-                state = self._move(member, state, base, k)
-                reference = references[member.reference][0]
-                error = jnp.maximum(error, self._distance(state[0], reference))
-            moved.append((state, error))
-        return moved
-
-    def _summary(self, references, systems, base, k):  # type: ignore[no-untyped-def]
-        rows = []
-        for member, (state, error) in zip(self.members, systems, strict=True):
-            displacement = self._arrive(member, state, base, k)
-            final = self._distance(displacement, references[member.reference])
-            weight = self.prefixes.weight(member.width, final.dtype)
-            mean = lambda e: self.prefixes.sum(jnp.sum(e * weight)) / member.width  # noqa: B023, E731
-            top = lambda e: self.prefixes.max(jnp.max(e * weight))  # noqa: B023, E731
-            error = jnp.maximum(error, final)
-            rows.append(jnp.stack([top(error), mean(error), top(final), mean(final)]))
-        return tuple(jnp.stack(rows, 1))
-
-    @staticmethod
-    def _distance(a: Array, b: Array) -> Float[Array, " n"]:
-        return jnp.sqrt(jnp.sum((a - b[:, : a.shape[1]]) ** 2, 0))
-
-    def _move(self, member, state, base, k):  # type: ignore[no-untyped-def]
-        """Finishes the step that ends at time t_k, and starts the next one."""
-        displacement = self._arrive(member, state, base, k)
-        return displacement, self._speed(member, base, displacement, k)
-
-    def _arrive(self, member: Member, state: tuple[Array, Array], base: Array, k: Array) -> Array:
-        """D at time t_k, where the step of `member` ends (at k = 0: D = 0)."""
-        displacement, speed = state
-        h = member.stride * self.grid.at(jnp.maximum(k - 1, 0))[1]
-        moved = displacement + h * linear_weight(self.model, self.scheme, h) * speed
-        if self.scheme != "heun":
-            return moved
-        corrected = displacement + h / 2 * (speed + self._speed(member, base, moved, k))
-        return jnp.where(k == 0, displacement, corrected)
-
-    def _speed(self, member: Member, base: Array, displacement: Array, k: Array) -> Array:
-        t = self.grid.time(k)
-        theta = base[:, : displacement.shape[1]] + displacement
-        if member.in_limit:
-            assert self.flow is not None
-            m = self.flow[k].astype(self.driver.dtype)
-        else:
-            weight = self.prefixes.weight(member.width, theta.dtype)
-            total = weighted_sum(
-                self.model.statistic_columns, self.block, theta, weight, self.prefixes.devices > 1
-            )
-            m = self.prefixes.sum(total) / member.width
-        return by_blocks(lambda th: velocity(self.model, t, th, m), self.block, theta)
+    steps = jnp.arange(plan.begin.shape[0] - 1, dtype=jnp.int32)
+    (_, levels), _ = jax.lax.scan(step, (theta0 * 0, levels), steps)
+    reached = levels.ahead if levels.behind is None else levels.behind
+    final = gap(reached, reached[0])
+    tables = _summary(run, jnp.maximum(levels.error, final), final, widths)
+    if layout.followers:
+        return tuple(a[0] for a in tables)
+    return tuple(a[1:].T for a in tables)
 
 
-__all__ = ["Member", "Prefixes", "Sweep"]
+def _summary(run: Run, error: Array, final: Array, widths: int) -> tuple[Array, ...]:
+    """sup and mean over the particles of each width, of both, (L, widths)."""
+    layout = run.layout
+    counts = layout.counts(widths)
+    blocks = layout.owner[: counts.shape[0] // layout.block]
+    own = blocks[:, None] == np.arange(widths)
+
+    def of_blocks(values: Array, reduce: Callable[..., Array]) -> Array:
+        kept = jnp.where(counts, values, 0).reshape(values.shape[0], len(blocks), layout.block)
+        return reduce(jnp.where(own, reduce(kept, -1)[:, :, None], 0), 1)
+
+    def both(values: Array) -> tuple[Array, Array]:
+        mean = layout.sum(of_blocks(values, jnp.sum)) / layout.populations(widths).astype(
+            values.dtype
+        )
+        return layout.max(of_blocks(values, jnp.max)), mean
+
+    return *both(error), *both(final)
+
+
+__all__ = ["Visits", "distances", "visits"]

@@ -19,12 +19,12 @@ from jaxtyping import Array, Float, UInt32
 
 from stablesde._arguments import as_choice, as_count, as_number, is_concrete
 from stablesde.model import MeanFieldModel
-from stablesde.noise import STREAM_INITIAL, STREAM_NOISE, StableNoise
+from stablesde.noise import STREAM_INITIAL, STREAM_NOISE
 from stablesde.stable._bits import Words, fold, threefry2x32
 from stablesde.stable._elementary import flip_sign
 from stablesde.stable._sampling import symmetric_from_words
 from stablesde.stable._varying import vary_with
-from stablesde.system import LARGEST, InitialLaw, System, check_is_system, check_num_initial
+from stablesde.system import LARGEST, System, check_is_system, check_num_initial, in_dtype, traced
 
 SCHEMES = ("euler", "heun", "exponential")
 
@@ -32,34 +32,39 @@ SCHEMES = ("euler", "heun", "exponential")
 class Driver(eqx.Module):
     """θ₀ and the increments of σL as functions of (key, particle, step): one noise for all.
 
-    `init` as in `System`; it and `sigma` are the system's.
-
     With `antithetic` = c > 0, the particles asked for are cut into c groups, of which the second
     half gets the negated noise of the first, and negated initial values where their law is
     symmetric; `stratified` takes normal initial values from a shifted lattice. Both are for
     estimates of the law flow.
     """
 
-    noise: StableNoise
-    sigma: Float[Array, ""]
-    init: InitialLaw
+    system: System
     stream: Words
     dtype: Any = eqx.field(static=True)
     antithetic: int = eqx.field(static=True, default=0)
     stratified: bool = eqx.field(static=True, default=False)
 
+    @classmethod
+    def of(cls, system: System, dtype: jnp.dtype) -> "Driver":
+        """The driver of a system, to be put `under` a stream inside the compiled program."""
+        nothing: Any = None
+        return cls(traced(system), nothing, dtype)
+
+    def under(self, stream: Words, **variants: Any) -> "Driver":
+        """The driver that draws from `stream`, with the system's numbers in its dtype."""
+        return Driver(in_dtype(self.system, self.dtype), stream, self.dtype, **variants)
+
     def increment(
         self, step: Array, dt: Array, index: UInt32[Array, " n"]
     ) -> Float[Array, "dim n"]:
         """σ (L_{t + dt} - L_t) of the particles `index`, t the start of the step."""
-        words = fold(self.stream, step, STREAM_NOISE)
-        scale = self.sigma * self.noise.increment_scale(dt, self.dtype)
-        return self._paired(lambda i: self.noise.columns(words, i, scale, self.dtype), index)
+        words, noise = fold(self.stream, step, STREAM_NOISE), self.system.noise
+        scale = jnp.asarray(self.system.sigma, self.dtype) * noise.increment_scale(dt, self.dtype)
+        return self._paired(lambda i: noise.columns(words, i, scale, self.dtype), index)
 
     def initial(self, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
         """Initial values of the particles `index`."""
-        init = self.init
-        shape = (self.noise.dim, index.shape[0])
+        init, shape = self.system.init, (self.system.dim, index.shape[0])
         if callable(init):
             words = fold(self.stream, 1, STREAM_INITIAL)
             base = jax.random.wrap_key_data(jnp.stack(words), impl="threefry2x32")
@@ -80,19 +85,13 @@ class Driver(eqx.Module):
         return jnp.concatenate([first, -first], 2).reshape(-1, index.shape[0])
 
     def _normal(self, scale: Array, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
-        shape = (self.noise.dim, index.shape[0])
+        shape = (self.system.dim, index.shape[0])
         if self.stratified:
             return scale * _lattice_normal(fold(self.stream, 2, STREAM_INITIAL), index, *shape)
         words = fold(self.stream, 0, STREAM_INITIAL)
         slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
         bits = threefry2x32(words, (jnp.broadcast_to(index, shape), slot))
         return symmetric_from_words(bits, 2, self.dtype, scale * math.sqrt(0.5))
-
-
-def driver(system: System, stream: Words, dtype: Any, *variants: Any) -> Driver:
-    """The driver of a system; `variants` are `antithetic` and `stratified`."""
-    sigma = jnp.asarray(system.sigma, dtype)
-    return Driver(system.noise, sigma, system.init, stream, dtype, *variants)
 
 
 def _lattice_normal(
@@ -147,6 +146,16 @@ def check_run(
     check_scheme(scheme, system.model)
 
 
+def check_key(key: Any) -> None:
+    """Raises `ValueError` for what is not one PRNG key, of either of JAX's kinds."""
+    try:
+        jax.eval_shape(lambda k: jax.random.bits(k, (2,)), key)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"key must be one JAX PRNG key, such as jax.random.key(0), got {key!r}."
+        ) from error
+
+
 def check_number(name: str, number: float | Array) -> None:
     """Raises `ValueError` unless `number` is traced, or a finite number that is not negative."""
     if is_concrete(number) and as_number(name, number, 0) > LARGEST:
@@ -163,4 +172,12 @@ def check_scheme(scheme: str, model: MeanFieldModel) -> None:
         )
 
 
-__all__ = ["SCHEMES", "Driver", "check_number", "check_run", "check_scheme", "driver", "velocity"]
+__all__ = [
+    "SCHEMES",
+    "Driver",
+    "check_key",
+    "check_number",
+    "check_run",
+    "check_scheme",
+    "velocity",
+]

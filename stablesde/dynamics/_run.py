@@ -1,0 +1,178 @@
+"""One step of a particle system, under every scheme: what all simulations share.
+
+With h the step, L the noise and b the drift, all schemes update `θ = θ₀ + σL + D` through D:
+
+- "euler": `D += h b(t, θ, m)`, the Euler–Maruyama scheme of the paper (eq. 2).
+- "heun": the trapezoidal rule, b averaged over θ at the start and the predicted θ at the end of
+  the step, which contains the step's noise (Kloeden and Platen 1992, §15.1, with additive noise).
+- "exponential": `D += h φ(λh) b(t, θ, m)`, φ(z) = (1 - e^-z) / z, exact for the linear part -λθ of
+  the drift while the rest stands still (exponential Euler; Hochbruck and Ostermann 2010, §2.1).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from stablesde.dynamics._grid import TimeGrid
+from stablesde.dynamics._layout import Layout, by_chunks
+from stablesde.dynamics._system import Driver, velocity
+from stablesde.model import MeanFieldModel
+from stablesde.stable._bits import Words
+
+
+class State(eqx.Module):
+    """θ₀ and σL of the drawn particles of one device, and D in its slots."""
+
+    initial: Float[Array, "dim drawn"]
+    levy: Float[Array, "dim drawn"]
+    displacement: Float[Array, "dim slots"]
+
+
+class Run(eqx.Module):
+    """What is simulated: the system with its noise, on a grid, in a layout, by a scheme.
+
+    `flow`, if given, drives the last systems of the layout, which are copies of the limit.
+    """
+
+    driver: Driver
+    grid: TimeGrid
+    flow: Float[Array, "K1 M"] | None
+    layout: Layout = eqx.field(static=True)
+    scheme: str = eqx.field(static=True, default="euler")
+
+    @property
+    def model(self) -> MeanFieldModel:
+        """The drift."""
+        return self.driver.system.model
+
+    def under(self, stream: Words, **variants: Any) -> "Run":
+        """The run with the noise of a stream, its numbers in the dtype of the run."""
+        driver = self.driver.under(stream, **variants)
+        return Run(driver, self.grid, self.flow, self.layout, self.scheme)
+
+    def start(self) -> State:
+        """The state at t = 0."""
+        initial = self.driver.initial(self.layout.particles())
+        zero = jnp.zeros_like(initial)
+        return _computed(State(initial, zero, jnp.zeros_like(self.layout.spread(initial))))
+
+    def theta(self, state: State) -> Float[Array, "dim slots"]:
+        """The particles in their slots."""
+        return self.layout.spread(state.initial + state.levy) + state.displacement
+
+    def means(self, theta: Float[Array, "dim slots"], systems: int = 1) -> Float[Array, "M J"]:
+        """The mean statistic of each of the first J systems."""
+        return self._averages(self.model.statistic_columns, theta, systems)
+
+    def variance(
+        self, theta: Float[Array, "dim slots"], m: Float[Array, " M"]
+    ) -> Float[Array, " M"]:
+        """The variance over particles of the statistic, whose mean is `m`, in the first system."""
+        square = lambda th: (self.model.statistic_columns(th) - m[:, None]) ** 2  # noqa: E731
+        return self._averages(square, theta, 1)[:, 0]
+
+    def driving(self, theta: Float[Array, "dim slots"], k: Array) -> Float[Array, "M J"]:
+        """The m that drives each system at step k: its own mean, or the law flow's."""
+        interacting = len(self.layout.members) - self.layout.followers
+        parts = [self.means(theta, interacting)] if interacting else []
+        if self.flow is not None:
+            m = self.flow[k].astype(self.driver.dtype)
+            parts.append(jnp.tile(m[:, None], (1, self.layout.followers)))
+        return jnp.concatenate(parts, 1) if len(parts) > 1 else parts[0]
+
+    def speed(
+        self, t: Array, theta: Float[Array, "dim slots"], m: Float[Array, "M J"]
+    ) -> Float[Array, "dim slots"]:
+        """b(t, θ, m) in every slot, with the m of its system."""
+        owner, dim = self.layout.owner, theta.shape[0]
+
+        def of_chunk(theta: Array, m: Array) -> Array:  # (dim, blocks, block), (M, blocks)
+            if theta.shape[1] == 1:
+                return velocity(self.model, t, theta[:, 0], m[:, 0])[:, None]
+            each = jax.vmap(lambda th, m: velocity(self.model, t, th, m), in_axes=1, out_axes=1)
+            return each(theta, m)
+
+        blocks = theta.reshape(dim, len(owner), -1)
+        m = jnp.take(m, owner, axis=1, mode="clip") if len(owner) > 1 else m
+        return by_chunks(of_chunk, self.layout.chunk, blocks, m).reshape(theta.shape)
+
+    def step(self, state: State, k: Array) -> tuple[State, Float[Array, "M J"]]:
+        """The state after step k, and the statistic that drove it."""
+        m = self.driving(self.theta(state), k)
+        return self.step_given(state, k, m), m
+
+    def step_given(self, state: State, k: Array, m: Float[Array, "M J"]) -> State:
+        """The state after step k, in which `m` drives the drift."""
+        t, h = self.grid.at(k)
+        speed = self.speed(t, self.theta(state), m)
+        # Noise is drawn for all particles at once: its temporaries are no larger than the state,
+        # and inside a loop over blocks XLA would draw it on one core.
+        levy = state.levy + self.driver.increment(k, h, self.layout.particles())
+        moved = self.leave(state.displacement, speed, h)
+        if self.scheme == "heun":
+            base = self.layout.spread(state.initial + levy)
+            moved = self.arrive(base, state.displacement, moved, k + 1, h)
+        return _computed(State(state.initial, levy, moved))
+
+    def leave(self, displacement: Array, speed: Array, h: Array) -> Float[Array, "dim slots"]:
+        """D at the end of a step of size h, from D and the drift at its start."""
+        return displacement + h * linear_weight(self.model, self.scheme, h) * speed
+
+    def arrive(self, base: Array, behind: Array, ahead: Array, k: Array, h: Array) -> Array:
+        """Heun's D at time t_k: `behind` is D at the start of the step, `ahead` what `leave` gave.
+
+        `base` is θ₀ + σL at t_k.
+        """
+        theta = base + ahead
+        speed = self.speed(self.grid.time(k), theta, self.driving(theta, k))
+        return (behind + ahead) / 2 + h / 2 * speed
+
+    def _averages(self, statistic: Callable[[Array], Array], theta: Array, systems: int) -> Array:
+        """Means of a statistic over the particles of the first systems, (M, systems)."""
+        plan, dtype = self.layout, theta.dtype
+        slots = plan.slots_of(systems)
+        counts = plan.counts(systems)
+        # Empty slots of a system on one device repeat one of its particles.
+        hidden = plan.padded
+        owner = plan.owner[: slots // plan.block]
+        own = owner[None, :] == np.arange(systems)[:, None]
+        weight = (own[:, :, None] & counts.reshape(1, -1, plan.block)).astype(dtype)
+
+        def of_chunk(theta: Array, weight: Array) -> Array:  # (dim, blocks, block), (J, same)
+            values = statistic(theta.reshape(theta.shape[0], -1)).astype(dtype)
+            weight = weight.reshape(systems, -1)
+            if hidden:  # what does not count may be anything, even infinite
+                values = jnp.where(jnp.sum(weight, 0) > 0, values, 0)
+            # A matrix product adds in several lanes: faster, and with far smaller rounding errors,
+            # than a reduction over a long last axis.
+            high = jax.lax.Precision.HIGHEST
+            if systems == 1:
+                return jnp.matmul(values, weight[0], precision=high)[:, None, None]
+            return jnp.matmul(values, weight.T, precision=high)[:, None]
+
+        blocks = theta[:, :slots].reshape(theta.shape[0], -1, plan.block)
+        total = jnp.sum(by_chunks(of_chunk, plan.chunk, blocks, weight), 1)
+        return plan.sum(total) / plan.populations(systems).astype(dtype)
+
+
+def _computed(state: State) -> State:
+    """Keeps the compiler from drawing the noise again for every statistic that reads the state."""
+    return jax.lax.optimization_barrier(state)
+
+
+def linear_weight(model: MeanFieldModel, scheme: str, h: Array) -> Array:
+    """φ(λh), by which the scheme weighs the drift over a step h; 1 unless it is exponential."""
+    if scheme != "exponential":
+        return jnp.ones_like(h)
+    z = jnp.asarray(model.linear_rate, h.dtype) * h  # type: ignore[attr-defined]
+    small = jnp.abs(z) < 1e-4
+    safe = jnp.where(small, 1, z)
+    return jnp.where(small, 1 - z / 2, -jnp.expm1(-safe) / safe)
+
+
+__all__ = ["Run", "State"]

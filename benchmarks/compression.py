@@ -296,7 +296,7 @@ def main() -> None:
     def save(name: str, study) -> None:
         if settings.records is not None:
             settings.records.mkdir(parents=True, exist_ok=True)
-            study.to_json(settings.records / f"{name}.json")
+            study.save(settings.records / f"{name}.json")
 
     for part in settings.parts or PARTS:
         text = f"`python -m benchmarks.compression {part}`\n\n{markdown(PARTS[part](save))}\n"

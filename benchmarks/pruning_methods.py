@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array
 
 from benchmarks._timing import markdown
-from stablesde import training
+from stablesde import paper, training
 from stablesde.datasets import Dataset, load
 from stablesde.training import Network
 from stablesde.training._network import initialise, loss, pruned
@@ -27,8 +27,8 @@ REMOVED = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99)
 
 def noisy(kind: str, alpha: float, sigma: float, data: Dataset, seed: int) -> Network:
     """A network trained with noise."""
-    preset = training.Preset(RATE, sigma, STEPS)
-    return training.fit(data, N, kind, alpha, preset, seed)[0]
+    preset = paper.Preset(RATE, sigma, STEPS)
+    return paper.fit(data, N, kind, alpha, preset, seed)[0]
 
 
 def shuffled(data: Dataset, seed: int) -> Network:
@@ -59,7 +59,7 @@ def proximal(penalty: str, strength: Array, network: Network, x: Array, y: Array
 
 
 def penalised(penalty: str, strength: float, data: Dataset, seed: int) -> Network:
-    """A network trained with a penalty, from the weights that `training.fit` starts with."""
+    """A network trained with a penalty, from the weights that `paper.fit` starts with."""
     start = jax.random.split(jax.random.key(seed), 3)[0]
     network = initialise(start, data.dim, N, data.num_classes)
     x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)

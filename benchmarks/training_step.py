@@ -35,7 +35,7 @@ BARS = {"none": 1.0, "I": 1.0, "II": 4.0, "III": 1.5, "III, normals from NumPy":
 
 
 def ours(data: Dataset, kind: str, steps: int, batch: int | None) -> Callable[[], Any]:
-    """`steps` steps of the compiled program that `training.fit` runs."""
+    """`steps` steps of the compiled program that `paper.fit` runs."""
     x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
     key = jax.random.key(0)
     rule = Rule(RATE, SIGMA, key, key)

@@ -11,8 +11,8 @@ import math
 from pathlib import Path
 
 from benchmarks._timing import markdown
-from stablesde import training
-from stablesde.training._train import format_measured
+from stablesde import paper
+from stablesde.paper._train import format_measured
 
 SNIPPETS = Path(__file__).parents[1] / "docs" / "snippets"
 # Table of the paper, and the σ with which our cells reproduce its ratios.
@@ -26,7 +26,7 @@ def predicted(out: Path, networks: int) -> str:
     """The paper's ratios, ours, and those without training."""
     rows = []
     for number, sigma in TABLES.items():
-        table = training.paper_table(number, out, sigma=sigma, predict=networks)
+        table = paper.paper_table(number, out, sigma=sigma, predict=networks)
         for row in table.rows:
             if row.setting.noise == "none":
                 continue
@@ -49,7 +49,7 @@ def mean_field() -> str:
     """Trained networks in mean-field scaling beside their limit."""
     rows = []
     for kind, sigma in FIELD.items():
-        r = training.train_mean_field("ecg5000", width=2000, noise=kind, sigma=sigma, seeds=5)
+        r = paper.train_mean_field("ecg5000", width=2000, noise=kind, sigma=sigma, seeds=5)
         laws = [f"{law.quantile(0.5):.1f} [{law.quantile(0.05):.1f}, {law.quantile(0.95):.1f}]"
                 for law in (r.predicted, r.predicted_noise)]  # fmt: skip
         numbers = [(r.pruning_ratio, 2), (r.limit_ratio, 2), (r.noise_ratio, 2)]

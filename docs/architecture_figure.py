@@ -11,11 +11,10 @@ from matplotlib.patches import FancyBboxPatch
 
 ROOMS = {  # name: (column, row, purpose)
     "cli": (2, 5, "the command"),
-    "report": (1, 5, "the page on a run"),
-    "check": (2, 4, "the main job"),
+    "paper": (2, 4, "one paper: main job, tables"),
     "plotting": (1, 4, "every figure"),
     "diffrax_path": (0, 4, "the noise for diffrax"),
-    "training": (2, 3, "heavy-tailed SGD, tables"),
+    "training": (2, 3, "heavy-tailed SGD, removal"),
     "studies": (1, 3, "rates and verdicts"),
     "dynamics": (0, 3, "particles, limit, coupling"),
     "datasets": (2, 2, "data with checksums"),
@@ -28,9 +27,8 @@ ROOMS = {  # name: (column, row, purpose)
 ARROWS = [
     ("noise", "stable"), ("model", "noise"), ("dynamics", "model"), ("theory", "model"),
     ("theory", "compression"), ("studies", "theory"), ("studies", "dynamics"),
-    ("training", "studies"), ("training", "datasets"), ("plotting", "studies"),
-    ("check", "training"), ("check", "plotting"), ("cli", "check"), ("cli", "report"),
-    ("report", "plotting"), ("diffrax_path", "dynamics"),
+    ("training", "datasets"), ("plotting", "studies"), ("paper", "training"),
+    ("paper", "plotting"), ("cli", "paper"), ("diffrax_path", "dynamics"),
 ]  # fmt: skip
 HALF = (1.15, 0.29)  # half a box
 STEP = (3.0, 1.0)

@@ -26,14 +26,14 @@ MODULES = (
     "stablesde.dynamics",
     "stablesde.model",
     "stablesde.plotting",
-    "stablesde.report",
+    "stablesde.paper",
     "stablesde.stable",
     "stablesde.studies",
     "stablesde.theory",
     "stablesde.training",
 )
 # Constants and submodules, which are described in the text of their pages.
-EXEMPT = {"ACTIVATIONS", "MARKERS", "NAMES", "STYLE", "__version__"}
+EXEMPT = {"ACTIVATIONS", "NAMES", "__version__"}
 # How many calls into the package are followed to find what a function may raise.
 DEPTH = 2
 _RAISES = re.compile(r"\*\*Raises:\*\*|\b[Rr]aises `")

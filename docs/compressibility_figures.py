@@ -4,10 +4,11 @@ from pathlib import Path
 
 import jax
 import matplotlib
-import numpy as np
 
 matplotlib.use("Agg")
 
+import matplotlib.pyplot as plt
+import numpy as np
 from systems import Kuramoto
 
 import stablesde as ssd
@@ -31,7 +32,7 @@ def probability() -> None:
         replicas=200,
         batch=50,
     )
-    plotting.plot_probability(study, FIGURES / "compression-probability.png")
+    plotting.plot(study, FIGURES / "compression-probability.png")
 
 
 def law() -> None:
@@ -42,7 +43,29 @@ def law() -> None:
         squares = np.sort(np.asarray(noise.sample(KEY, (20_000, 100)), float)[..., 0] ** 2, axis=1)
         errors = np.sqrt(squares[:, :90].sum(1) / squares.sum(1))
         laws[f"α = {alpha:g}"] = (theory.compression_law(noise, 0.1), 100, errors)
-    plotting.plot_compression_law(laws, FIGURES / "compression-law.png")
+    with plotting.style():
+        figure, (upper, lower) = plt.subplots(
+            2, 1, sharex=True, height_ratios=(2, 1), figsize=(5.6, 4.6), layout="constrained"
+        )
+        band = 0.0
+        for (label, (law, n, errors)), look in zip(
+            laws.items(), (("o", "0"), ("s", "0.4")), strict=True
+        ):
+            marker, colour = look
+            grid = np.quantile(errors, np.linspace(0.01, 0.99, 33))
+            below = np.searchsorted(np.sort(errors), grid, side="right") / len(errors)
+            exact, limit = law.cdf(grid, n), law.limit_cdf(grid, n)
+            upper.plot(grid, below, marker, color=colour, ms=3, label=f"simulated, {label}")
+            upper.plot(grid, exact, "-", color=colour, lw=1, label="exact law")
+            upper.plot(grid, limit, ":", color=colour, lw=1.2, label="limit law")
+            lower.plot(grid, exact - below, "-" + marker, color=colour, ms=2.5, lw=0.8)
+            lower.plot(grid, limit - below, ":", color=colour, lw=1.2)
+            band = max(band, 1.36 / len(errors) ** 0.5)  # of Kolmogorov's distance, 95 %
+        lower.axhspan(-band, band, color="0.9", zorder=0)
+        upper.set(ylabel="P(error ≤ ε)")
+        lower.set(xlabel="relative error ε", ylabel="law - simulated")
+        upper.legend(ncols=len(laws))
+        figure.savefig(FIGURES / "compression-law.png", dpi=160)
 
 
 def independence() -> None:
@@ -53,7 +76,7 @@ def independence() -> None:
         name: ssd.independence(system, KEY, **sizes, coupled=coupled)
         for name, coupled in (("Kuramoto, α = 1.2", True), ("copies of the limit", False))
     }  # fmt: skip
-    plotting.plot_independence(studies, FIGURES / "independence.png")
+    plotting.plot(studies, FIGURES / "independence.png")
 
 
 def iid() -> None:
@@ -65,9 +88,28 @@ def iid() -> None:
     plotting.plot(study, FIGURES / "iid-compressibility.png")
 
 
+def lemma_b1() -> None:
+    """Lemma B.1 over the truth, E max |Z_i| ≤ (8 C_α + 1) n^{1/α}, against α, for n = 10⁷."""
+    alphas = np.linspace(1.01, 1.95, 95)
+    unit = [1e7 ** (1 / a) for a in alphas]
+    with plotting.style():
+        figure, axes = plt.subplots(figsize=(4.8, 3.2), layout="constrained")
+        for constant, line in (("both tails", "-"), ("one tail", "--")):
+            bounds = [theory.lemma_b1(a, 1e7, constant=constant).paper for a in alphas]
+            threshold = theory.lemma_b1_threshold(constant=constant)
+            label = f"lemma, C_α of {constant}: fails below α = {threshold:.4f}"
+            axes.plot(alphas, np.divide(bounds, unit), line, color="0.5", label=label)
+            axes.axvline(threshold, color="0.5", ls=":", lw=0.8)
+        exact = [theory.lemma_b1(a, 1e7).exact for a in alphas]
+        axes.plot(alphas, np.divide(exact, unit), "k-", lw=1.5, label="exact, n = 10⁷")
+        axes.set(xlabel="α", ylabel="E max / n$^{1/α}$", yscale="log")
+        axes.legend()
+        figure.savefig(FIGURES / "lemma-b1.png", dpi=160)
+
+
 def main() -> None:
     """All of them."""
-    plotting.plot_lemma_b1(FIGURES / "lemma-b1.png")
+    lemma_b1()
     law()
     independence()
     probability()

@@ -1,12 +1,14 @@
 """Regenerates the table and figures of the docs from a finished `stablesde check`.
 
-`stablesde check && python docs/figures.py results`
+`stablesde check && python docs/figures.py` (the folder of another run as an argument)
 """
 
 import json
 import shutil
 import sys
 from pathlib import Path
+
+from stablesde import __version__
 
 HERE = Path(__file__).parent
 FIGURES = (
@@ -50,4 +52,4 @@ def main(results: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "results"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else f"results/default-seed0-{__version__}"))

@@ -1,6 +1,6 @@
 """Regenerates the tables and figures of docs/rates.md from a finished `stablesde check --full`.
 
-`stablesde check --full && python docs/full_figures.py results-full`
+`stablesde check --full && python docs/full_figures.py`
 """
 
 import json
@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from figures import table
 
-from stablesde import theory
+from stablesde import __version__, theory
 
 HERE = Path(__file__).parent
 # The Hölder order of the bounded drifts that are continuous.
@@ -140,4 +140,4 @@ def main(results: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "results-full"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else f"results/full-seed0-{__version__}"))

@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from stablesde import training
+from stablesde import paper, training
 from stablesde.datasets import load
 from stablesde.plotting._style import MARKERS, save, shades, style
 
@@ -57,9 +57,9 @@ def main() -> None:
     data = load("ecg5000")
     networks = {}
     for name, (kind, sigma) in NOISES.items():
-        preset = training.Preset(3e-4, sigma, 600)
+        preset = paper.Preset(3e-4, sigma, 600)
         networks[name] = [
-            training.fit(data, WIDTH, kind, ALPHA, preset, seed)[0] for seed in range(SEEDS)
+            paper.fit(data, WIDTH, kind, ALPHA, preset, seed)[0] for seed in range(SEEDS)
         ]
     with style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")

@@ -49,7 +49,7 @@ from stablesde.system import System
 from stablesde.training import UnitAxis, UnitGroup, add_stable_noise, heavy_tailed_sgd, prune_tree
 
 if TYPE_CHECKING:
-    from stablesde import plotting
+    from stablesde import paper, plotting
 
 __all__ = [
     "EllipticalStable",
@@ -88,6 +88,7 @@ __all__ = [
     "law_flow",
     "model",
     "noise",
+    "paper",
     "plotting",
     "propagation_of_chaos",
     "prunable",
@@ -107,7 +108,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # matplotlib is slow to load and needed only by those who plot.
-    if name == "plotting":
-        return importlib.import_module("stablesde.plotting")
+    # matplotlib is slow to load and needed only by those who plot; the paper by few.
+    if name in ("paper", "plotting"):
+        return importlib.import_module(f"stablesde.{name}")
     raise AttributeError(f"module 'stablesde' has no attribute {name!r}")

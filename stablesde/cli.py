@@ -1,15 +1,15 @@
 """The command `stablesde`."""
 
+import codecs
 import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from stablesde import _table_command
 from stablesde._compilation import use_compilation_cache
 from stablesde._extras import MissingExtraError
 from stablesde._version import __version__
@@ -22,10 +22,36 @@ STUDY_NAMES = (
     "sharpness",
     "training",
 )
-
-
 SEED = click.IntRange(0, 2**32 - 1)  # jax.random.key keeps 32 bits
 _LONGEST_MESSAGE = 500
+_NETWORKS = 200  # behind `table --predict`
+# For consoles whose encoding has no Greek, as that of redirected output on Windows.
+_SPELLED = {
+    "α": "alpha", "η": "eta", "θ": "theta", "Θ": "Theta", "κ": "kappa", "σ": "sigma", "φ": "phi",
+    "ε": "eps", "∞": "inf", "≤": "<=", "≥": ">=", "→": "->", "←": "<-", "‖": "||", "−": "-",
+    "–": "-", "—": "-", "…": "...", "·": "*", "∂": "d", "ℓ": "l", "Σ": "Sum", "₀": "0", "⁻": "^-",
+    "√": "sqrt", "×": "x", "±": "+-", "½": "1/2", "²": "^2", "’": "'", "“": '"', "”": '"',
+}  # fmt: skip
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that a stream cannot encode."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    return "".join(_SPELLED.get(c, "?") for c in text), error.end
+
+
+codecs.register_error("stablesde", _spell)
+
+
+class _Command(click.Group):
+    """Its output reaches every console: what the encoding lacks is spelled out."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="stablesde")
+        return super().main(*args, **kwargs)
 
 
 def _one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,6 +73,8 @@ def _one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _message(error: Exception) -> str | None:
     """One line for an error that the user's input can cause; None for a fault of the program."""
+    if isinstance(error, UnicodeEncodeError):
+        return None
     words = " ".join(str(error).split())[:_LONGEST_MESSAGE]
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
     if isinstance(error, (ValueError, OSError, MissingExtraError)):
@@ -62,7 +90,7 @@ def _message(error: Exception) -> str | None:
     return None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="stablesde")
 def main() -> None:
     """Heavy-tailed stochastic dynamics: check the theory, train and prune networks."""
@@ -74,122 +102,47 @@ def main() -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="Where results go; default results/, results-quick/ or results-full/.",
+    default=Path("results"),
+    show_default=True,
+    help="Results go into a folder in it, named by size, seed and version.",
 )
 @click.option("--quick", is_flag=True, help="About a minute on two cores.")
 @click.option("--full", is_flag=True, help="A real study: hours on two cores.")
-@click.option("--resume", is_flag=True, help="Go on from the finished cells in --out.")
-@click.option(
-    "--overwrite", is_flag=True, help="Discard what a run of another size or seed left in --out."
-)
+@click.option("--fresh", is_flag=True, help="Start over; the old folder is kept as ….old-1.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print results.json, not the table.")
 @_one_line_errors
 def check(
-    studies: Sequence[str], out: Path | None, quick: bool, full: bool, resume: bool,
-    overwrite: bool, seed: int, as_json: bool,
-) -> None:  # fmt: skip
+    studies: Sequence[str],
+    out: Path,
+    quick: bool,
+    full: bool,
+    fresh: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Run the four studies and a training run on embedded data (or only STUDIES).
 
-    Prints one table, and writes figures and results.json (running some of the studies updates
-    their part of it). Exits 0 only if every bound holds and no exponent that theory calls sharp is
-    refuted; a study that is inconclusive does not pass. The training run is reported beside the
+    Prints one table, and writes figures, results.json and results.md (running some of the studies
+    updates their part). Exits 0 only if every bound holds and no exponent that theory calls sharp
+    is refuted; a study that is inconclusive does not pass. The training run is reported beside the
     paper, it has no pass mark.
 
-    A second run computes its studies anew; --resume goes on from the finished cells instead.
+    A run that was killed, or is still running elsewhere, goes on from its finished cells.
     """
     if quick and full:
         raise ValueError("--quick and --full exclude each other: give one of them, or neither.")
-    from stablesde import check as main_job
+    from stablesde.paper._check import SIZES, main_job
 
-    chosen = main_job.SIZES["quick" if quick else "full" if full else "default"]
-    suffix = "" if chosen.name == "default" else f"-{chosen.name}"
-    folder = Path(f"results{suffix}") if out is None else out
-    only = tuple(studies) or STUDY_NAMES
-    config = {"size": chosen.name, "seed": seed}
+    size = SIZES["quick" if quick else "full" if full else "default"]
 
     def echo(text: str) -> None:
         click.echo(text, err=as_json)
 
-    with prepared(folder, config, only, resume, overwrite):
-        record, holds = main_job.run(chosen, folder, seed, only, echo)
-    if as_json:
-        click.echo(json.dumps(record, indent=1))
-    else:
-        click.echo(
-            f"\nFigures and results.json are in {folder}/ (a page: stablesde report {folder})"
-        )
+    only = tuple(studies) or STUDY_NAMES
+    folder, record, holds = main_job(size, out, seed, only, echo, fresh)
+    click.echo(json.dumps(record, indent=1) if as_json else f"\nFigures and tables: {folder}/")
     raise SystemExit(0 if holds else 1)
-
-
-@contextmanager
-def prepared(
-    folder: Path, config: dict[str, Any], only: Sequence[str], resume: bool, overwrite: bool
-) -> Iterator[None]:
-    """`folder`, ready for the studies `only`: a fresh run, or one to go on with or to join.
-
-    Removes nothing but files that an earlier `check` wrote there: all of them if that was another
-    size or seed, else those of the studies that are run again; and nothing at all while another
-    process is at work there.
-
-    **Raises:** `ValueError` if it holds a run of another size or seed, or of an unknown one, and
-    `overwrite` is off, or if another process is at work there and `resume` is off. `OSError` if
-    something that the run writes could not be written.
-    """
-    from stablesde import _locks
-    from stablesde._status import RUN_LOCK, read_object
-    from stablesde._storage import write_json
-    from stablesde.check import check_places, own_files
-
-    check_places(folder, config["size"], only)
-    path, problems = folder / "run.json", list[str]()
-    lock = _locks.take(folder / RUN_LOCK)
-    alone = lock is not None
-    if lock is None:
-        if not resume:
-            who = _locks.holder(folder / RUN_LOCK) or {}
-            raise ValueError(
-                f"process {who.get('pid', '?')} is at work in {folder}: pass --resume to share its "
-                "work, or choose another --out."
-            )
-        lock = _locks.share(folder / RUN_LOCK)
-    try:
-        old = read_object(path, problems) or ("an unreadable run.json" if problems else None)
-        if old is not None and old != config and not (overwrite and alone):
-            hint = "" if overwrite else ", or pass --overwrite to discard it"
-            raise ValueError(
-                f"{folder} holds a run with {old} (its run.json), not {config}: choose another "
-                f"--out{hint}."
-            )
-        unknown = old is None and bool(own_files(folder) or (folder / "results.json").exists())
-        if unknown and not (overwrite and alone):
-            raise ValueError(
-                f"{path} is missing, beside files of a run: write {json.dumps(config)} into it if "
-                "that is what they are of, or choose another --out, or pass --overwrite to discard "
-                "them."
-            )
-        if alone:
-            foreign = unknown or (old is not None and old != config)
-            _remove_earlier(folder, foreign, only, resume)
-        if old != config:
-            write_json(path, config)
-        lock.share()
-        yield
-    finally:
-        lock.release()
-
-
-def _remove_earlier(folder: Path, foreign: bool, only: Sequence[str], resume: bool) -> None:
-    """Removes what a fresh run replaces: of a `foreign` run everything."""
-    from stablesde.check import RECORDS, STUDIES, remove_own
-
-    if foreign:
-        remove_own(folder, STUDIES)
-        for name in RECORDS:
-            (folder / name).unlink(missing_ok=True)
-    elif not resume:
-        remove_own(folder, only)
 
 
 _RUN = click.argument("directory", type=click.Path(path_type=Path))
@@ -200,9 +153,10 @@ _RUN = click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 @_one_line_errors
 def status(directory: Path, as_json: bool) -> None:
-    """Where a run stands: cells done, who is computing what, time left, verdicts so far.
+    """Where runs stand: cells done, who is computing what, time left.
 
-    DIRECTORY is the --out of `check` or the run_dir of a study. Changes nothing: safe beside a run.
+    DIRECTORY is the --out of `check` or `table`, or the run_dir of a study. Changes nothing: safe
+    beside a run.
     """
     from stablesde import _status
 
@@ -212,21 +166,12 @@ def status(directory: Path, as_json: bool) -> None:
 
 @main.command()
 @_RUN
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=None,
-    help="Where the page goes; default report.html in DIRECTORY.",
-)
 @_one_line_errors
-def report(directory: Path, out: Path | None) -> None:
-    """Write one self-contained HTML page on a run, whole or partial.
+def report(directory: Path) -> None:
+    """Write results.md, a page on a run, from the results.json in DIRECTORY."""
+    from stablesde.paper._report import write_report
 
-    DIRECTORY is the --out of `check`.
-    """
-    from stablesde.report import write_report
-
-    click.echo(f"{write_report(directory, out)}")
+    click.echo(f"{write_report(directory)}")
 
 
 @main.command()
@@ -261,10 +206,8 @@ def train(
     out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a one-hidden-layer network with heavy-tailed SGD, prune it, compare with the paper."""
-    from stablesde import training
-    from stablesde._storage import check_writable, write_json
-    from stablesde.check import training_table
-    from stablesde.studies._format import finite_json
+    from stablesde import paper
+    from stablesde.store import check_writable
 
     if out is not None:
         check_writable(out)
@@ -273,16 +216,70 @@ def train(
         "seed": seed, "root": data,
     }  # fmt: skip
     given: dict[str, Any] = {k: v for k, v in settings.items() if v is not None}
-    if scaling == "mean-field":
-        limit = training.train_mean_field(dataset, width=width, noise=noise, alpha=alpha, **given)
-        record, text = limit.to_dict(), training.format_mean_field(limit)
-    else:
-        result = training.train(dataset, width=width, noise=noise, alpha=alpha, **given)
-        record, text = result.to_dict(), training_table(result)
-    record = finite_json(record)
-    click.echo(json.dumps(record, indent=1) if as_json else text)
-    if out is not None:
-        write_json(out, record)
+    run = paper.train_mean_field if scaling == "mean-field" else paper.train
+    result = run(dataset, width=width, noise=noise, alpha=alpha, **given)
+    try:
+        if out is not None:
+            result.save(out)
+    finally:  # what cannot be written is printed
+        click.echo(json.dumps(result.to_dict(), indent=1) if as_json else str(result))
 
 
-main.command()(_one_line_errors(_table_command.table))
+@main.command()
+@click.argument("number", type=int)
+@click.option("--run", is_flag=True, help="Compute what is missing; safe to kill and to repeat.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results-tables"),
+    show_default=True,
+    help="The run directory, shared by all tables.",
+)
+@click.option("--seeds", type=int, default=5, show_default=True, help="Number of seeds, from 0.")
+@click.option("--only", multiple=True, metavar="ROW", help="Only this row (none, 1.75 …); repeat.")
+@click.option("--sigma", type=float, default=None, help="Noise level; default: the printed one.")
+@click.option("--learning-rate", type=float, default=None, help="Default: the paper's.")
+@click.option("--steps", type=int, default=None, help="Default: the paper's.")
+@click.option("--width", type=int, default=None, help="Hidden units; default: the table's.")
+@click.option("--data", type=click.Path(path_type=Path), default=None, help="Data directory.")
+@click.option(
+    "--predict", is_flag=True, help="Beside them, the pruning ratio of start and noise alone."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the record, not the table.")
+@_one_line_errors
+def table(
+    number: int, run: bool, out: Path, seeds: int, only: Sequence[str], sigma: float | None,
+    learning_rate: float | None, steps: int | None, width: int | None, data: Path | None,
+    predict: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Show Table NUMBER of the paper (1 to 6, 10 to 20), ours beside the printed numbers.
+
+    Shows what --out holds and says what is missing; --run computes it, a cell for each row and
+    seed. A run that is killed goes on with the same command. Tables 17 to 19 are networks trained
+    without noise and pruned at the printed ratios.
+    """
+    from stablesde import paper
+
+    found = paper.paper_table(
+        number,
+        out,
+        run=run,
+        seeds=seeds,
+        only=only,
+        root=data,
+        width=width,
+        sigma=sigma,
+        learning_rate=learning_rate,
+        steps=steps,
+        predict=_NETWORKS if predict else 0,
+    )
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=1))
+        return
+    click.echo(found)
+    if not found.complete and not run:
+        click.echo("compute it with the same command and --run")
+
+
+if __name__ == "__main__":
+    main(prog_name="stablesde")

@@ -9,7 +9,7 @@ import numpy as np
 from helpers import shells
 
 import stablesde as ssd
-from stablesde import dynamics, model, stable, studies, training
+from stablesde import dynamics, model, paper, stable, studies, training
 from stablesde.diffrax_path import StablePath
 
 KEY = jax.random.key(0)
@@ -116,10 +116,10 @@ def _training(data):
     tree = {"hidden": jnp.arange(800.0).reshape(80, 10), "out": jnp.ones((80, 2))}
     yield training.prune_tree(tree, [group])
     yield ssd.add_stable_noise(0.1, 0.1, 1.7, "I", KEY).init(tree)
-    yield training.preset("ecg5000", 2000, "I")
-    table = training.paper_table(1, "no-such-folder")
+    yield paper.preset("ecg5000", 2000, "I")
+    table = paper.paper_table(1, "no-such-folder")
     yield from (table, table.rows[1], table.rows[1].setting)
-    measured = training.Measured((0.912345678, 0.923456789, 0.9345678901))
+    measured = paper.Measured((0.912345678, 0.923456789, 0.9345678901))
     yield measured
     accuracies = dict.fromkeys(
         ("train_accuracy", "test_accuracy", "train_accuracy_pruned", "test_accuracy_pruned"),
@@ -127,12 +127,12 @@ def _training(data):
     )
     rule = {"dataset": "ecg5000", "width": 2000, "noise": "I", "alpha": 1.75, "sigma": 0.1}
     rule |= {"learning_rate": 3e-4, "steps": 600, "seeds": (0, 1, 2), "dtype": "float32"}
-    ratio = training.Measured((31.2345678, 42.3456789, 28.9012345))
-    yield training.TrainResult(**rule, **accuracies, pruning_ratio=ratio, steps_taken=(600,) * 3)
-    law = training.PredictedRatio(2000, "I", 1.75, 0.1, tuple(np.linspace(20, 40, 400).tolist()))
+    ratio = paper.Measured((31.2345678, 42.3456789, 28.9012345))
+    yield paper.TrainResult(**rule, **accuracies, pruning_ratio=ratio, steps_taken=(600,) * 3)
+    law = paper.PredictedRatio(2000, "I", 1.75, 0.1, tuple(np.linspace(20, 40, 400).tolist()))
     yield law
     others = dict.fromkeys(("limit_ratio", "noise_ratio", "drift", "distance"), ratio)
-    yield training.MeanFieldResult(
+    yield paper.MeanFieldResult(
         **rule, **accuracies, **others, unit="tanh", pruning_ratio=ratio, predicted=law,
         predicted_noise=law, drift_bound=1.0, flow_error=0.01,
     )  # fmt: skip

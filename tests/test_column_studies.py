@@ -56,7 +56,7 @@ def test_compression_probability(network, key, tmp_path):
     assert study.bound_holds is None
     assert study.holds_from()[0, 1] == 8
     assert np.isinf(study.holds_from()[0, 0])
-    study.to_json(tmp_path / "study.json")
+    study.save(tmp_path / "study.json")
     record = json.loads((tmp_path / "study.json").read_text())
     assert len(record["cells"]) == 8
     assert "refuted" in study.table()

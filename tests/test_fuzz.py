@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from helpers import shells
 
 import stablesde as ssd
-from stablesde import stable, theory, training
+from stablesde import paper, stable, theory, training
 from stablesde.cli import main
 from stablesde.dynamics import coupled_steps
 
@@ -167,8 +167,8 @@ ENTRY_POINTS = {
              mask=(None, [{"w": True}, {"w": 1, "b": 0}, [True], lambda tree: None, *TYPES[1:]]),
              unit_axis=(0, [5, -9, 1.5, *TYPES[1:]])),
     ),
-    "training.fit": (
-        lambda **arguments: training.train(**arguments, data=shells()).pruning_ratios,
+    "paper.fit": (
+        lambda **arguments: paper.train(**arguments, data=shells()).pruning_ratios,
         dict(width=(8, COUNTS), noise=("I", CHOICES), alpha=(1.5, NUMBERS), sigma=(0.1, NUMBERS),
              learning_rate=(0.1, NUMBERS), steps=(2, COUNTS), seeds=(1, COUNTS)),
     ),

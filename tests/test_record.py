@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import stablesde as ssd
-from stablesde.dynamics import Recording, _record, record
+from stablesde.dynamics import Recording, record
+from stablesde.store import Store
 
 
 @pytest.fixture
@@ -45,16 +46,16 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     arguments = (ssd.System(network, noise), key)
     settings |= dict(saves_per_file=count)
     expected = record(*arguments, run_dir=tmp_path / "whole", **settings)
-    writes, write = [], _record.write_arrays
+    writes, put = [], Store.put
 
-    def dies(path, **arrays):
+    def dies(store, name, arrays):
         if len(writes) == dies_at:
             raise KeyboardInterrupt
-        writes.append(path)
-        write(path, **arrays)
+        writes.append(name)
+        put(store, name, arrays)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_record, "write_arrays", dies)
+        patch.setattr(Store, "put", dies)
         try:
             record(*arguments, run_dir=tmp_path / "killed", **settings)
         except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 ROOMS = (
-    "", "datasets", "diffrax_path", "dynamics", "model", "noise", "plotting", "report",
+    "", "datasets", "diffrax_path", "dynamics", "model", "noise", "paper", "plotting",
     "stable", "studies", "theory", "training",
 )  # fmt: skip
 # Names that other libraries and the paper use, and what they are called here.
@@ -20,7 +20,7 @@ OTHER_NAMES = {
     "n_replicas": "replicas",
 }  # fmt: skip
 # What reads a directory (run_dir is what a computation writes to and resumes from).
-READERS = {"report.report", "report.write_report", "dynamics.Recording"}
+READERS = {"dynamics.Recording"}
 ORDER = ("model", "noise", "system", "flow", "key", "keys")
 # Optional arguments that may be given by position: the order of scipy.stats and of jax.random, one
 # output path, one choice of a statistic.
@@ -35,8 +35,8 @@ EXCEPTIONS = {
     # of a splitting of the law's equation, not of a path
     ("scheme", "dynamics.fokker_planck"),
     # training: the paper's preset
-    ("sigma", "training.train"), ("sigma", "training.train_mean_field"),
-    ("sigma", "training.paper_table"),
+    ("sigma", "paper.train"), ("sigma", "paper.train_mean_field"),
+    ("sigma", "paper.paper_table"),
 }  # fmt: skip
 SHARED = ("sigma", "scheme", "block_size", "mesh", "dtype", "level",
           "run_dir", "save_every", "particles", "beta", "loc", "scale", "path", "root")  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from helpers import available
 
 import stablesde as ssd
-from stablesde import training
+from stablesde import paper
 from stablesde.datasets import Dataset, teacher
 from stablesde.training._transform import leaf_key
 
@@ -195,8 +195,8 @@ def test_seeds_and_noise_levels_share_a_compiled_program():
     from stablesde.training._network import train_chunk
 
     train_chunk.clear_cache()
-    training.train("teacher", seeds=3, **SMALL)
-    training.train("teacher", seeds=1, **SMALL | dict(sigma=0.2, learning_rate=0.1))
+    paper.train("teacher", seeds=3, **SMALL)
+    paper.train("teacher", seeds=1, **SMALL | dict(sigma=0.2, learning_rate=0.1))
     assert train_chunk._cache_size() == 1
 
 
@@ -214,8 +214,7 @@ def test_type_one_noise_does_not_reach_a_network_with_centred_inputs():
     x = (x - x.mean(1, keepdims=True)).astype(np.float32)
     data = Dataset("centred", x[:40], y[:40], x[40:], y[40:], 2)
     plain, noisy = (
-        training.fit(data, 32, kind, 1.5, training.Preset(0.05, 0.05, 50), 0)[0]
-        for kind in ("none", "I")
+        paper.fit(data, 32, kind, 1.5, paper.Preset(0.05, 0.05, 50), 0)[0] for kind in ("none", "I")
     )
     assert float(jnp.max(jnp.abs(plain.w1 - noisy.w1))) > 0.1
     np.testing.assert_allclose(noisy.logits(x), plain.logits(x), atol=1e-4)
@@ -225,8 +224,8 @@ SMALL = dict(width=64, noise="I", alpha=1.5, sigma=0.05, learning_rate=0.05, ste
 
 
 def test_seeds_are_independent_of_their_company():
-    together = training.train("teacher", seeds=3, **SMALL)
-    alone = training.train("teacher", seeds=1, seed=2, **SMALL)
+    together = paper.train("teacher", seeds=3, **SMALL)
+    alone = paper.train("teacher", seeds=1, seed=2, **SMALL)
     for name in ("train_accuracy", "test_accuracy", "pruning_ratio"):
         assert getattr(together, name).values[2] == getattr(alone, name).values[0]
     assert together.seeds == (0, 1, 2)
@@ -234,9 +233,9 @@ def test_seeds_are_independent_of_their_company():
 
 
 def test_chunks_of_training_change_nothing(monkeypatch):
-    whole = training.train("teacher", seeds=1, **SMALL)
-    monkeypatch.setattr("stablesde.training._train._CHUNK", 7)
-    assert training.train("teacher", seeds=1, **SMALL) == whole
+    whole = paper.train("teacher", seeds=1, **SMALL)
+    monkeypatch.setattr("stablesde.paper._train._CHUNK", 7)
+    assert paper.train("teacher", seeds=1, **SMALL) == whole
 
 
 def test_minibatches_cover_an_epoch_and_are_addressed_by_step():
@@ -254,7 +253,7 @@ def test_minibatches_cover_an_epoch_and_are_addressed_by_step():
 def test_a_diverging_seed_does_not_lose_the_others(monkeypatch):
     from stablesde.training import _train
 
-    whole = training.train("teacher", seeds=3, **SMALL)
+    whole = paper.train("teacher", seeds=3, **SMALL)
     start = _train.initialise
 
     def broken(key, *sizes):
@@ -264,7 +263,7 @@ def test_a_diverging_seed_does_not_lose_the_others(monkeypatch):
 
     monkeypatch.setattr(_train, "initialise", broken)
     with pytest.warns(UserWarning, match=r"diverged \(seed 1, .* other seeds are kept"):
-        result = training.train("teacher", seeds=3, **SMALL)
+        result = paper.train("teacher", seeds=3, **SMALL)
     assert result.seeds == (0, 2)
     assert result.diverged_seeds == (1,)
     assert result.test_accuracy.values == (
@@ -272,55 +271,55 @@ def test_a_diverging_seed_does_not_lose_the_others(monkeypatch):
         whole.test_accuracy.values[2],
     )
     assert result.to_dict()["diverged_seeds"] == [1]
-    assert "2 seeds" in training.format_table(result)
-    assert "left out, diverged: seed 1" in training.format_table(result)
-    assert "left out" not in training.format_table(whole)
+    assert "2 seeds" in str(result)
+    assert "left out, diverged: seed 1" in str(result)
+    assert "left out" not in str(whole)
     with pytest.raises(ValueError, match=r"diverged \(seed 1"):
-        training.train("teacher", seeds=[1], **SMALL)
+        paper.train("teacher", seeds=[1], **SMALL)
 
 
 def test_stopping_at_an_accuracy():
-    preset = training.Preset(0.05, 0.0, 5000, batch_size=32, until_accuracy=0.9)
-    network, steps = training.fit(teacher(num_train=256), 128, "none", 1.5, preset, 0)
+    preset = paper.Preset(0.05, 0.0, 5000, batch_size=32, until_accuracy=0.9)
+    network, steps = paper.fit(teacher(num_train=256), 128, "none", 1.5, preset, 0)
     assert steps < 5000
     assert network.w1.shape == (2, 128)
 
 
 def test_training_on_digits_works_and_noise_prunes():
-    plain = training.train("digits", width=256, noise="none", seeds=1)
-    noisy = training.train("digits", width=256, noise="I", alpha=1.5, sigma=0.05, seeds=1)
+    plain = paper.train("digits", width=256, noise="none", seeds=1)
+    noisy = paper.train("digits", width=256, noise="I", alpha=1.5, sigma=0.05, seeds=1)
     assert plain.test_accuracy.mean > 0.85
     assert noisy.pruning_ratio.mean > plain.pruning_ratio.mean + 5
-    text = training.format_table(noisy)
+    text = str(noisy)
     assert "no such row" in text
     assert "pruning ratio" in text
     assert set(noisy.to_dict()["pruning_ratio"]) == {"mean", "std", "values"}
 
 
 def test_paper_rows_and_presets():
-    row = training.paper_row("ecg5000", "I", 2000, 1.75)
+    row = paper.paper_row("ecg5000", "I", 2000, 1.75)
     assert row["table"] == "1"
     assert row["pruning_ratio"] == {"mean": 48.07, "std": 7.036}
-    assert training.paper_row("ecg5000", "none", 2000, 1.0)["pruning_ratio"]["mean"] == 11.45
-    assert training.paper_row("ecg5000", "I", 1234, 1.75) is None
-    assert training.preset("ecg5000", 2000, "I") == training.Preset(3e-4, 0.5, 600)
-    assert training.preset("ecg5000", 2000, "II").sigma == 0.15
-    between = training.preset("ecg5000", 4000, "I")
+    assert paper.paper_row("ecg5000", "none", 2000, 1.0)["pruning_ratio"]["mean"] == 11.45
+    assert paper.paper_row("ecg5000", "I", 1234, 1.75) is None
+    assert paper.preset("ecg5000", 2000, "I") == paper.Preset(3e-4, 0.5, 600)
+    assert paper.preset("ecg5000", 2000, "II").sigma == 0.15
+    between = paper.preset("ecg5000", 4000, "I")
     assert between.learning_rate == pytest.approx(1.5e-4)
     assert between.steps == 1200
-    assert training.preset("cifar10", 5000, "I").sigma == 1e-5
+    assert paper.preset("cifar10", 5000, "I").sigma == 1e-5
     with pytest.raises(ValueError, match="width"):
-        training.preset("mnist", 0, "I")
+        paper.preset("mnist", 0, "I")
 
 
 @pytest.mark.slow
 def test_pruning_ratios_of_the_paper():
     setting = dict(width=2000, seeds=1, root=available("ecg5000"))
-    result = training.train("ecg5000", noise="none", **setting)
+    result = paper.train("ecg5000", noise="none", **setting)
     assert result.pruning_ratio.mean == pytest.approx(11.45, abs=0.3)
     assert result.test_accuracy.mean == pytest.approx(0.957, abs=0.01)
-    assert "Table 1" in training.format_table(result)
-    noisy = training.train("ecg5000", noise="I", alpha=1.75, sigma=0.15, **setting)
+    assert "Table 1" in str(result)
+    noisy = paper.train("ecg5000", noise="I", alpha=1.75, sigma=0.15, **setting)
     # Nearly all of the paper's spread over seeds: its mean ± 3 of its standard deviations.
     assert noisy.pruning_ratio.mean == pytest.approx(48.07, abs=3 * 7.036)
     # The series sum to 0, so the noise does not reach the output; rounding may flip one of 4500.
@@ -349,7 +348,7 @@ def test_pruning_ratios_of_the_paper():
 )
 def test_bad_input(change, message):
     with pytest.raises(ValueError, match=message):
-        training.train(**dict(dataset="teacher", seeds=1, **SMALL) | change)
+        paper.train(**dict(dataset="teacher", seeds=1, **SMALL) | change)
 
 
 def test_bad_transforms(key):
@@ -375,7 +374,7 @@ def test_bad_transforms(key):
 )
 def test_bad_presets(change, message):
     with pytest.raises(ValueError, match=message):
-        training.Preset(**dict(learning_rate=0.1, sigma=0.1, steps=10) | change)
+        paper.Preset(**dict(learning_rate=0.1, sigma=0.1, steps=10) | change)
 
 
 def test_a_users_data_set():
@@ -383,4 +382,4 @@ def test_a_users_data_set():
     x = rng.normal(size=(40, 3)).astype(np.float32)
     y = (x[:, 0] > 0).astype(np.int32)
     mine = Dataset("mine", x[:30], y[:30], x[30:], y[30:], 2)
-    assert training.train(mine, seeds=1, **SMALL).dataset == "mine"
+    assert paper.train(mine, seeds=1, **SMALL).dataset == "mine"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import stablesde as ssd
-from stablesde import training
+from stablesde import paper, training
 from stablesde.datasets import load, teacher
 from stablesde.training._network import accuracy, pruned
 
@@ -23,7 +23,7 @@ def saved_bytes(tree):
 @pytest.fixture(scope="module")
 def digits():
     data = load("digits")
-    network, _ = training.fit(data, 256, "I", 1.5, training.Preset(0.1, 0.05, 100), 0)
+    network, _ = paper.fit(data, 256, "I", 1.5, paper.Preset(0.1, 0.05, 100), 0)
     return data, network
 
 

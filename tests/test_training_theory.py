@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from helpers import shells
 
 import stablesde as ssd
-from stablesde import training
+from stablesde import paper
 from stablesde.cli import main
 from stablesde.training._network import first_layer
 
@@ -31,7 +31,7 @@ def test_predicted_ratio_is_that_of_start_plus_all_noise():
         return ssd.pruning_ratio(first_layer(jax.random.fold_in(key, 1), 8, width).T + 0.1 * added)
 
     ours = np.sort(100 * np.asarray(by_steps(jnp.arange(networks))))
-    theirs = training.predicted_ratio(width, "II", 1.6, networks=networks, **RULE)
+    theirs = paper.predicted_ratio(width, "II", 1.6, networks=networks, **RULE)
     # Two-sample Kolmogorov-Smirnov: false alarm 2 exp(-2 D² m), m = 200: below 1e-6 at 0.195.
     grid = np.concatenate([ours, theirs.samples])
     cdf = [np.searchsorted(np.sort(s), grid, side="right") / networks
@@ -42,15 +42,15 @@ def test_predicted_ratio_is_that_of_start_plus_all_noise():
 
 def test_without_noise_it_is_the_ratio_of_the_start():
     # The squared norm of a uniform column is nearly the same for all: a little over 10 %.
-    found = training.predicted_ratio(2000, "none", 1.75, networks=5, **RULE | {"dim": 140})
+    found = paper.predicted_ratio(2000, "none", 1.75, networks=5, **RULE | {"dim": 140})
     assert 11.2 < min(found.samples) <= max(found.samples) < 11.7
     assert found.alpha is None
     assert found.noise_scale == 0
 
 
 def test_predicted_ratio_repeats_and_describes_itself():
-    first = training.predicted_ratio(50, "III", 1.5, networks=7, **RULE)
-    again = training.predicted_ratio(50, "III", 1.5, networks=7, **RULE)
+    first = paper.predicted_ratio(50, "III", 1.5, networks=7, **RULE)
+    again = paper.predicted_ratio(50, "III", 1.5, networks=7, **RULE)
     assert first == again
     assert len(first.samples) == 7
     assert first.quantile(0) == min(first.samples)
@@ -72,23 +72,23 @@ def test_predicted_ratio_repeats_and_describes_itself():
 def test_predicted_ratio_refuses(change, message):
     settings = dict(width=10, noise="I", alpha=1.5, **RULE) | change
     with pytest.raises(ValueError, match=message):
-        training.predicted_ratio(**settings)
+        paper.predicted_ratio(**settings)
 
 
 def test_tables_show_the_prediction(tmp_path):
     small = dict(width=32, steps=20, learning_rate=0.05, data=shells())
-    table = training.paper_table(1, tmp_path, only=["none", "1.75"], predict=3, **small)
+    table = paper.paper_table(1, tmp_path, only=["none", "1.75"], predict=3, **small)
     assert [len(row.predicted.samples) for row in table.rows] == [3, 3]
     text = str(table)
     assert "start alone" in text
     assert "noise alone" in text
     # A row that trains to an accuracy does not know its steps before it has a cell.
-    assert training.paper_table(15, tmp_path, predict=3).rows[0].predicted is None
+    assert paper.paper_table(15, tmp_path, predict=3).rows[0].predicted is None
 
 
 def test_mean_field_network_is_the_particle_system():
     data = shells()
-    result = training.train_mean_field(data, predictions=2, **FIELD)
+    result = paper.train_mean_field(data, predictions=2, **FIELD)
     model = ssd.NetworkModel("tanh", "logistic", data.x_train, data.y_train)
     run = ssd.simulate(
         ssd.System(
@@ -112,19 +112,19 @@ def test_mean_field_network_is_the_particle_system():
 def test_trained_network_and_coupled_limit_agree_better_when_wider():
     data = shells()
     narrow, wide = (
-        training.train_mean_field(data, predictions=2, **FIELD | {"width": n, "seeds": 4})
+        paper.train_mean_field(data, predictions=2, **FIELD | {"width": n, "seeds": 4})
         for n in (32, 2048)
     )
     # Eightfold by theory's n^(-1/2).
     assert np.median(wide.distance.values) < np.median(narrow.distance.values) / 2
     assert max(wide.drift.values) <= wide.drift_bound
-    assert "fresh networks of the limit" in training.format_mean_field(wide)
+    assert "fresh networks of the limit" in str(wide)
 
 
 def test_default_noise_ends_like_the_presets():
     data = shells()
-    result = training.train_mean_field(data, predictions=2, **FIELD | {"sigma": None})
-    like = training.preset("ecg5000", 64, "I")
+    result = paper.train_mean_field(data, predictions=2, **FIELD | {"sigma": None})
+    like = paper.preset("ecg5000", 64, "I")
     theirs = like.sigma * (like.learning_rate * like.steps) ** (1 / 1.75)
     assert result.predicted_noise.noise_scale == pytest.approx(theirs)
 
@@ -142,7 +142,7 @@ def test_default_noise_ends_like_the_presets():
 )
 def test_mean_field_refuses(change, message):
     with pytest.raises(ValueError, match=message):
-        training.train_mean_field(**{"dataset": shells()} | FIELD | change)
+        paper.train_mean_field(**{"dataset": shells()} | FIELD | change)
 
 
 def test_command_line():

@@ -143,7 +143,7 @@ def test_a_record_without_a_slope_still_prints(value, tmp_path):
     study = study_of(synthetic(-0.5) * value, -0.5, bound=SIZES)
     assert "not fitted: errors must be positive" in repr(study)
     assert len(study.table().splitlines()) == 2 + len(SIZES)
-    study.to_json(tmp_path / "study.json")
+    study.save(tmp_path / "study.json")
     record = json.loads((tmp_path / "study.json").read_text())
     assert "positive and finite" in record["not_fitted"]["width"]
     assert record["exponent"] is None

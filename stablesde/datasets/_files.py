@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stablesde._storage import read_arrays
 from stablesde.datasets._download import fetch
+from stablesde.store import read_arrays
 
 # Archives prepared from the originals (see docs, "Data"), by SHA-256.
 ARCHIVES = {

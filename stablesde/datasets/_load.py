@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from stablesde._arguments import as_count
-from stablesde._storage import as_path
 from stablesde.datasets._files import arrays
 from stablesde.datasets._record import Dataset
 from stablesde.datasets._teacher import teacher
+from stablesde.store import as_path
 
 NAMES = ("ecg5000", "mnist", "cifar10", "digits", "teacher")
 # Per-channel statistics of the full training sets, pixels in [0, 1].

@@ -4,10 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stablesde._pytree import pytree
 
-
-@pytree("name", "num_classes", "source")
 @dataclass(frozen=True)
 class Dataset:
     """A classification data set, ready for training.

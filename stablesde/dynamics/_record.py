@@ -1,7 +1,5 @@
 """Long runs, written to disk in parts while they go, and resumed where they were."""
 
-import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,6 @@ from jaxtyping import ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_flag
 from stablesde._fingerprint import fingerprint
-from stablesde._storage import Arrays, as_path, claim, read_arrays, seal, write_arrays
 from stablesde._version import __version__
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._layout import default_block, layout
@@ -24,6 +21,7 @@ from stablesde.dynamics._simulate import Trajectory, check_fits, stretches, with
 from stablesde.dynamics._system import Driver, check_key, check_run
 from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
+from stablesde.store import Arrays, Store, as_path
 from stablesde.system import System
 
 _PART_BYTES = 2**27
@@ -41,30 +39,33 @@ class Recording:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = as_path("directory", directory)
-        if not (self.directory / "config.json").exists():
+        try:
+            self._store = Store.opened(self.directory, "a recording", _ADVICE)
+        except FileNotFoundError:
             raise ValueError(
                 f"directory {self.directory} holds no recording: there is no config.json."
-            )
+            ) from None
+        if not {*_COUNTS, "particles"} <= set(self._store.config):
+            raise ValueError(f"{self.directory / 'config.json'} is not that of a recording.")
 
     @property
     def parts(self) -> list[Path]:
         """The files, in order. **Raises:** `ValueError` if one is missing."""
-        config = self._config
-        found = {p.name for p in self.directory.glob("part-*.npz")}
-        step = _step(self.directory, seal(config))
-        count = max([_parts_before(config, step), *(int(n[5:10]) + 1 for n in found if _PART(n))])
-        files = [self.directory / _part_name(i) for i in range(count)]
-        for path in files:
-            if path.name not in found:
-                raise _damaged(path, "it is missing")
-        return files
+        store = self._store
+        found = {p.stem for p in self.directory.glob("part-*.npz")}
+        last = max((int(n[5:]) + 1 for n in found if _PART(n)), default=0)
+        names = [_part_name(i) for i in range(max(last, _parts_before(store.config, _step(store))))]
+        for name in names:
+            if name not in found:
+                raise store.damaged(name, "it is missing")
+        return [store.path(name) for name in names]
 
     @property
     def complete(self) -> bool:
         """Whether the run has come to its end."""
-        config = self._config
-        at_end = _step(self.directory, seal(config)) == config["num_steps"]
-        return at_end and _last_part(config) in {p.name for p in self.parts}
+        config = self._store.config
+        at_end = _step(self._store) == config["num_steps"]
+        return at_end and _last_part(config) in {p.stem for p in self.parts}
 
     @property
     def times(self) -> Float[np.ndarray, " S"]:
@@ -77,52 +78,35 @@ class Recording:
         return self._joined("mean_statistic")
 
     def __iter__(self) -> Iterator[Trajectory]:
-        bound = seal(self._config)
-        if self.parts and not self._config["particles"]:
+        if self.parts and not self._store.config["particles"]:
             raise ValueError(
                 "only the mean statistic was recorded (particles=False): read "
                 "`mean_statistic`, or record again with particles=True."
             )
         for path in self.parts:
             names = ("times", "levy", "displacement", "mean_statistic")
-            initial = _read(self.directory / "initial.npz", ("initial",), bound)
-            values: dict[str, Any] = initial | _read(path, names, bound)
+            initial = _read(self._store, "initial", ("initial",))
+            values: dict[str, Any] = initial | _read(self._store, path.stem, names)
             yield Trajectory(**values)
 
     def __repr__(self) -> str:
         state = "complete" if self.complete else "not complete"
         return f"Recording({self.directory}, {len(self.parts)} files, {state})"
 
-    @property
-    def _config(self) -> dict[str, Any]:
-        path = self.directory / "config.json"
-        try:
-            config = json.loads(path.read_bytes())
-            whole = all(type(config[k]) is int and config[k] > 0 for k in _COUNTS)
-            whole &= config["particles"] in (True, False)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(
-                _BAD_CONFIG.format(path, f"{type(error).__name__}: {error}")
-            ) from error
-        if not whole:
-            raise ValueError(_BAD_CONFIG.format(path, "settings that are none"))
-        return config
-
     def _joined(self, name: str) -> np.ndarray:
-        bound = seal(self._config)
-        return np.concatenate([_read(p, (name,), bound)[name] for p in self.parts])
+        return np.concatenate([_read(self._store, p.stem, (name,))[name] for p in self.parts])
 
 
 _COUNTS = ("num_steps", "save_every", "saves_per_file")
-_BAD_CONFIG = (
-    "{} is not that of a recording ({}): if it is damaged, delete it, and only it, and call "
-    "`record` with the settings of the run, which restores it."
+_ADVICE = (
+    "delete state.npz in its folder and call `record` again, which writes the same numbers from "
+    "the start"
 )
-_PART = re.compile(r"part-\d{5}\.npz").fullmatch
+_PART = re.compile(r"part-\d{5}").fullmatch
 
 
 def _part_name(number: int) -> str:
-    return f"part-{number:05d}.npz"
+    return f"part-{number:05d}"
 
 
 def _parts_before(config: dict[str, Any], step: int) -> int:
@@ -140,34 +124,18 @@ def _last_part(config: dict[str, Any]) -> str:
     return _part_name(total // every // count)
 
 
-def _damaged(path: Path, why: object) -> ValueError:
-    return ValueError(
-        f"{path} is damaged ({why}): delete state.npz in its folder and call `record` again, which "
-        "writes the same numbers from the start."
-    )
-
-
-def _read(path: Path, names: tuple[str, ...], bound: str) -> Arrays:
-    """These arrays of a file of the run, which is `bound` to its settings."""
-    try:
-        arrays = read_arrays(path, (*names, "seal"))
-    except FileNotFoundError:
-        raise _damaged(path, "it is missing") from None
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    if str(arrays.pop("seal")) != f"{path.name} {bound}":
-        raise _damaged(path, "it is another file, or of a run with other settings than config.json")
+def _read(store: Store, name: str, names: tuple[str, ...]) -> Arrays:
+    """These arrays of a file of the run. **Raises:** `ValueError` if it is damaged or missing."""
+    arrays = store.get(name, names)
+    if arrays is None:
+        raise store.damaged(name, "it is missing")
     return arrays
 
 
-def _write(path: Path, bound: str, **arrays: np.ndarray) -> None:
-    write_arrays(path, seal=np.asarray(f"{path.name} {bound}"), **arrays)
-
-
-def _step(folder: Path, bound: str) -> int:
+def _step(store: Store) -> int:
     """The step of the state on disk; -1 if there is none."""
-    path = folder / "state.npz"
-    return int(_read(path, ("step",), bound)["step"]) if path.exists() else -1
+    state = store.get("state", ("step",))
+    return -1 if state is None else int(state["step"])
 
 
 def record(
@@ -233,41 +201,29 @@ def record(
         **{"save_every": int(save_every), "saves_per_file": int(count)},
         **{"particles": bool(particles), "scheme": scheme},
     }
-    bound = seal(config)
-    claim(folder, "a recording", config, lambda: _verify(folder, bound))
-    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
-    _write_parts(folder, run, key, config)
+    store = Store(folder, config, "a recording", _ADVICE)
+    _write_parts(store, Run(Driver.of(system, dtype), grid, None, plan, scheme), key)
     return Recording(folder)
 
 
-def _verify(folder: Path, bound: str) -> None:
-    """Raises `ValueError` if a folder without a configuration holds files of another run."""
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    for name in names:
-        if _PART(name) or name in ("initial.npz", "state.npz"):
-            _read(folder / name, (), bound)
-
-
-def _write_parts(folder: Path, run: Run, key: PRNGKeyArray, config: dict[str, Any]) -> None:
+def _write_parts(store: Store, run: Run, key: PRNGKeyArray) -> None:
+    config = store.config
     total, every, count = (config[k] for k in _COUNTS)
-    bound = seal(config)
     times = np.asarray(run.grid.all_times())[::every]
-    step = _step(folder, bound)
+    step = _step(store)
     if step < 0:
         state, step = _start(run, key), 0
         initial = np.asarray(state.initial).T[: run.layout.num_particles]
-        _write(folder / "initial.npz", bound, initial=initial)
-        _write_state(folder, state, step, bound)
+        store.put("initial", {"initial": initial})
+        _write_state(store, state, step)
     else:
-        for name in ("initial.npz", *map(_part_name, range(_parts_before(config, step)))):
-            _read(
-                folder / name, (), bound
-            )  # that it is there, and whose: what it holds is not read
-        at = _read(folder / "state.npz", _STATE, bound)
+        for name in ("initial", *map(_part_name, range(_parts_before(config, step)))):
+            _read(store, name, ())  # that it is there, and whose: what it holds is not read
+        at = _read(store, "state", _STATE)
         state = State(*(jnp.asarray(at[k]) for k in _STATE))
     saves = total // every + 1
     # After the last step there is one time more to save, and no step to do: `step` stays there.
-    while step < total or not (folder / _last_part(config)).exists():
+    while step < total or not store.path(_last_part(config)).exists():
         number = step // every // count
         now = min(count, saves - number * count)
         whole = min(now, total // every - number * count)
@@ -279,11 +235,9 @@ def _write_parts(folder: Path, run: Run, key: PRNGKeyArray, config: dict[str, An
         if not config["particles"]:
             arrays = {"mean_statistic": arrays["mean_statistic"]}
         first = number * count
-        _write(
-            folder / _part_name(number), bound, times=times[first : first + now], **arrays
-        )  # fmt: skip
+        store.put(_part_name(number), {"times": times[first : first + now]} | arrays)
         step += whole * every
-        _write_state(folder, state, step, bound)
+        _write_state(store, state, step)
 
 
 @eqx.filter_jit
@@ -311,9 +265,9 @@ def _advance(  # type: ignore[no-untyped-def]
 _STATE = ("initial", "levy", "displacement")
 
 
-def _write_state(folder: Path, state: State, step: int, bound: str) -> None:
+def _write_state(store: Store, state: State, step: int) -> None:
     arrays = {k: np.asarray(getattr(state, k)) for k in _STATE}
-    _write(folder / "state.npz", bound, step=np.asarray(step), **arrays)
+    store.put("state", arrays | {"step": np.asarray(step)})
 
 
 __all__ = ["Recording", "record"]

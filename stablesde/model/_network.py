@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from stablesde._arguments import as_count, as_reals
-from stablesde._pytree import pytree
 from stablesde.model._base import MeanFieldModel
 from stablesde.model._losses import encode_targets, loss
 from stablesde.model._units import ACTIVATIONS, RidgeUnit, Unit, UserUnit
@@ -24,7 +23,6 @@ from stablesde.stable._domain import number_text
 _SHOWN = ("B", "phi", "drift_bound", "lipschitz_theta", "lipschitz_mean", "fluctuation")
 
 
-@pytree("holds", "reason")
 @dataclass(frozen=True)
 class AssumptionConstants:
     """Constants of Assumption 1 of the paper for one model, all finite where `holds`.

@@ -4,85 +4,96 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablesde._storage import write_atomically
 from stablesde.plotting._caption import caption
-from stablesde.plotting._columns import (
-    plot_compression_law,
-    plot_independence,
-    plot_lemma_b1,
-    plot_probability,
-)
-from stablesde.plotting._law_flow import plot_law_flow
-from stablesde.plotting._rates import plot_rates
-from stablesde.plotting._style import MARKERS, STYLE, figure_path, file_bytes, save, shades, style
-from stablesde.plotting._tails import plot_tail
-from stablesde.plotting._view import RateView
+from stablesde.plotting._columns import dependence_panel, plot_probability, probability_panel
+from stablesde.plotting._rates import overlay, plot_rates, rate_panel, shown_axes
+from stablesde.plotting._style import figure_path, new_figure, save, style
+from stablesde.plotting._tails import plot_tail, tail_panel
 from stablesde.studies import IndependenceStudy, ProbabilityStudy, RateStudy, TailStudy
 
 Study = RateStudy | TailStudy | ProbabilityStudy | IndependenceStudy
 
 
-def plot(study: Study | Mapping[str, Any], path: str | Path | None = None) -> Figure:
-    """Draws a study and, if `path` is given, saves the figure there (format by its suffix).
+def plot(
+    record: Study | Mapping[str, RateStudy] | Mapping[str, IndependenceStudy],
+    path: str | Path | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws a study, whether it was just measured or loaded from a file.
 
-    A `RateStudy`, or its record (`to_dict()`, or from a results.json): error against each axis that
-    has at least 4 values, on log–log axes with 95 % bootstrap intervals, the fitted power, a guide
-    with theory's exponent and the bounds (an arrow and a factor for one that lies far above);
-    below, the slopes between neighbouring sizes with their intervals, theory's exponent as a line,
-    and, if the errors are not straight, where the slopes head. A `TailStudy`: the empirical tail
-    with the predicted one, and Hill's estimate against the number of order statistics. Others as in
-    `plot_probability` and `plot_independence`. `caption` says it in words.
+    - A `RateStudy`: error against each axis that has at least 4 values, on log–log axes with
+      bootstrap intervals, the fitted power, a guide with theory's exponent and the bounds (an arrow
+      and a factor for one that lies far above); below, the slopes between neighbouring sizes, and
+      where they head if the errors are not straight.
+    - A `TailStudy`: the empirical tail with the predicted one, and Hill's estimate against the
+      number of order statistics.
+    - A `ProbabilityStudy`: P(error ≤ ε) against the width, for each ε.
+    - An `IndependenceStudy`: the dependence of a pair against the width.
+    - `{label: study, …}`, several of the first or of the last kind: on one panel.
 
-    **Returns:** the matplotlib `Figure`. **Raises:** `TypeError` for another record, `ValueError`
-    for a study without an axis of at least 4 sizes, with errors that no log axis can show, for
-    the record of a tail study, which has too little of the tail, for a damaged record, or for a
-    `path` whose suffix matplotlib cannot write; `OSError` where it cannot be written.
+    `caption` says it in words; `study.curve(axis)` has the numbers for figures of your own.
+
+    **Arguments:** `record`; `path`, where the figure is saved (format by its suffix); `ax`, axes of
+    your own that get the main panel alone: errors along the headline axis, the tail, the first ε.
+
+    **Returns:** the matplotlib `Figure`, which a notebook shows. **Raises:** `TypeError` for
+    another record, `ValueError` for a study without an axis of at least 4 sizes, with errors that
+    no log axis can show, or for a `path` whose suffix matplotlib cannot write; `OSError` where it
+    cannot be written.
     """
     path = figure_path(path)
-    if isinstance(study, ProbabilityStudy):
-        return plot_probability(study, path)
-    if isinstance(study, IndependenceStudy):
-        return plot_independence({study.config["model"]: study}, path)
     with style():
-        if isinstance(study, TailStudy):
-            figure = plot_tail(study)
-        elif isinstance(study, RateStudy):
-            figure = plot_rates(RateView.of(study.to_dict()))
-        elif isinstance(study, Mapping):
-            return _plot_record(study, path)
+        if ax is None:
+            figure = _whole(record)
         else:
-            raise TypeError(f"study must be the record of a study, got {type(study).__name__}.")
+            _panel(ax, record)
+            figure = ax.get_figure(root=True)  # type: ignore[assignment]  # axes have a figure
         if path is not None:
             save(figure, path)
     return figure
 
 
-def _plot_record(record: Mapping[str, Any], path: Path | None) -> Figure:
-    """The figure of a record that was read from a file, and may hold anything."""
-    view = RateView.of(record)
-    assert view.shown  # or an error that says what to do
-    try:
-        figure = plot_rates(view)
-        picture = None if path is None else file_bytes(figure, path)
-    except Exception as error:
-        raise ValueError(f"study: this record cannot be drawn ({error!r}).") from error
-    if path is not None and picture is not None:
-        write_atomically(path, picture)
+def _whole(record: Any) -> Figure:
+    if isinstance(record, RateStudy):
+        return plot_rates(record)
+    if isinstance(record, TailStudy):
+        return plot_tail(record)
+    if isinstance(record, ProbabilityStudy):
+        return plot_probability(record)
+    figure = new_figure(5.2, 3.8)
+    _panel(figure.subplots(), record)
     return figure
 
 
-__all__ = [
-    "MARKERS",
-    "STYLE",
-    "caption",
-    "plot",
-    "plot_compression_law",
-    "plot_independence",
-    "plot_law_flow",
-    "plot_lemma_b1",
-    "plot_probability",
-    "shades",
-    "style",
-]
+def _panel(ax: Axes, record: Any) -> None:
+    if isinstance(record, RateStudy):
+        axis = record.rate_axis
+        rate_panel(ax, record, axis if axis in (s := shown_axes(record)) else s[0])
+    elif isinstance(record, TailStudy):
+        tail_panel(ax, record)
+    elif isinstance(record, ProbabilityStudy):
+        probability_panel(ax, record, 0)
+        ax.legend()
+    elif isinstance(record, IndependenceStudy):
+        dependence_panel(ax, {record.config.get("model", "particles"): record})
+    elif _all(record, RateStudy):
+        overlay(ax, record)
+    elif _all(record, IndependenceStudy):
+        dependence_panel(ax, record)
+    else:
+        raise TypeError(
+            f"record must be a study, or a dictionary of rate studies or of independence studies, "
+            f"got {type(record).__name__}."
+        )
+
+
+def _all(record: Any, kind: type) -> bool:
+    known = isinstance(record, Mapping) and len(record) > 0
+    return known and all(isinstance(study, kind) for study in record.values())
+
+
+__all__ = ["caption", "plot", "style"]

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from stablesde.plotting._rates import FAR_ABOVE, STATISTICS, SYMBOLS
-from stablesde.plotting._style import NOISES, TITLES
-from stablesde.plotting._view import BOUNDS, RateView
+from stablesde.plotting._style import BOUNDS, NOISES, TITLES, model_text
 from stablesde.studies import RateStudy, TailStudy
 from stablesde.studies._statistics import LEVEL
 
@@ -17,68 +16,60 @@ _MEASURES = {
 }
 
 
-def caption(study: RateStudy | TailStudy | Mapping[str, Any]) -> str:
-    """The caption of the figure of a study or of its record: plain text for a paper or a report.
+def caption(study: RateStudy | TailStudy) -> str:
+    """The caption of the figure of a study: plain text for a paper or a report.
 
     What is shown, the model, the noise, sizes, replicas, precision and key, what bars and lines
     are, and the verdict.
 
-    **Returns:** a string. **Raises:** `ValueError` for a record that is none of a study.
+    **Returns:** a string. **Raises:** `TypeError` for another record.
     """
-    if not isinstance(study, (Mapping, RateStudy, TailStudy)):
-        raise ValueError(f"study must be the record of a study, got {type(study).__name__}.")
-    record = study if isinstance(study, Mapping) else study.to_dict()
-    try:
-        what = _tail(record) if "exponents" not in record else _rates(RateView.of(record))
-        title = str(TITLES.get(record["name"], record["name"]))
-        parts = [f"{title}.", what, _setting(record)]
-        return " ".join([*parts, f"Verdict: {record['verdict']}."])
-    except Exception as error:  # of a record that was read from a file, anything
-        raise ValueError(f"study: this is no record of a study ({error!r}).") from error
+    if not isinstance(study, (RateStudy, TailStudy)):
+        raise TypeError(f"study must be a RateStudy or TailStudy, got {type(study).__name__}.")
+    what = _tail(study) if isinstance(study, TailStudy) else _rates(study)
+    title = TITLES.get(study.name, study.name)
+    return f"{title}. {what} {_setting(study.config)} Verdict: {study.verdict}."
 
 
-def _rates(view: RateView) -> str:
-    statistic = STATISTICS.get(view.statistic, view.statistic)
-    level = f"{100 * view.level:g} %"
-    measure = _MEASURES.get(view.measure, view.measure)
-    try:
-        shown = view.shown
-    except ValueError:
-        shown = list(view.axes)
+def _rates(study: RateStudy) -> str:
+    statistic = STATISTICS.get(study.rate_statistic, study.rate_statistic)
+    measure = _MEASURES.get(study.rate_measure, study.rate_measure)
+    fitted = [a.name for a in study.axes if study.fitted(a.name)[0] is not None]
+    shown = fitted or [a.name for a in study.axes]
     against = " and ".join(f"{n} {SYMBOLS.get(n, '')}".strip() for n in shown)
+    bent = any(not study.slope(name).straight for name in fitted)
     told = [
-        f"Above: {statistic} over {view.replicas} replicas of the {measure} against {against}; "
-        f"bars are {level} intervals of a bootstrap over replicas "
-        f"({view.record.get('interval', 'percentile')}).",
+        f"Above: {statistic} over {len(study.errors[study.rate_measure])} replicas of the "
+        f"{measure} against {against}; bars are {100 * study.level:g} % intervals of a bootstrap "
+        f"over replicas ({study.interval}).",
         "Solid lines: the fitted power, one slope for all lines of a panel, along "
-        + "; along ".join(_fit(view, n) for n in shown if n in view.record["exponents"])
+        + "; along ".join(_fit(study, name) for name in fitted)
         + "; dotted: a guide with theory's power.",
-        _bounds(view),
+        _bounds(study),
         "Below: slopes between neighbouring sizes with their intervals, the fitted power with its "
         "interval (solid, grey) and theory's exponent (dotted)"
         + (
             "; dashed arrow, where the line is bent: the slope of a quadratic fit, to the limit."
-            if any(not e["straight"] for e in view.record["exponents"].values())
+            if bent
             else "."
         ),
     ]
     return " ".join(t for t in told if t)
 
 
-def _fit(view: RateView, name: str) -> str:
-    e = view.exponent(name)
-    theory = "" if e["theory"] is None else f", theory {e['theory']:+.3f}"
-    return f"{name} {e['estimate']:+.3f} [{e['lower']:+.3f}, {e['upper']:+.3f}]{theory}"
+def _fit(study: RateStudy, name: str) -> str:
+    theory = study.axis(name).theory
+    return f"{name} {study.slope(name)}" + ("" if theory is None else f", theory {theory:+.3f}")
 
 
-def _bounds(view: RateView) -> str:
-    centre = view.centre
-    told = []
+def _bounds(study: RateStudy) -> str:
+    centre, told = study.location_interval()[0], []
     for label, (word, _, dashes) in BOUNDS.items():
-        if label not in view.bounds or not np.all(np.isfinite(view.bounds[label])):
+        if label not in study.bounds or not np.all(np.isfinite(study.bounds[label])):
             continue
-        factor = (view.bounds[label] / centre).min()
-        name = f"the {word}" + (" (vacuous: above 2cT)" if view.is_vacuous(label) else "")
+        factor = (study.bounds[label] / centre).min()
+        vacuous = label in study.vacuous and np.all(study.vacuous[label])
+        name = f"the {word}" + (" (vacuous: above 2cT)" if vacuous else "")
         told.append(
             f"{dashes}: {name}"
             if factor <= FAR_ABOVE
@@ -86,30 +77,28 @@ def _bounds(view: RateView) -> str:
         )
     if not told:
         return ""
-    of = _MEASURES.get(view.bounded_measure, view.bounded_measure)
-    other = "" if view.bounded_measure == view.measure else f" (bounds of the larger {of})"
+    of = _MEASURES.get(study.bounded_measure, study.bounded_measure)
+    same = study.bounded_measure == study.rate_measure
     text = "; ".join(told)
-    return f"{text[0].upper()}{text[1:]}{other}."
+    return f"{text[0].upper()}{text[1:]}{'' if same else f' (bounds of the larger {of})'}."
 
 
-def _tail(record: Mapping[str, Any]) -> str:
-    e, config = record["exponent"], record["config"]
-    level = f"{100 * e.get('level', LEVEL):g} %"
+def _tail(study: TailStudy) -> str:
+    level = f"{100 * LEVEL:g} %"
     return (
-        f"Left: the share of {config['num_columns']} independent columns of the limit at t = "
-        f"{config['t1']:g} whose norm exceeds t, with {level} intervals of the count (grey), and "
-        "the predicted tail of the noise (line). Right: Hill's estimate of the tail index against "
-        f"the number k of upper order statistics, with {level} intervals (grey); the point is the "
-        f"estimate used, k = {e['k']}: {e['estimate']:.3f} [{e['lower']:.3f}, {e['upper']:.3f}]; "
-        f"dotted: α; dashed: 2, above which the variance is finite."
+        f"Left: the share of {study.num_columns} independent columns of the limit at t = "
+        f"{study.config['t1']:g} whose norm exceeds t, with {level} intervals of the count (grey), "
+        "and the predicted tail of the noise (line). Right: Hill's estimate of the tail index "
+        f"against the number k of upper order statistics, with {level} intervals (grey); the point "
+        f"is the estimate used, k = {study.k}: {study.estimate:.3f} [{study.lower:.3f}, "
+        f"{study.upper:.3f}]; dotted: α; dashed: 2, above which the variance is finite."
     )
 
 
-def _setting(record: Mapping[str, Any]) -> str:
-    config = record["config"]
+def _setting(config: Mapping[str, Any]) -> str:
     noise = config.get("noise", "?")
     kind = f"{NOISES[noise]} ({noise})" if noise in NOISES else noise
-    parts = [f"{config.get('model', '?')}, {kind} noise"]
+    parts = [f"{model_text(config)}, {kind} noise"]
     names = {
         "alpha": "α", "dim": "dimension", "sigma": "σ", "t1": "T", "widths": "n", "kappas": "κ",
         "num_steps": "steps", "fine_steps": "reference steps", "law_particles": "law particles",

@@ -8,8 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from stablesde.plotting._style import MARKERS, TITLES, legends_above, setting, shades
-from stablesde.plotting._view import BOUNDS, RateView
+from stablesde.plotting._style import (
+    BOUNDS,
+    MARKERS,
+    TITLES,
+    legends_above,
+    new_figure,
+    setting,
+    shades,
+)
+from stablesde.studies import RateStudy
+from stablesde.studies._records import Curve, along
 
 LABELS = {
     "width": r"width $n$ (particles)  $\rightarrow\infty$",
@@ -33,34 +42,64 @@ _SHORT = 1.3
 _LABEL_CHARACTERS = 40
 
 
-def plot_rates(view: RateView) -> Figure:
+def plot_rates(study: RateStudy) -> Figure:
     """A column for each axis with at least 4 sizes: errors above, local slopes below."""
-    shown = view.shown
-    figure = Figure(figsize=(4.7 * len(shown) + 0.3, 6.2), layout="constrained")
+    shown = shown_axes(study)
+    figure = new_figure(4.7 * len(shown) + 0.3, 6.2)
     panels = figure.subplots(2, len(shown), squeeze=False, sharex="col", height_ratios=(3, 1.3))
     for column, name in enumerate(shown):
-        _rate_panel(panels[0, column], view, name)
-        _local_slope_panel(panels[1, column], view, name)
-        panels[0, column].set_ylabel(_error_label(view) if column == 0 else "", linespacing=1.8)
+        rate_panel(panels[0, column], study, name)
+        _local_slope_panel(panels[1, column], study, name)
+        panels[0, column].set_xlabel("")
+        panels[0, column].set_ylabel(_error_label(study) if column == 0 else "", linespacing=1.8)
         panels[1, column].set_ylabel("local slope" if column == 0 else "")
-    figure.suptitle(_title(view), fontsize=10)
+    title = TITLES.get(study.name, study.name)
+    told = setting(study.config)
+    figure.suptitle(f"{title}: {told}" if len(shown) > 1 else f"{title}\n{told}", fontsize=10)
     return figure
 
 
-def _title(view: RateView) -> str:
-    name = TITLES.get(view.record["name"], view.record["name"])
-    told = setting(view.record["config"])
-    return f"{name}: {told}" if len(view.shown) > 1 else f"{name}\n{told}"
+def overlay(panel: Axes, studies: dict[str, RateStudy]) -> None:
+    """Several studies on one panel, along the headline axis of the first: points and fits."""
+    (axis,) = {study.rate_axis for study in studies.values()}
+    for number, (label, study) in enumerate(studies.items()):
+        curve = study.curve(axis)
+        colour = f"C{number}"
+        for column in range(curve.estimate.shape[1]):
+            y, bars = curve.estimate[:, column], _bars(curve, column)
+            panel.errorbar(
+                curve.sizes, y, bars, color=colour, marker=MARKERS[number % len(MARKERS)], ms=4.5,
+                ls="", lw=1, capsize=2.5, mfc="w" if number % 2 else colour,
+                label=f"{label}: {study.fitted(axis)[0]}" if column == 0 else None,
+            )  # fmt: skip
+            panel.plot(curve.sizes, curve.fit[:, column], "-", color=colour, lw=0.9)
+    panel.set(xscale="log", yscale="log", xlabel=LABELS.get(axis, axis), ylabel="error")
+    panel.legend()
 
 
-def _error_label(view: RateView) -> str:
-    statistic = STATISTICS.get(view.statistic, view.statistic)
-    return f"{measure_label(view)}\n{statistic} of {view.replicas} replicas"
+def shown_axes(study: RateStudy) -> list[str]:
+    """The axes with at least 4 values; `ValueError` if there is none, or no slope along one."""
+    shown = [axis.name for axis in study.axes if len(axis.values) >= 4]
+    if not shown:
+        sizes = ", ".join(f"{len(axis.values)} {axis.name}s" for axis in study.axes)
+        raise ValueError(
+            f"a figure needs an axis with at least 4 sizes, this study has {sizes}: run it "
+            "with more of them (study.table() shows what there is)."
+        )
+    for name in shown:
+        study.slope(name)  # raises
+    return shown
 
 
-def measure_label(view: RateView) -> str:
+def _error_label(study: RateStudy) -> str:
+    statistic = STATISTICS.get(study.rate_statistic, study.rate_statistic)
+    replicas = len(study.errors[study.rate_measure])
+    return f"{measure_label(study)}\n{statistic} of {replicas} replicas"
+
+
+def measure_label(study: RateStudy) -> str:
     """What is measured, as a formula where the study is one of ours."""
-    name, measure = view.record["name"], view.measure
+    name, measure = study.name, study.rate_measure
     if name == "compressibility":
         return r"$\|\Theta^{(\kappa n)}-\Theta\|_F\,/\,\|\Theta\|_F$"
     if name not in _DISTANCES or measure not in ("sup", "mean"):
@@ -72,62 +111,44 @@ def measure_label(view: RateView) -> str:
     return rf"$\mathrm{{mean}}_i\;\mathrm{{sup}}_{time}\;{distance}$"
 
 
-def _lines(view: RateView, name: str) -> list[tuple[str, tuple[Any, ...]]]:
-    """(label, index) of the lines drawn along one axis: points of the other axis."""
-    position = list(view.axes).index(name)
-    others = [a for a in view.axes if a != name]
-    if not others:
-        return [("", (slice(None),))]
-    (other,) = others
-    return [
-        (
-            f"{SYMBOLS.get(other, other)} = {value:.4g}",
-            (slice(None), i) if position == 0 else (i, slice(None)),
-        )
-        for i, value in enumerate(view.axes[other])
-    ]
+def _lines(study: RateStudy, name: str) -> list[str]:
+    """Labels of the lines drawn along one axis: the points of the other axis."""
+    others = [axis for axis in study.axes if axis.name != name]
+    return [f"{SYMBOLS.get(a.name, a.name)} = {v:.4g}" for a in others for v in a.values] or [""]
 
 
-def _rate_panel(panel: Axes, view: RateView, name: str) -> None:
-    centre, low, high = view.centre, view.low, view.high
-    x, lines = view.axes[name], _lines(view, name)
-    exponent = view.exponent(name)
-    shape = np.log(x) - np.mean(np.log(x))
+def _bars(curve: Curve, column: int) -> np.ndarray:
+    y, low, high = (v[:, column] for v in (curve.estimate, curve.lower, curve.upper))
+    return np.stack([y - low, high - y]).clip(0)
+
+
+def rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
+    """Errors against one axis, the fitted power, a guide with theory's, and the bounds."""
+    curve, labels = study.curve(name), _lines(study, name)
+    axis, slope, x = study.axis(name), study.slope(name), curve.sizes
     points = []
-    for number, ((label, at), colour) in enumerate(zip(lines, shades(len(lines)), strict=True)):
-        y = centre[at]
-        bars = np.stack([y - low[at], high[at] - y]).clip(0)
+    for number, (label, colour) in enumerate(zip(labels, shades(len(labels)), strict=True)):
+        y = curve.estimate[:, number]
         points.append(
             panel.errorbar(
-                x, y, bars, color=colour, marker=MARKERS[number % len(MARKERS)], ms=4.5, ls="",
-                lw=1, capsize=2.5, label=label, zorder=3, mfc="w" if number % 2 else colour,
+                x, y, _bars(curve, number), color=colour, marker=MARKERS[number % len(MARKERS)],
+                ms=4.5, ls="", lw=1, capsize=2.5, label=label, zorder=3,
+                mfc="w" if number % 2 else colour,
             )
         )  # fmt: skip
         # One slope for all lines, an intercept of its own for each: what was fitted.
-        power = np.exp(np.mean(np.log(y)) + exponent["estimate"] * shape)
-        panel.plot(x, power, "-", color=colour, lw=0.9, zorder=2)
-    drawn: list[Any] = [Line2D([], [], color="k", lw=0.9, label=_fit_label(exponent))]
-    if exponent["theory"] is not None:
+        panel.plot(x, curve.fit[:, number], "-", color=colour, lw=0.9, zorder=2)
+    bent = "" if slope.straight else ", bent"
+    drawn: list[Any] = [Line2D([], [], color="k", lw=0.9, label=f"fit {slope}{bent}")]
+    if axis.theory is not None:
         # Above all data, so that it covers none.
-        guide = np.exp(exponent["theory"] * shape)
-        guide *= 1.25 * np.max(high.max(_other_axes(view, name)) / guide)
-        drawn += panel.plot(
-            x, guide, ":", color="k", lw=1.6, label=f"theory {exponent['theory']:+.3f}"
-        )
-    drawn += _draw_bounds(panel, view, x, centre, lines[-1])
-    panel.set(xscale="log", yscale="log")
+        guide = x**axis.theory
+        guide *= 1.25 * np.max(curve.upper.max(1) / guide)
+        drawn += panel.plot(x, guide, ":", color="k", lw=1.6, label=f"theory {axis.theory:+.3f}")
+    drawn += _draw_bounds(panel, study, curve, labels[-1], study.axes.index(axis))
+    panel.set(xscale="log", yscale="log", xlabel=LABELS.get(name, name), ylabel=_error_label(study))
     _write_ticks(panel)
-    legends_above(panel, [points if len(lines) > 1 else [], drawn], [4, 2])
-
-
-def _other_axes(view: RateView, name: str) -> tuple[int, ...]:
-    return tuple(i for i, a in enumerate(view.axes) if a != name)
-
-
-def _fit_label(exponent: Any) -> str:
-    bent = "" if exponent["straight"] else ", bent"
-    numbers = f"{exponent['estimate']:+.3f} [{exponent['lower']:+.3f}, {exponent['upper']:+.3f}]"
-    return f"fit {numbers}{bent}"
+    legends_above(panel, [points if len(labels) > 1 else [], drawn], [4, 2])
 
 
 def _write_ticks(panel: Axes) -> None:
@@ -143,24 +164,25 @@ def _write_ticks(panel: Axes) -> None:
 
 
 def _draw_bounds(
-    panel: Axes, view: RateView, x: np.ndarray, centre: np.ndarray, line: tuple[str, Any]
+    panel: Axes, study: RateStudy, curve: Curve, label: str, position: int
 ) -> list[Any]:
-    """The bounds for one line. One that is far above would squeeze the data: an arrow tells it."""
+    """The bounds for the last line. One that is far above would squeeze the data: it is told."""
     drawn: list[Any] = []
-    for label, (word, dashes, _) in BOUNDS.items():
-        if label not in view.bounds or not np.all(np.isfinite(view.bounds[label])):
+    for kind, (word, dashes, _) in BOUNDS.items():
+        if kind not in study.bounds or not np.all(np.isfinite(study.bounds[kind])):
             continue
-        if view.is_vacuous(label):
+        if kind in study.vacuous and np.all(study.vacuous[kind]):
             word += ", vacuous"
-        factor = view.bounds[label] / centre
+        bound = along(study.bounds[kind], position)
+        factor = bound / curve.estimate
         if factor.min() > FAR_ABOVE:
             text = f"{word}, {factor_text(factor)}"
             drawn += panel.plot([], [], marker=r"$\uparrow$", ls="", color="0.2", label=text)
         else:
-            text = word + (f" for {line[0]}" if line[0] else "")
-            bound = view.bounds[label][line[1]]
+            text = word + (f" for {label}" if label else "")
             width = 2.2 if dashes == "-" else 1.3
-            drawn += panel.plot(x, bound, ls=dashes, color="0.4", lw=width, label=text)
+            look = {"ls": dashes, "color": "0.4", "lw": width}
+            drawn += panel.plot(curve.sizes, bound[:, -1], **look, label=text)
     return drawn
 
 
@@ -173,22 +195,23 @@ def factor_text(factor: np.ndarray) -> str:
     return f"×${ends[0]}$" if ends[0] == ends[1] else f"×${ends[0]}$ to ${ends[1]}$"
 
 
-def _local_slope_panel(panel: Axes, view: RateView, name: str) -> None:
-    exponent, x = view.exponent(name), view.axes[name]
-    slopes, low, high = view.local_slopes(name)
+def _local_slope_panel(panel: Axes, study: RateStudy, name: str) -> None:
+    slope, theory = study.slope(name), study.axis(name).theory
+    x = np.asarray(study.axis(name).values)
+    local, low, high = map(np.asarray, (slope.local, slope.local_lower, slope.local_upper))
+    bars = np.stack([local - low, high - local]).clip(0)
     between = np.sqrt(x[1:] * x[:-1])
-    bars = np.stack([slopes - low, high - slopes]).clip(0)
-    panel.errorbar(between, slopes, bars, color="k", marker="o", ms=3.8, ls="", lw=1, capsize=2.5)
-    panel.axhspan(exponent["lower"], exponent["upper"], color="0.88", lw=0, zorder=0)
-    panel.axhline(exponent["estimate"], color="k", ls="-", lw=0.9, zorder=1)
-    ends = [*low, *high, exponent["lower"], exponent["upper"]]
-    if exponent["theory"] is not None:
-        panel.axhline(exponent["theory"], color="k", ls=":", lw=1.6)
-        ends.append(exponent["theory"])
+    panel.errorbar(between, local, bars, color="k", marker="o", ms=3.8, ls="", lw=1, capsize=2.5)
+    panel.axhspan(slope.lower, slope.upper, color="0.88", lw=0, zorder=0)
+    panel.axhline(slope.estimate, color="k", ls="-", lw=0.9, zorder=1)
+    ends = [*low, *high, slope.lower, slope.upper]
+    if theory is not None:
+        panel.axhline(theory, color="k", ls=":", lw=1.6)
+        ends.append(theory)
     middle, half = (min(ends) + max(ends)) / 2, max((max(ends) - min(ends)) / 2 * 1.15, 0.08)
     panel.set(xscale="log", xlabel=LABELS.get(name, name), ylim=(middle - half, middle + half))
-    if not exponent["straight"]:
-        _draw_trend(panel, view, name)
+    if not slope.straight:
+        _draw_trend(panel, study, name)
     # The sizes that were run are the ticks; only so many labels fit.
     labels = [f"{v:.3g}" if v < 1 else f"{v:.6g}" for v in x]
     each = -(-sum(map(len, labels)) // _LABEL_CHARACTERS)
@@ -197,15 +220,13 @@ def _local_slope_panel(panel: Axes, view: RateView, name: str) -> None:
     panel.xaxis.set_minor_locator(NullLocator())
 
 
-def _draw_trend(panel: Axes, view: RateView, name: str) -> None:
+def _draw_trend(panel: Axes, study: RateStudy, name: str) -> None:
     """The slope of the quadratic fit, an arrow towards the limit: where the slopes head."""
-    exponent, x = view.exponent(name), np.log(view.axes[name])
-    side = _LIMITS.get(name, +1)
+    slope, x = study.slope(name), np.log(study.axis(name).values)
     # The slope of the parabola is `estimate` at the middle and changes by `curvature` in all.
-    at = np.array([x.min(), x.max()])[::side]
+    at = np.array([x.min(), x.max()])[:: _LIMITS.get(name, +1)]
     middle = (x.min() + x.max()) / 2
-    change = exponent["curvature"] * (at - middle) / (x.max() - x.min())
-    slopes = exponent["estimate"] + change
+    slopes = slope.estimate + slope.curvature * (at - middle) / (x.max() - x.min())
     panel.annotate(
         "", (np.exp(at[1]), slopes[1]), (np.exp(at[0]), slopes[0]), annotation_clip=False,
         arrowprops={"arrowstyle": "->", "ls": (0, (4, 2)), "color": "0.35", "lw": 1.1},

@@ -14,8 +14,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stablesde._arguments import as_count
-from stablesde._storage import as_path, write_atomically
+from stablesde.store import as_path, write_atomically
 
 # Okabe and Ito's, told apart by the colour-blind; for categories, `shades` for ordered series.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -41,6 +40,14 @@ MARKERS = "osD^vPX*"
 # Height of a row of a legend, in points.
 _ROW = 12.5
 
+# Bounds by their names in a record: as they are called, and how they are drawn (matplotlib's style
+# of a line, and its name).
+BOUNDS: dict[str, tuple[str, Any, str]] = {
+    "jump": ("jump bound", "-", "thick grey"),
+    "gronwall": ("Grönwall bound", "--", "dashed"),
+    "paper": ("paper's bound", "-.", "dash-dotted"),
+    "trivial": ("trivial bound 2cT", (0, (1, 3)), "sparsely dotted"),
+}
 NOISES = {
     "OneFactorStable": "Type I",
     "IndependentStable": "Type II",
@@ -105,13 +112,6 @@ def image(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def small_png(figure: Figure) -> bytes:
-    """The figure as pixels of 64 colours: a quarter of the bytes, for a page with many of them."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return few_colours(buffer.getvalue(), 64)
-
-
 def few_colours(png: bytes, count: int) -> bytes:
     """The same picture in at most so many colours."""
     small = io.BytesIO()
@@ -120,23 +120,35 @@ def few_colours(png: bytes, count: int) -> bytes:
 
 
 def shades(count: int) -> list[Any]:
-    """Colours from dark to light for an ordered series, none too light for paper.
-
-    **Arguments:** `count`, how many. **Returns:** a list of RGBA tuples (viridis).
-    **Raises:** `ValueError` for a `count` that is none, or of more than a million.
-    """
-    if as_count("count", count, 0) > 10**6:
-        raise ValueError(f"count must be at most 10^6, got {count!r}.")
+    """Colours from dark to light for an ordered series, none too light for paper."""
     return [mpl.colormaps["viridis"](t) for t in np.linspace(0.0, 0.75, count)]
 
 
+def model_text(config: Any) -> str:
+    """The model with its parameters, as far as the record has them."""
+    parameters = config.get("parameters")
+    return f"{config.get('model', '?')}({parameters})" if parameters else config.get("model", "?")
+
+
 def setting(config: Any) -> str:
-    """Model, noise, α and precision in a line."""
+    """Model, noise, α, σ, T and precision in a line."""
     noise = NOISES.get(config.get("noise"), config.get("noise", "?"))
-    parts = [config.get("model", "?"), f"{noise} noise"]
-    if "alpha" in config:
-        parts.append(f"α = {config['alpha']:g}")
+    parts = [model_text(config), f"{noise} noise"]
+    names = {"alpha": "α", "sigma": "σ", "t1": "T"}
+    parts += [f"{name} = {config[key]:g}" for key, name in names.items() if key in config]
     return ", ".join([*parts, config.get("dtype", "")]).rstrip(", ")
+
+
+class Drawing(Figure):
+    """A figure that a notebook shows by itself, whatever backend matplotlib has."""
+
+    def _repr_png_(self) -> bytes:
+        return image(self, "png")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches."""
+    return Drawing(figsize=(width, height), layout="constrained")
 
 
 def legends_above(panel: Axes, groups: list[list[Any]], columns: list[int]) -> None:

@@ -5,22 +5,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from stablesde.plotting._style import TITLES, legends_above, power_of_ten, setting
+from stablesde.plotting._style import TITLES, legends_above, new_figure, power_of_ten, setting
 from stablesde.studies import TailStudy
 from stablesde.studies._statistics import LEVEL
 
 
 def plot_tail(study: TailStudy) -> Figure:
     """Two panels: exceedance against t on log–log axes, tail index against k."""
-    figure = Figure(figsize=(9.2, 4.4), layout="constrained")
+    figure = new_figure(9.2, 4.4)
     left, right = figure.subplots(1, 2)
-    _tail_panel(left, study)
+    tail_panel(left, study)
     _hill_panel(right, study)
     figure.suptitle(f"{TITLES['tails']}: {setting(study.config)}", fontsize=10)
     return figure
 
 
-def _tail_panel(panel: Axes, study: TailStudy) -> None:
+def tail_panel(panel: Axes, study: TailStudy) -> None:
+    """Exceedance of the norm, with intervals of the count and the predicted tail."""
     rank = np.arange(1, len(study.top) + 1)
     points = panel.plot(
         study.top, rank / study.num_columns, "k.", ms=2.5,

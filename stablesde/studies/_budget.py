@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jax import numpy as jnp
 
-from stablesde._pytree import pytree
 from stablesde.stable._domain import number_text
 
 
-@pytree("name", "note")
 @dataclass(frozen=True)
 class ErrorSource:
     """One systematic source of error of a study.
@@ -27,10 +25,6 @@ class ErrorSource:
     note: str
     relative: float
     factor: np.ndarray
-
-    def to_dict(self) -> dict[str, str | float]:
-        """The source as JSON data, without the factors."""
-        return {"name": self.name, "relative": self.relative, "note": self.note}
 
     def __repr__(self) -> str:
         return f"ErrorSource({self.name}: at most {number_text(self.relative, 2)} of an error)"

@@ -22,11 +22,9 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
 from stablesde._arguments import as_flag, as_real
-from stablesde._pytree import pytree
 from stablesde.dynamics import simulate, simulate_limit
 from stablesde.stable._bits import Keys
 from stablesde.stable._domain import number_text
-from stablesde.studies._export import CellRecord
 from stablesde.studies._format import format_rows, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._slopes import MIN_SIZES, Slope, slope_from, slope_weights
@@ -37,13 +35,13 @@ from stablesde.studies._statistics import (
     check_level,
     interval,
 )
+from stablesde.studies._tidy import CellRecord
 from stablesde.studies._verdicts import below, equivalent
 from stablesde.system import System, check_is_system
 
 _TOLERANCE = 0.1
 
 
-@pytree("replicas")
 @dataclass(frozen=True)
 class PairDependence:
     """‖C‖ of the pairs of exchangeable particles, C the covariance matrix of bounded functions.
@@ -144,7 +142,6 @@ def _resampled(influence: np.ndarray, level: float = LEVEL) -> np.ndarray:
     return np.concatenate([_squared(influence, weights) for weights in blocks])
 
 
-@pytree("config", "widths", "coupled", "name", "claim", "has_bound")
 @dataclass(frozen=True)
 class IndependenceStudy(CellRecord):
     """Dependence of pairs of particles against the width.
@@ -251,8 +248,8 @@ class IndependenceStudy(CellRecord):
             )  # fmt: skip
         return format_rows(rows)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON data."""
+    def summary(self) -> dict[str, Any]:
+        """The dependence at each width in `cells`, the slope and verdicts."""
         slope, reason = self._slope()
         keys = ("estimate", "lower", "upper", "curvature", "straight")
         cells = [
@@ -262,11 +259,13 @@ class IndependenceStudy(CellRecord):
         ]
         fitted = None if slope is None else {k: getattr(slope, k) for k in keys} | {"theory": -1.0}
         return {
-            "name": self.name, "claim": self.claim, "config": self.config, "cells": cells,
-            "exponent": fitted, "not_fitted": reason, "coupled": self.coupled,
-            "has_bound": self.has_bound, "bound_holds": self.bound_holds,
-            "exponent_attained": self.exponent_attained, "verdict": self.verdict,
-        }  # fmt: skip
+            "cells": cells,
+            "exponent": fitted,
+            "not_fitted": reason,
+            "bound_holds": self.bound_holds,
+            "exponent_attained": self.exponent_attained,
+            "verdict": self.verdict,
+        }
 
     def __repr__(self) -> str:
         return f"IndependenceStudy({len(self.means)} replicas; {verdict_text(self)})"

@@ -16,16 +16,15 @@ import scipy
 from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number
-from stablesde._pytree import pytree
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate, simulate_limit
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import check_noise, finite_columns, increment_scale
-from stablesde.studies._export import CellRecord
 from stablesde.studies._format import format_rows, three_valued_and, verdict_text
 from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
 from stablesde.studies._statistics import LEVEL, check_level, simultaneous_level
+from stablesde.studies._tidy import CellRecord
 from stablesde.studies._verdicts import difference_interval
 from stablesde.system import System, check_is_system
 from stablesde.theory import compression_law
@@ -57,10 +56,6 @@ def theorem_steps(width: int, alpha: float, t1: float) -> int:
     return max(math.ceil(min(steps, 2.0**32)), 1)  # so many are refused
 
 
-@pytree(
-    "config", "widths", "num_steps", "kappas", "epsilons", "systems", "in_regime", "level", "name",
-    "claim", "exponent_attained",
-)  # fmt: skip
 @dataclass(frozen=True)
 class ProbabilityStudy(CellRecord):
     """How often `‖Θ^(κn) - Θ‖_F ≤ ε ‖Θ‖_F` holds for n particles (Theorem 3.1).
@@ -218,19 +213,13 @@ class ProbabilityStudy(CellRecord):
         note = "" if all(self.in_regime) else "\n* larger steps than the theorem allows"
         return format_rows(rows) + note
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON data."""
+    def summary(self) -> dict[str, Any]:
+        """Probabilities with intervals in `cells`, and verdicts."""
         return {
-            "name": self.name,
-            "claim": self.claim,
-            "config": self.config,
             "cells": self._cells(),
-            "errors": self.errors.tolist(),
-            "level": self.level,
             "exponent": None,
             "has_bound": self.has_bound,
             "bound_holds": self.bound_holds,
-            "exponent_attained": self.exponent_attained,
             "like_independent": self.like_independent,
             "verdict": self.verdict,
         }

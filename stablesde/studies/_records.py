@@ -2,15 +2,13 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from stablesde._arguments import as_choice
-from stablesde._pytree import pytree
 from stablesde.studies._axis import Axis
 from stablesde.studies._budget import ErrorSource
-from stablesde.studies._export import TidyRecord
 from stablesde.studies._format import format_rows, three_valued_and, verdict_text
 from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope, slope_of
 from stablesde.studies._statistics import (
@@ -25,13 +23,29 @@ from stablesde.studies._statistics import (
     simultaneous_level,
     tail_diagnosis,
 )
+from stablesde.studies._tidy import TidyRecord
 from stablesde.studies._verdicts import all_below, below, equivalent
 
 
-@pytree(
-    "name", "config", "axes", "rate_measure", "rate_statistic", "rate_axis", "bounded_measure",
-    "claims_rate", "blocked", "claim", "notes", "level", "interval",
-)  # fmt: skip
+class Curve(NamedTuple):
+    """Errors against one axis of a study of K sizes; a column for each point of the other axis.
+
+    `sizes` (K,); `estimate`, its interval `lower` and `upper`, and the fitted power `fit`, NaN
+    where there is none: (K, L), L = 1 without another axis.
+    """
+
+    sizes: np.ndarray
+    estimate: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    fit: np.ndarray
+
+
+def along(values: np.ndarray, position: int) -> np.ndarray:
+    """An array on the grid as (K, L): the axis at `position` first, the others in one."""
+    return np.moveaxis(values, position, 0).reshape(values.shape[position], -1)
+
+
 @dataclass(frozen=True)
 class RateStudy(TidyRecord):
     """Errors over a grid of sizes, and what follows from them.
@@ -109,6 +123,22 @@ class RateStudy(TidyRecord):
                 *settings[2:], vanishing=chosen.direction > 0,
             )  # fmt: skip
         return self._slopes[settings]
+
+    def curve(self, axis: str | None = None) -> "Curve":
+        """The headline errors against one axis, for figures of one's own.
+
+        **Arguments:** `axis` by name (default: the headline one). **Raises:** `ValueError` if the
+        study has none of this name.
+        """
+        chosen = self.axis(self.rate_axis if axis is None else axis)
+        position = self.axes.index(chosen)
+        estimate, lower, upper = (along(v, position) for v in self.location_interval())
+        sizes, (slope, _) = np.asarray(chosen.values, float), self.fitted(chosen.name)
+        fit = np.full_like(estimate, np.nan)
+        if slope is not None:
+            x = np.log(sizes)[:, None]
+            fit = np.exp(np.mean(np.log(estimate), 0) + slope.estimate * (x - np.mean(x)))
+        return Curve(sizes, estimate, lower, upper, fit)
 
     def location_interval(
         self,
@@ -318,7 +348,7 @@ class RateStudy(TidyRecord):
         return told + (f" (vacuous, above 2cT: {', '.join(nothing)})" if nothing else "")
 
     def cells(self) -> list[dict[str, Any]]:
-        """A row for each grid point and measure: locations, interval, bounds, the replicas."""
+        """A row for each grid point and measure: locations, interval, bounds, how many replicas."""
         rows: list[dict[str, Any]] = []
         for measure, errors in self.errors.items():
             _, low, high = self.location_interval(measure)
@@ -333,12 +363,12 @@ class RateStudy(TidyRecord):
                 row |= {"tail": dataclasses.asdict(tails[number])}
                 if measure == self.bounded_measure:
                     row |= {f"{k}_bound": float(v[point]) for k, v in self.bounds.items()}
-                row["replicas"] = [float(v) for v in errors[(slice(None), *point)]]
+                row["replicas"] = len(errors)
                 rows.append(row)
         return rows
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON data. An axis without a slope has its reason in `not_fitted`."""
+    def summary(self) -> dict[str, Any]:
+        """Cells, slopes, verdicts. An axis without a slope has its reason in `not_fitted`."""
         slopes, reasons = {}, {}
         for axis in self.axes:
             slope, reason = self.fitted(axis.name)
@@ -352,12 +382,6 @@ class RateStudy(TidyRecord):
                 "budget": self.budget(axis.name),
             }
         return {
-            "name": self.name,
-            "claim": self.claim,
-            "config": self.config,
-            "rate_measure": self.rate_measure,
-            "rate_statistic": self.rate_statistic,
-            "rate_axis": self.rate_axis,
             "cells": self.cells(),
             "exponent": slopes.get(self.rate_axis),
             "exponents": slopes,
@@ -369,10 +393,6 @@ class RateStudy(TidyRecord):
             "exponent_attained": self.exponent_attained,
             "inconclusive": self.inconclusive,
             "verdict": self.verdict,
-            "notes": list(self.notes),
-            "sources": [s.to_dict() for s in self.sources],
-            "level": self.level,
-            "interval": self.interval,
         }
 
     def _other_exponents(self, axes: set[str]) -> dict[str, dict[str, Any]]:

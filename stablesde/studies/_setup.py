@@ -1,6 +1,8 @@
 """What the studies share: checked sizes, the configuration a run is bound to, replica batches."""
 
+import dataclasses
 import functools
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,13 @@ from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number
 from stablesde._fingerprint import fingerprint
-from stablesde._storage import as_path
 from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
 from stablesde.dynamics._system import check_run
 from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
 from stablesde.stable._bits import Keys, key_words
 from stablesde.stable._sampling import float_dtype
+from stablesde.store import as_path
 from stablesde.studies._runner import run_cells
 from stablesde.system import System, check_is_system, check_num_initial
 
@@ -101,6 +103,7 @@ def configuration(system: System, key: PRNGKeyArray, **settings: Any) -> dict[st
     return {
         "version": __version__,
         "model": type(model).__name__,
+        "parameters": parameters(model),
         "model_fingerprint": fingerprint(model),
         "noise": type(noise).__name__,
         "noise_fingerprint": fingerprint(noise),
@@ -110,6 +113,21 @@ def configuration(system: System, key: PRNGKeyArray, **settings: Any) -> dict[st
         "init": "N(0, I)" if init is None else fingerprint(init),
         **{k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
     }
+
+
+def parameters(model: Any) -> str:
+    """The numbers, words and functions that a model was made with, for titles."""
+    told = []
+    for name in [field.name for field in dataclasses.fields(model)]:
+        value = getattr(model, name)
+        scalar = isinstance(value, (int, float)) or getattr(value, "shape", None) == ()
+        if scalar or isinstance(value, (str, types.FunctionType)):
+            told.append(f"{name}={float(value):g}" if scalar else f"{name}={_name(value)}")
+    return ", ".join(told)
+
+
+def _name(value: Any) -> str:
+    return getattr(value, "__name__", value)
 
 
 def _below(name: str, value: int) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stablesde._pytree import pytree
 from stablesde.stable._domain import number_text
 from stablesde.studies._statistics import LEVEL, estimate_interval
 
@@ -14,7 +13,6 @@ MIN_SIZES = 4
 _STRAIGHT = 0.1
 
 
-@pytree("level", "interval")
 @dataclass(frozen=True)
 class Slope:
     """A power fitted on log–log axes, with its bootstrap interval.

@@ -19,7 +19,6 @@ import numpy as np
 import scipy
 
 from stablesde._arguments import as_choice, as_count, as_number
-from stablesde._pytree import pytree
 from stablesde.stable._domain import number_text
 
 LEVEL = 0.95
@@ -193,7 +192,6 @@ def simultaneous_level(level: float, count: int) -> float:
     return 1 - (1 - level) / count
 
 
-@pytree()
 @dataclass(frozen=True)
 class TailDiagnosis:
     """Whether the mean over replicas can be trusted at one grid point.

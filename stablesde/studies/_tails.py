@@ -14,10 +14,8 @@ import scipy
 from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
-from stablesde._pytree import pytree
 from stablesde.dynamics import simulate_limit
 from stablesde.studies._draws import finite_columns, increment_scale
-from stablesde.studies._export import TidyRecord
 from stablesde.studies._format import format_rows, verdict_text
 from stablesde.studies._runner import run_cells
 from stablesde.studies._setup import (
@@ -28,6 +26,7 @@ from stablesde.studies._setup import (
     lazy_flow,
 )
 from stablesde.studies._statistics import LEVEL, check_level
+from stablesde.studies._tidy import TidyRecord
 from stablesde.studies._verdicts import equivalent
 from stablesde.system import System
 
@@ -38,7 +37,6 @@ _DOMAIN = 1.8
 _MOST_BATCHES = 10**5
 
 
-@pytree("config", "num_columns", "k", "drift_bounded", "name", "claim")
 @dataclass(frozen=True)
 class TailStudy(TidyRecord):
     """The tail of ‖θ_t‖ in the limit, and what it says of Theorem 4.3.
@@ -154,12 +152,9 @@ class TailStudy(TidyRecord):
         k = np.arange(10, len(self.top))
         return k, 1 / (np.cumsum(logs)[k - 1] / k - logs[k])
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON data; `cells` is the empirical tail at powers of two of the rank."""
+    def summary(self) -> dict[str, Any]:
+        """Verdicts, and in `cells` the empirical tail at powers of two of the rank."""
         return {
-            "name": self.name,
-            "claim": self.claim,
-            "config": self.config,
             "cells": self._cells(),
             "exponent": {
                 "estimate": self.estimate,
@@ -170,7 +165,6 @@ class TailStudy(TidyRecord):
                 "tolerance": self.tolerance,
                 "k": self.k,
             },
-            "drift_bounded": self.drift_bounded,
             "mean_infinite": self.mean_infinite,
             "has_bound": self.has_bound,
             "bound_holds": self.bound_holds,

@@ -1,12 +1,20 @@
 """Records as long tables, one measured number a row, which data-frame libraries read."""
 
 import csv
+import html
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stablesde._storage import as_path, write_atomically
+import numpy as np
+
+from stablesde._frames import data_frame
+from stablesde._records import JsonRecord
+from stablesde.store import as_path, write_atomically
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # The columns that tell which run and which grid point a row is of: the same in both tables.
 POINT_COLUMNS = ("study", "case", "model", "noise", "alpha", "dim", "t1", "sigma", "dtype",
@@ -21,10 +29,47 @@ _SETTINGS = ("model", "noise", "alpha", "dim", "t1", "sigma", "dtype")
 Row = dict[str, Any]
 
 
+class StudyRecord(JsonRecord):
+    """What all studies have: a claim, a verdict and a table, which notebooks show."""
+
+    claim: str
+    verdict: property
+    table: Callable[[], str]
+
+    def _repr_html_(self) -> str:
+        claim, verdict, table = map(html.escape, (self.claim, str(self.verdict), self.table()))
+        return f"<p><b>{claim}</b></p><p>{verdict}</p><pre>{table}</pre>"
+
+
+class TidyRecord(StudyRecord):
+    """A record of errors, or norms, on a grid: the columns of `tidy_rows`."""
+
+    def to_frame(self, summary: bool = False) -> "DataFrame":
+        """The record as a long table: `ssd.studies.tidy_rows`, or with `summary` `summary_rows`.
+
+        **Returns:** a pandas `DataFrame`, whose columns docs/running.md describes. **Raises:**
+        `ImportError` without pandas, an extra (`pip install "stablesde[pandas]"`).
+        """
+        rows = summary_rows if summary else tidy_rows
+        return data_frame(rows(self.to_dict()))
+
+
+class CellRecord(StudyRecord):
+    """A record whose summaries are not locations of an error, so that it has columns of its own."""
+
+    def to_frame(self) -> "DataFrame":
+        """The grid points of the record, one row each: the `cells` of `to_dict()`.
+
+        **Returns:** a pandas `DataFrame`. **Raises:** `ImportError` without pandas, an extra
+        (`pip install "stablesde[pandas]"`).
+        """
+        return data_frame(self.to_dict()["cells"])
+
+
 def tidy_rows(record: Mapping[str, Any]) -> list[Row]:
     """One row for each study, case, measure, grid point and replica: the long format.
 
-    **Arguments:** `record`, of a study (`study.to_dict()`, or what `to_json` wrote) or of
+    **Arguments:** `record`, the data of a study (`study.to_dict()`, or what `save` wrote) or of
     `stablesde check` (results.json).
 
     **Returns:** dictionaries with the keys `TIDY_COLUMNS`; None where a column does not apply.
@@ -33,13 +78,11 @@ def tidy_rows(record: Mapping[str, Any]) -> list[Row]:
     **Raises:** `ValueError` if that is no such record.
     """
     rows = []
-    for point, cell in _points(record):
-        if "replicas" in cell:
-            rows += [
-                point | {"replica": i, "value": value} for i, value in enumerate(cell["replicas"])
-            ]
-        else:
+    for point, cell, values in _points(record):
+        if values is None:
             rows.append(point | {"replica": None, "value": cell.get("norm")})
+        else:
+            rows += [point | {"replica": i, "value": v} for i, v in enumerate(values)]
     return [{column: row.get(column) for column in TIDY_COLUMNS} for row in rows]
 
 
@@ -52,13 +95,9 @@ def summary_rows(record: Mapping[str, Any]) -> list[Row]:
     **Returns:** dictionaries with the keys `SUMMARY_COLUMNS`. **Raises:** as `tidy_rows`.
     """
     rows = []
-    for point, cell in _points(record):
-        replicas = cell.get("replicas")
-        summary = {k: cell[k] for k in SUMMARY_COLUMNS if k in cell and k != "replicas"}
-        if replicas is None:
-            summary = {"median": cell.get("norm")}
-        count = None if replicas is None else len(replicas)
-        row = point | summary | {"replicas": count}
+    for point, cell, values in _points(record):
+        told = {"median": cell.get("norm"), "replicas": None} if values is None else dict(cell)
+        row = told | point
         rows.append({column: row.get(column) for column in SUMMARY_COLUMNS})
     return rows
 
@@ -70,50 +109,42 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     the file cannot be written; it names the folder of a full disk.
     """
     path = as_path("path", path)
-    if not _same_keys(rows):
-        raise ValueError("rows must be a list of dictionaries that have the same keys, all text.")
     text = io.StringIO()
     writer = csv.DictWriter(
         text, list(rows[0]) if rows else list(TIDY_COLUMNS), lineterminator="\n"
     )
+    if any(row.keys() != rows[0].keys() for row in rows):
+        raise ValueError("rows must have the same keys.")
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue().encode("utf-8", "replace"))
 
 
-def _same_keys(rows: Any) -> bool:
-    if not isinstance(rows, (list, tuple)) or not all(isinstance(row, Mapping) for row in rows):
-        return False
-    return all(
-        row.keys() == rows[0].keys() and all(isinstance(k, str) for k in row) for row in rows
-    )
-
-
-def _points(record: Mapping[str, Any]) -> Iterator[tuple[Row, Mapping[str, Any]]]:
-    """(the columns that a grid point has, its cell) of all studies in a record."""
+def _points(record: Mapping[str, Any]) -> Iterator[tuple[Row, Mapping[str, Any], Any]]:
+    """Of each grid point: the columns it has, its cell, its replicas (None of a tail study)."""
     for run in _runs(record):
         try:
-            config, name, cells = run["config"], run["name"], run["cells"]
-            head = {"study": name, "case": run.get("label")}
+            config, cells, errors = run["config"], run["cells"], run.get("errors")
+            head = {"study": run["name"], "case": run.get("label"), "measure": "norm"}
             head |= {k: config.get(k) for k in _SETTINGS}
+            columns = {
+                measure: iter(np.asarray(values, float).reshape(len(values), -1).T.tolist())
+                for measure, values in (errors or {}).items()
+            }
             for cell in cells:
-                if not isinstance(cell.get("replicas", []), (list, tuple)):
-                    raise TypeError(f"replicas {cell['replicas']!r}")
-                point = {k: cell[k] for k in POINT_COLUMNS if k in cell}
-                yield {"measure": "norm"} | head | point, cell
-        except (KeyError, TypeError, AttributeError) as error:
+                point = head | {k: cell[k] for k in POINT_COLUMNS if k in cell}
+                yield point, cell, None if errors is None else next(columns[point["measure"]])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"this is no record of a study (missing or wrong: {error}).") from None
 
 
 def _runs(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    if not isinstance(record, Mapping):
-        raise ValueError(f"a record is a dictionary, got {type(record).__name__}.")
-    if "studies" not in record:
-        return [record]
     try:
+        if "studies" not in record:
+            return [{**record}]
         return [run for group in record["studies"].values() for run in group["runs"]]
     except (KeyError, TypeError, AttributeError):
-        raise ValueError("this is no record of `stablesde check`: no runs in `studies`.") from None
+        raise ValueError("this is no record of a study, or of `stablesde check`.") from None
 
 
 __all__ = ["SUMMARY_COLUMNS", "TIDY_COLUMNS", "summary_rows", "tidy_rows", "write_csv"]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from stablesde._arguments import as_count, as_number
-from stablesde._pytree import pytree
 from stablesde.model import AssumptionConstants
 from stablesde.noise import StableNoise
 from stablesde.stable._domain import number_text
@@ -20,7 +19,6 @@ from stablesde.theory._maximum import maximum_moment
 _LOG_MAX = 709.0  # e to it is nearly the largest float
 
 
-@pytree()
 @dataclass(frozen=True)
 class Bound:
     """Upper bounds on one expectation, all valid; infinite where Assumption 1 fails.

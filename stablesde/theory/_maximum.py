@@ -8,7 +8,6 @@ import scipy
 
 from stablesde import stable
 from stablesde._arguments import as_choice, as_number
-from stablesde._pytree import pytree
 from stablesde.noise import OneFactorStable, StableNoise, scalar_tail_constant, stable_noise
 from stablesde.stable._domain import number_text
 from stablesde.theory._norms import enable_x64, norm_sample, norm_scale
@@ -61,7 +60,6 @@ def _body_of_maximum(norms: np.ndarray, n: float, total: int | None = None) -> f
     return float(np.sum(widths * (1 - below**n)))
 
 
-@pytree("constant")
 @dataclass(frozen=True)
 class LemmaB1:
     """Lemma B.1 of the paper, `E max_{i ≤ n} |Z_i| ≤ (8 C_α + 1) n^{1/α}`, beside the truth.

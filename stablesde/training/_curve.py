@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from stablesde._arguments import as_number
-from stablesde._pytree import pytree
+from stablesde._records import JsonRecord
 from stablesde.compression import row_sizes
 from stablesde.datasets import Dataset
 from stablesde.stable._domain import number_text
@@ -22,9 +21,8 @@ FRACTIONS = tuple(k / 100 for k in range(100))
 _BLOCK = 2**24
 
 
-@pytree()
 @dataclasses.dataclass(frozen=True)
-class PruningCurve:
+class PruningCurve(JsonRecord):
     """A network with more and more of its units removed, those of smallest norm first.
 
     `fractions` asked for; `units_removed`, the nearest whole numbers; `train_accuracy` and
@@ -46,10 +44,6 @@ class PruningCurve:
             f"PruningCurve({len(self.fractions)} fractions from {first} to {last}: "
             f"test accuracy {accuracies})"
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON data."""
-        return {k: list(v) for k, v in dataclasses.asdict(self).items()}
 
 
 def pruning_curve(

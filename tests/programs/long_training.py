@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from test_training_checkpoint import DATA, PRESET, WIDTH
+from test_store import LONG
 
-from stablesde import training
+from stablesde import paper
 
-training.fit(DATA, WIDTH, "III", 1.75, PRESET, 3, run_dir=sys.argv[1], save_seconds=0)
+paper.fit(*LONG, run_dir=sys.argv[1], save_seconds=0)

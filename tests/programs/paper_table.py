@@ -7,6 +7,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from test_tables import SMALL
 
-from stablesde import training
+from stablesde import paper
 
-training.paper_table(1, sys.argv[1], run=True, seeds=3, only=["none", "1.75"], **SMALL)
+paper.paper_table(1, sys.argv[1], run=True, seeds=3, only=["none", "1.75"], **SMALL)

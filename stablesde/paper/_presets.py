@@ -16,7 +16,7 @@ _WIDTH = 2000
 @functools.cache
 def paper_tables() -> dict[str, Any]:
     """The numbers as printed, misprints included: `{"tables": …, "hyperparameters": …}`."""
-    text = resources.files("stablesde.training").joinpath("paper_tables.json").read_text()
+    text = resources.files("stablesde.paper").joinpath("paper_tables.json").read_text()
     return json.loads(text)
 
 

@@ -16,12 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from stablesde._pytree import pytree
+from stablesde._records import JsonRecord
 from stablesde.compression import prunable
 from stablesde.datasets import Dataset, load
 from stablesde.dynamics import LawFlow, Trajectory, law_flow, simulate, simulate_limit
 from stablesde.model import NetworkModel
 from stablesde.noise import stable_noise
+from stablesde.paper._prediction import PredictedRatio, noise_scale, predicted_ratio
+from stablesde.paper._presets import preset
+from stablesde.paper._train import (
+    DivergedError,
+    Measured,
+    format_measured,
+)
 from stablesde.system import System
 from stablesde.training._checks import (
     check_count,
@@ -32,22 +39,13 @@ from stablesde.training._checks import (
     choose_seeds,
 )
 from stablesde.training._network import first_layer
-from stablesde.training._paper import preset
-from stablesde.training._prediction import PredictedRatio, noise_scale, predicted_ratio
-from stablesde.training._train import (
-    DivergedError,
-    Measured,
-    format_measured,
-    record_data,
-)
 
 _EVALUATION_BATCH = 2000
 _FLOW_FACTOR = 10  # particles of the law flow over the width
 
 
-@pytree("dataset", "width", "unit", "noise", "steps", "seeds", "dtype")
 @dataclasses.dataclass(frozen=True)
-class MeanFieldResult:
+class MeanFieldResult(JsonRecord):
     """Trained networks in mean-field scaling beside their limit. Ratios are in percent.
 
     Over `seeds`: accuracies and `pruning_ratio` of the trained networks; `limit_ratio` of as many
@@ -85,9 +83,41 @@ class MeanFieldResult:
     drift_bound: float
     flow_error: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON data."""
-        return record_data(self)
+    def __str__(self) -> str:
+        """The trained networks beside the limit, as a table."""
+        r, count = self, len(self.seeds)
+        head = (
+            f"{r.dataset}, mean-field scaling, {r.unit}, n = {r.width}, Type {r.noise} noise, "
+            f"α = {r.alpha:g}, σ = {r.sigma:.4g}, η = {r.learning_rate:g}, {r.steps} steps, "
+            f"{count} seed{'s' * (count > 1)}, {r.dtype}"
+        )
+
+        def line(label: str, measured: Measured, digits: int) -> str:
+            return f"{label:40}{format_measured(measured.mean, measured.std, digits):>18}"
+
+        def fresh(label: str, law: PredictedRatio) -> str:
+            middle, low, high = (law.quantile(q) for q in (0.5, 0.05, 0.95))
+            range_ = f"90 % in [{low:.1f}, {high:.1f}] of {len(law.samples)}"
+            return f"{label:40}{middle:10.2f}, {range_}"
+
+        return "\n".join(
+            [
+                head,
+                line("train accuracy", r.train_accuracy, 4),
+                line("test accuracy", r.test_accuracy, 4),
+                line("train accuracy, pruned", r.train_accuracy_pruned, 4),
+                line("test accuracy, pruned", r.test_accuracy_pruned, 4),
+                line("pruning ratio (%), trained", r.pruning_ratio, 2),
+                line("  limit, same start and noise", r.limit_ratio, 2),
+                line("  without drift, same start and noise", r.noise_ratio, 2),
+                fresh("  fresh networks of the limit", r.predicted),
+                fresh("  fresh networks without drift", r.predicted_noise),
+                line("‖D_T‖, median over units", r.drift, 4),
+                line("largest distance to the limit copy", r.distance, 4),
+                f"{'bound on ‖D_T‖: T sup‖b‖':40}{r.drift_bound:>18.4g}",
+                f"{'law flow, largest standard error':40}{r.flow_error:>18.2g}",
+            ]
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return (
@@ -248,45 +278,3 @@ class _Experiment:
 
 def _ratio(theta: Float[Array, "n p"]) -> float:
     return 100 * float(jnp.mean(prunable(theta, 0.1)))
-
-
-def format_mean_field(result: MeanFieldResult) -> str:
-    """The trained networks beside the limit, as a table.
-
-    **Returns:** text of several lines.
-    **Raises:** `ValueError` unless `result` is of `train_mean_field`.
-    """
-    if not isinstance(result, MeanFieldResult):
-        raise ValueError(f"result must be a MeanFieldResult, got {type(result).__name__}.")
-    r, count = result, len(result.seeds)
-    head = (
-        f"{r.dataset}, mean-field scaling, {r.unit}, n = {r.width}, Type {r.noise} noise, "
-        f"α = {r.alpha:g}, σ = {r.sigma:.4g}, η = {r.learning_rate:g}, {r.steps} steps, "
-        f"{count} seed{'s' * (count > 1)}, {r.dtype}"
-    )
-
-    def line(label: str, measured: Measured, digits: int) -> str:
-        return f"{label:40}{format_measured(measured.mean, measured.std, digits):>18}"
-
-    def fresh(label: str, law: PredictedRatio) -> str:
-        middle, low, high = (law.quantile(q) for q in (0.5, 0.05, 0.95))
-        return f"{label:40}{middle:10.2f}, 90 % in [{low:.1f}, {high:.1f}] of {len(law.samples)}"
-
-    return "\n".join(
-        [
-            head,
-            line("train accuracy", r.train_accuracy, 4),
-            line("test accuracy", r.test_accuracy, 4),
-            line("train accuracy, pruned", r.train_accuracy_pruned, 4),
-            line("test accuracy, pruned", r.test_accuracy_pruned, 4),
-            line("pruning ratio (%), trained", r.pruning_ratio, 2),
-            line("  limit, same start and noise", r.limit_ratio, 2),
-            line("  without drift, same start and noise", r.noise_ratio, 2),
-            fresh("  fresh networks of the limit", r.predicted),
-            fresh("  fresh networks without drift", r.predicted_noise),
-            line("‖D_T‖, median over units", r.drift, 4),
-            line("largest distance to the limit copy", r.distance, 4),
-            f"{'bound on ‖D_T‖: T sup‖b‖':40}{r.drift_bound:>18.4g}",
-            f"{'law flow, largest standard error':40}{r.flow_error:>18.2g}",
-        ]
-    )  # fmt: skip

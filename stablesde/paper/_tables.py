@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from stablesde._arguments import as_count, as_flag
-from stablesde._storage import as_path
 from stablesde.datasets import Dataset, load
+from stablesde.paper._prediction import PredictedRatio, predicted_ratio
+from stablesde.paper._presets import Preset, paper_tables, preset
+from stablesde.paper._suite import Cell, Setting, check_places, compute, is_control, stored
+from stablesde.paper._train import MEASURED, Measured, format_measured
+from stablesde.store import as_path
 from stablesde.training._checks import check_count, check_data, choose_seeds
-from stablesde.training._paper import Preset, paper_tables, preset
-from stablesde.training._prediction import PredictedRatio, predicted_ratio
-from stablesde.training._suite import Cell, Setting, check_places, compute, is_control, stored
-from stablesde.training._train import MEASURED, Measured, format_measured
 
 # Sizes of the full CIFAR-10; what is shipped is a tenth.
 _CIFAR_INPUTS = [50_000, 10_000]
@@ -119,7 +119,8 @@ class PaperTable:
         return f"PaperTable({_headline(self)}; rows {labels}; {state})"
 
     def __str__(self) -> str:
-        return format_paper_table(self)
+        """Ours above the paper's, row by row; what is off is marked, what is missing is said."""
+        return _text(self)
 
 
 def paper_table(
@@ -206,7 +207,7 @@ def _table(number: int) -> dict[str, Any]:
     number = as_count("number, of a table,", number, -(10**9))
     if number in (7, 8, 9):
         raise ValueError(
-            f"number: Table {number} of the paper holds hyperparameters (see training.preset), no "
+            f"number: Table {number} of the paper holds hyperparameters (see paper.preset), no "
             "results."
         )
     if str(number) not in tables:
@@ -285,15 +286,7 @@ _HEADS = {
 }
 
 
-def format_paper_table(table: PaperTable) -> str:
-    """Ours above the paper's, row by row; what is off is marked, what is missing is said.
-
-    **Returns:** text of several lines; `print(table)` shows it.
-    **Raises:** `ValueError` for what is no `PaperTable`, or whose `number` is no table of the
-    paper.
-    """
-    if not isinstance(table, PaperTable):
-        raise ValueError(f"table must be a PaperTable, got {type(table).__name__}.")
+def _text(table: PaperTable) -> str:
     columns = [n for n in _HEADS if any(n in r.ours or n in r.printed for r in table.rows)]
     lines = [_headline(table), *_configurations(table), ""]
     lines.append(f"{'':8}{'':7}" + "".join(f"{_HEADS[n]:>19}" for n in columns))

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_choice, as_number
-from stablesde._pytree import pytree
+from stablesde._records import JsonRecord
 from stablesde.compression import pruning_ratio
 from stablesde.dynamics._memory import require_memory
 from stablesde.noise import StableNoise, stable_noise
@@ -28,9 +28,8 @@ _STREAM = 202
 _BLOCK = 2**24
 
 
-@pytree("width", "noise")
 @dataclasses.dataclass(frozen=True)
-class PredictedRatio:
+class PredictedRatio(JsonRecord):
     """The law of the pruning ratio (percent) of a network of n independent columns.
 
     `samples`, one for each network drawn. Heavy-tailed columns make it vary between networks
@@ -58,9 +57,9 @@ class PredictedRatio:
         q = as_number("q", q, 0, 1)
         return float(np.quantile(self.samples, q))
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON data."""
-        return dataclasses.asdict(self) | {"mean": self.mean, "std": self.std}
+    def summary(self) -> dict[str, Any]:
+        """Mean and standard deviation."""
+        return {"mean": self.mean, "std": self.std}
 
     def __repr__(self) -> str:
         noise = "no noise" if self.noise == "none" else f"Type {self.noise}, α = {self.alpha:g}"

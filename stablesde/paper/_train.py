@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +11,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
-from tqdm.auto import tqdm
 
 from stablesde._arguments import as_number
 from stablesde._fingerprint import fingerprint
-from stablesde._pytree import pytree
-from stablesde._storage import as_path
+from stablesde._progress import progress
+from stablesde._records import JsonRecord
 from stablesde._version import __version__
 from stablesde.datasets import Dataset, load
 from stablesde.dynamics._memory import require_memory
+from stablesde.paper._checkpoint import Checkpoint
+from stablesde.paper._presets import Preset, paper_row, preset
 from stablesde.stable._domain import number_text
-from stablesde.training._checkpoint import Checkpoint
+from stablesde.store import as_path
 from stablesde.training._checks import (
     check_data,
     check_name,
@@ -39,7 +39,6 @@ from stablesde.training._network import (
     pruned,
     train_chunk,
 )
-from stablesde.training._paper import Preset, paper_row, preset
 
 MEASURED = (
     "train_accuracy",
@@ -55,9 +54,8 @@ class DivergedError(ValueError):
     """A training run whose weights are no longer finite."""
 
 
-@pytree()
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class Measured(JsonRecord):
     """A quantity over seeds: mean, standard deviation (n - 1; None for one seed), all values."""
 
     values: tuple[float, ...]
@@ -72,20 +70,17 @@ class Measured:
         """The standard deviation with n - 1, or None for a single seed."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON data."""
-        return {"mean": self.mean, "std": self.std, "values": list(self.values)}
+    def summary(self) -> dict[str, Any]:
+        """Mean and standard deviation."""
+        return {"mean": self.mean, "std": self.std}
 
     def __repr__(self) -> str:
         spread = "" if self.std is None else f" ± {number_text(self.std, 2)}"
         return f"Measured({number_text(self.mean)}{spread}, {len(self.values)} values)"
 
 
-@pytree(
-    "dataset", "width", "noise", "steps", "steps_taken", "seeds", "dtype", "diverged_seeds"
-)  # fmt: skip
 @dataclasses.dataclass(frozen=True)
-class TrainResult:
+class TrainResult(JsonRecord):
     """A setting and what its seeds gave. Accuracies are fractions; the pruning ratio is in percent.
 
     `pruning_ratio`: hidden units removed while their share of the squared norm stays ≤ 0.1;
@@ -111,9 +106,31 @@ class TrainResult:
     test_accuracy_pruned: Measured
     diverged_seeds: tuple[int, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON data."""
-        return record_data(self)
+    def __str__(self) -> str:
+        """Ours beside the paper's row, if it has one: mean ± standard deviation over seeds."""
+        row = paper_row(self.dataset, self.noise, self.width, self.alpha or 0.0)
+        noise = "no noise"
+        if self.noise != "none":
+            noise = f"Type {self.noise} noise, α = {self.alpha:g}, σ = {self.sigma:g}"
+        count = len(self.seeds)
+        head = (
+            f"{self.dataset}, n = {self.width}, {noise}, η = {self.learning_rate:g}, "
+            f"{max(self.steps_taken)} steps, {count} seed{'s' * (count > 1)}, {self.dtype}"
+        )
+        source = "" if row is None else f"{'paper, Table ' + row['table']:>20}"
+        lines = [head if row else f"{head}; the paper has no such run"]
+        lines.append(f"{'':24}{'ours':>18}{source}")
+        for name, label in _LABELS.items():
+            ours: Measured = getattr(self, name)
+            digits = 2 if name == "pruning_ratio" else 4
+            line = f"{label:24}{format_measured(ours.mean, ours.std, digits):>18}"
+            if row is not None:
+                printed = row.get(name, {})
+                line += f"{format_measured(printed.get('mean'), printed.get('std'), digits):>20}"
+            lines.append(line)
+        if self.diverged_seeds:
+            lines.append(f"left out, diverged: seed {', '.join(map(str, self.diverged_seeds))}")
+        return "\n".join(line.rstrip() for line in lines)
 
     def __repr__(self) -> str:
         return (
@@ -121,15 +138,6 @@ class TrainResult:
             f"{len(self.seeds)} seeds: test accuracy {self.test_accuracy.mean:.3f}, "
             f"{self.pruning_ratio.mean:.1f} % pruned)"
         )
-
-
-def record_data(record: Any) -> dict[str, Any]:
-    """A frozen record as JSON data: tuples as lists, what has a `to_dict` by that."""
-    fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    return {
-        k: v.to_dict() if hasattr(v, "to_dict") else list(v) if isinstance(v, tuple) else v
-        for k, v in fields.items()
-    }
 
 
 def train(
@@ -205,7 +213,7 @@ def _runs(
 ) -> tuple[list[dict[str, float]], tuple[int, ...]]:
     """What the seeds measure, without those that diverged, and which these are."""
     runs, failures = [], {}
-    for seed in tqdm(seeds, "seeds", file=sys.stderr, disable=None, leave=False):
+    for seed in seeds:
         folder = None if run_dir is None else run_dir / f"seed-{seed:05d}"
         try:
             runs.append(_run(data, width, noise, alpha, settings, seed, folder))
@@ -248,7 +256,7 @@ def fit(
     seed = check_seed("seed", seed)
     check_data("data", data)
     if not isinstance(settings, Preset):
-        raise ValueError(f"settings must be a training.Preset, got {type(settings).__name__}.")
+        raise ValueError(f"settings must be a paper.Preset, got {type(settings).__name__}.")
     if not (isinstance(save_seconds, float) and save_seconds == math.inf):
         save_seconds = as_number("save_seconds", save_seconds, 0)
     folder = None if run_dir is None else as_path("run_dir", run_dir)
@@ -271,9 +279,7 @@ def fit(
             folder, _configuration(data, width, noise, alpha, settings, seed), save_seconds
         )
         carry, done, finished = saved.read(carry)
-    with tqdm(
-        total=settings.steps, initial=done, desc="steps", file=sys.stderr, disable=None, leave=False
-    ) as progress:
+    with progress(settings.steps, f"seed {seed}", "step", done) as bar:
         while not finished:
             count = min(_CHUNK, settings.steps - done)
             carry = train_chunk(
@@ -282,7 +288,7 @@ def fit(
             )  # fmt: skip
             done += count
             _check_finite(carry[0], settings, seed, done)
-            progress.update(count)
+            bar.update(count)
             finished = done >= settings.steps or _reached(carry[0], x, y, settings)
             if saved is not None:
                 saved.write(carry, done, finished)
@@ -354,35 +360,6 @@ _LABELS = {
     "train_accuracy_pruned": "train accuracy, pruned",
     "test_accuracy_pruned": "test accuracy, pruned",
 }
-
-
-def format_table(result: TrainResult) -> str:
-    """Ours beside the paper's row, mean ± standard deviation over seeds.
-
-    **Returns:** text of several lines. **Raises:** `ValueError` unless `result` is of `train`.
-    """
-    if not isinstance(result, TrainResult):
-        raise ValueError(f"result must be a TrainResult, got {type(result).__name__}.")
-    row = paper_row(result.dataset, result.noise, result.width, result.alpha or 0.0)
-    noise = "no noise"
-    if result.noise != "none":
-        noise = f"Type {result.noise} noise, α = {result.alpha:g}, σ = {result.sigma:g}"
-    count = len(result.seeds)
-    head = (
-        f"{result.dataset}, n = {result.width}, {noise}, η = {result.learning_rate:g}, "
-        f"{max(result.steps_taken)} steps, {count} seed{'s' * (count > 1)}, {result.dtype}"
-    )
-    source = "paper: no such row" if row is None else f"paper, Table {row['table']}"
-    lines = [head, f"{'':24}{'ours':>18}  {source:>18}"]
-    for name, label in _LABELS.items():
-        ours: Measured = getattr(result, name)
-        printed = {} if row is None else row.get(name, {})
-        digits = 2 if name == "pruning_ratio" else 4
-        theirs = format_measured(printed.get("mean"), printed.get("std"), digits)
-        lines.append(f"{label:24}{format_measured(ours.mean, ours.std, digits):>18}  {theirs:>18}")
-    if result.diverged_seeds:
-        lines.append(f"left out, diverged: seed {', '.join(map(str, result.diverged_seeds))}")
-    return "\n".join(lines)
 
 
 def format_measured(mean: float | None, std: float | None, digits: int) -> str:

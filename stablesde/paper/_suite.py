@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from stablesde._fingerprint import fingerprint
-from stablesde._storage import check_writable
 from stablesde._version import __version__
 from stablesde.datasets import Dataset
-from stablesde.studies._runner import read_cell, run_cells
+from stablesde.paper._presets import Preset, paper_tables
+from stablesde.paper._train import DivergedError, fit, measured
+from stablesde.store import Store, check_writable
+from stablesde.studies._runner import run_cells
 from stablesde.training._curve import FRACTIONS, pruning_curve
-from stablesde.training._paper import Preset, paper_tables
-from stablesde.training._train import DivergedError, fit, measured
 
 Cell = dict[str, np.ndarray]
 # Where long trainings keep their state while their cell is computed.
@@ -117,7 +117,7 @@ def compute(setting: Setting, seeds: Sequence[int], data: Dataset, out: Path) ->
 def check_places(settings: Sequence[Setting], seeds: Sequence[int], out: Path) -> None:
     """Raises `OSError` before hours of training if a cell that is missing could not be written."""
     for folder in (out / setting.name for setting in settings):
-        cells = [folder / f"{label(seed)}.json" for seed in seeds]
+        cells = [folder / f"{label(seed)}.npz" for seed in seeds]
         for path in [cell for cell in cells if not os.path.lexists(cell)][:1]:
             check_writable(path)
 
@@ -153,26 +153,16 @@ def stored(
     **Raises:** `ValueError` if they are damaged, or were computed with other settings.
     """
     folder = out / setting.name
-    path = folder / "config.json"
     try:
-        config = json.loads(path.read_bytes())
-        expected = json.loads(json.dumps(setting.config()))
-        other = sorted(k for k, v in expected.items() if config.get(k) != v)
+        store = Store.opened(folder, "trainings", "delete it and compute the table (--run)")
     except FileNotFoundError:
-        if any((folder / f"{label(seed)}.json").exists() for seed in seeds):
-            raise ValueError(
-                f"{path} is missing, beside cells: compute the table (--run), which restores it."
-            ) from None
         return {}, {}
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is damaged ({error}): delete it, and only it, and compute the table (--run), "
-            "which restores it."
-        ) from error
+    expected = json.loads(json.dumps(setting.config()))
+    other = sorted(k for k, v in expected.items() if store.config.get(k) != v)
     if other:
         raise ValueError(
             f"{folder} was computed with other settings (different: {', '.join(other)}): delete it "
             "to compute it anew, or choose another --out."
         )
-    found = {seed: read_cell(folder / f"{label(seed)}.json", config) for seed in seeds}
-    return {seed: cell for seed, cell in found.items() if cell is not None}, config
+    found = {seed: store.get(label(seed)) for seed in seeds}
+    return {seed: cell for seed, cell in found.items() if cell is not None}, store.config

@@ -93,8 +93,8 @@ def check(
     """Run the four studies and a training run on embedded data (or only STUDIES).
 
     Prints one table, and writes figures and results.json (running some of the studies updates
-    their part of it). Exits 0 only if every bound holds and no exponent that theory calls sharp is
-    refuted; a study that is inconclusive does not pass. The training run is reported beside the
+    their part of it). Exits 0 only if every bound holds and every exponent that theory calls sharp
+    is attained; a study that is inconclusive does not pass. The training run is reported beside the
     paper, it has no pass mark.
 
     A second run computes its studies anew; --resume goes on from the finished cells instead.

@@ -14,9 +14,9 @@ from stablesde.theory._jump import JumpRates, bennett
 
 WIDTHS, STEPS, FINE = (1, 12), (2, 16), 128
 # Scale of the data, α, σ: small drifts, where the exponential is nearly 1; violent ones; noise of
-# the size at which the drift changes; next to none from one point; jumps that dwarf everything.
+# the size at which the drift changes; none, an ordinary equation; jumps that dwarf everything.
 CASES = [
-    (0.3, 1.5, 1.0), (1.0, 1.9, 0.1), (2.0, 0.5, 0.3), (3.0, 1.2, 1e-3), (0.7, 2.0, 2.0),
+    (0.3, 1.5, 1.0), (1.0, 1.9, 0.1), (2.0, 0.5, 0.3), (0.7, 1.2, 0.0), (0.7, 2.0, 2.0),
     (1.5, 0.9, 30.0),
 ]  # fmt: skip
 
@@ -42,8 +42,8 @@ def systems(kind):
 def test_no_error_is_above_the_bound(kind, key):
     """Seventy-two (system, n, η) in three programs; every mean over 16 replicas is below.
 
-    No false alarm to speak of: the mean error is bounded by a number that is at least 1.2 times
-    what was measured, and the errors are bounded (2cT).
+    No false alarm to speak of: the bound is at least four times what was measured, and the errors
+    are bounded, by 2cT.
     """
     keys = jax.random.split(key, 16)
     tightest = math.inf
@@ -61,8 +61,8 @@ def test_no_error_is_above_the_bound(kind, key):
                 measured = float(np.mean(errors.sup[:, i, j]))
                 assert measured <= bound.jump
                 assert measured <= bound.least
-                tightest = min(tightest, bound.jump / max(measured, 1e-30))
-    assert tightest < 60  # and it is no bound that nothing could pass
+                tightest = min(tightest, bound.jump / measured)
+    assert 4 < tightest < 80  # and it is no bound that nothing could pass
 
 
 def test_the_two_exponents_of_the_bound(network):

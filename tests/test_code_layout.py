@@ -29,7 +29,7 @@ ALLOWED = {
     "dynamics": {"model", "noise", "stable", "system"},
     "diffrax_path": {"dynamics", "noise", "stable"},
     "compression": set(),
-    "theory": {"compression", "model", "noise", "stable"},
+    "theory": {"compression", "dynamics", "model", "noise", "stable", "system"},
     "datasets": set(),
     "studies": {"compression", "dynamics", "model", "noise", "stable", "system", "theory"},
     # `studies` for its runner alone, which writes the cells of a run (checked below).

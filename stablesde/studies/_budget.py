@@ -13,7 +13,7 @@ from stablesde._pytree import pytree
 from stablesde.stable._domain import number_text
 
 
-@pytree("name", "note")
+@pytree("name", "note", "in_prediction")
 @dataclass(frozen=True)
 class ErrorSource:
     """One systematic source of error of a study.
@@ -21,12 +21,14 @@ class ErrorSource:
     - `name`; `note`: how it was estimated.
     - `relative`: its largest share in a measured error, over all grid points.
     - `factor`: (grid) what the measured errors are multiplied by to correct for it.
+    - `in_prediction`: whether a predicted error has it, too, so that a ratio needs no correction.
     """
 
     name: str
     note: str
     relative: float
     factor: np.ndarray
+    in_prediction: bool = False
 
     def to_dict(self) -> dict[str, str | float]:
         """The source as JSON data, without the factors."""
@@ -61,7 +63,7 @@ def reference_source(
         f"reference step {fine_steps // max(steps)} times finer than the finest, order {power:.2f}"
     )
     factor = np.broadcast_to(1 / (1 - share), grid)
-    return ErrorSource("reference step", note, float(share.max()), factor)
+    return ErrorSource("reference step", note, float(share.max()), factor, in_prediction=True)
 
 
 def rounding_source(

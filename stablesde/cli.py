@@ -124,9 +124,9 @@ def check(
     """Run the four studies and a training run on embedded data (or only STUDIES).
 
     Prints one table, and writes figures, results.json and results.md (running some of the studies
-    updates their part). Exits 0 only if every bound holds and no exponent that theory calls sharp
-    is refuted; a study that is inconclusive does not pass. The training run is reported beside the
-    paper, it has no pass mark.
+    updates their part). Exits 0 only if every bound holds and every exponent that theory calls
+    sharp is attained; a study that is inconclusive does not pass. The training run is reported
+    beside the paper, it has no pass mark.
 
     A run that was killed, or is still running elsewhere, goes on from its finished cells.
     """

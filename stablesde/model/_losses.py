@@ -1,4 +1,4 @@
-"""Losses ℓ(f, y) of one sample, with sup ‖∂₁ℓ‖ + sup ‖∂₁²ℓ‖ for Assumption 1 of the paper."""
+"""Losses ℓ(f, y) of one sample, with the suprema of their first three derivatives in f."""
 
 import math
 from collections.abc import Callable
@@ -16,8 +16,8 @@ class Loss(NamedTuple):
     """A loss by name.
 
     `value(f, y)` and `gradient(f, y)` take predictions (N, l) and targets (N, l), the loss per
-    sample (N,) and its derivative in f (N, l); `slope(l)` and `curvature(l)` are the suprema of
-    the first and the second derivative's norm for l outputs.
+    sample (N,) and its derivative in f (N, l); `slope(l)`, `curvature(l)` and `third(l)` are the
+    suprema of the first three derivatives' norms for l outputs.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Loss(NamedTuple):
     gradient: Callable[[Array, Array], Array]
     slope: Callable[[int], float]
     curvature: Callable[[int], float]
+    third: Callable[[int], float]
 
     def __repr__(self) -> str:
         return f"Loss({self.name!r})"
@@ -46,14 +47,17 @@ LOSSES: dict[str, Loss] = {
         lambda f, y: -y * jax.nn.sigmoid(-y * f),
         lambda count: math.sqrt(count),
         lambda count: 0.25,
+        lambda count: 1 / (6 * math.sqrt(3)),
     ),
-    # y one-hot: log Σ exp(f) - f_y. ‖softmax - onehot‖ ≤ √2, ‖diag(p) - pp'‖ ≤ 1/2.
+    # y one-hot: log Σ exp(f) - f_y. ‖softmax - onehot‖ ≤ √2, ‖diag(p) - pp'‖ ≤ 1/2; the third
+    # derivative at (u, u, w) is E[(U - EU)² (W - EW)] ≤ Var U · (max w - min w) ≤ √2/2.
     "cross-entropy": Loss(
         "cross-entropy",
         lambda f, y: jax.nn.logsumexp(f, -1) - jnp.sum(f * y, -1),
         lambda f, y: jax.nn.softmax(f, -1) - y,
         lambda count: math.sqrt(2.0),
         lambda count: 0.5,
+        lambda count: math.sqrt(0.5),
     ),
     "squared": Loss(
         "squared",
@@ -61,6 +65,7 @@ LOSSES: dict[str, Loss] = {
         lambda f, y: f - y,
         lambda count: math.inf,
         lambda count: 1.0,
+        lambda count: 0.0,
     ),
     # Huber with threshold 1: the second derivative exists almost everywhere, and ∂₁ℓ is Lipschitz,
     # which is what the proofs use.
@@ -70,6 +75,7 @@ LOSSES: dict[str, Loss] = {
         lambda f, y: jnp.clip(f - y, -1, 1),
         lambda count: math.sqrt(count),
         lambda count: 1.0,
+        lambda count: math.inf,
     ),
 }
 

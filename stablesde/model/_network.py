@@ -34,6 +34,9 @@ class AssumptionConstants:
       in θ and in μ (Wasserstein-1), computed term by term; sharper than B.
     - `fluctuation`: K in E‖b(θ, μ^n) - b(θ, μ)‖ ≤ K/√n for the empirical measure μ^n of n
       independent particles of law μ.
+    - `unit` (N, 4): sup ‖h_x‖, ‖∇h_x‖, ‖∇²h_x‖, ‖∇³h_x‖; `loss` (3,): sup ‖∂₁ℓ‖, ‖∂₁²ℓ‖, ‖∂₁³ℓ‖.
+      The bound of order η(1 + log n) takes them (`ssd.theory.strong_error_bound`); Assumption 1
+      does not ask for the third derivatives, which may be infinite.
     - `holds`, and `reason` if it does not.
     """
 
@@ -44,6 +47,8 @@ class AssumptionConstants:
     lipschitz_theta: float
     lipschitz_mean: float
     fluctuation: float
+    unit: np.ndarray
+    loss: np.ndarray
     holds: bool
     reason: str
 
@@ -74,7 +79,8 @@ class NetworkModel(MeanFieldModel):
       "huber" (real targets).
     - `x`: inputs, shape (N, d). `y`: targets, shape (N,) or (N, l).
     - `dim`, `num_outputs`, `bounds`: for a callable unit, the length of θ, l (default: the number
-      of columns of the targets) and, if known, the suprema of (‖h‖, ‖∇h‖, ‖∇²h‖).
+      of columns of the targets) and, if known, the suprema of (‖h‖, ‖∇h‖, ‖∇²h‖), or of these and
+      ‖∇³h‖.
 
     **Raises:** `ValueError` for an unknown unit or loss, x and y of different length, empty or
     non-finite data, targets that the loss cannot take, or a unit that fails or has another shape.
@@ -94,7 +100,7 @@ class NetworkModel(MeanFieldModel):
         *,
         dim: int | None = None,
         num_outputs: int | None = None,
-        bounds: tuple[float, float, float] | None = None,
+        bounds: tuple[float, ...] | None = None,
     ) -> None:
         loss_of(loss)
         inputs, targets = _checked_data(x, y)
@@ -179,16 +185,20 @@ class NetworkModel(MeanFieldModel):
         """
         rule = loss_of(self.loss)
         outputs = self.y.shape[1]
-        slope, curvature = rule.slope(outputs), rule.curvature(outputs)
+        slope, curvature, third = rule.slope(outputs), rule.curvature(outputs), rule.third(outputs)
         sup = self.unit.bounds(np.asarray(self.x))
         reason = _failure(self.unit, sup, self.loss, slope)
         if sup is None:
             sup = np.full((self.x.shape[0], 3), math.inf)
-        psi = sup.sum(-1)
+        sup = np.pad(sup, ((0, 0), (0, 4 - sup.shape[1])), constant_values=math.inf)
+        psi = sup[:, :3].sum(-1)
         phi = slope + curvature
-        h, dh, ddh = sup.T
+        h, dh, ddh, _ = sup.T
+        derivatives = np.array([slope, curvature, third])
         if reason:
-            return AssumptionConstants(psi, phi, *(math.inf,) * 5, holds=False, reason=reason)
+            return AssumptionConstants(
+                psi, phi, *(math.inf,) * 5, sup, derivatives, holds=False, reason=reason
+            )
         return AssumptionConstants(
             psi=psi,
             phi=phi,
@@ -198,6 +208,8 @@ class NetworkModel(MeanFieldModel):
             lipschitz_mean=float(np.mean(dh**2)) * curvature,
             # E‖mean of n h_x - E h_x‖ ≤ sup‖h_x‖/√n, through ∂₁²ℓ and ∇h_x into the drift.
             fluctuation=float(np.mean(dh * h)) * curvature,
+            unit=sup,
+            loss=derivatives,
             holds=True,
             reason="",
         )
@@ -213,7 +225,7 @@ def _failure(unit: Unit, sup: np.ndarray | None, loss_name: str, slope: float) -
     reasons = []
     if sup is None:
         reasons.append("the bounds of the unit are not known: pass bounds=(‖h‖, ‖∇h‖, ‖∇²h‖)")
-    elif not np.all(np.isfinite(sup)):
+    elif not np.all(np.isfinite(sup[:, :3])):
         name = unit.activation if isinstance(unit, RidgeUnit) else "given"
         what = "is unbounded"
         if isinstance(unit, RidgeUnit) and math.isinf(ACTIVATIONS[name].curvature):

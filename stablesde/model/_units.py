@@ -17,28 +17,30 @@ from stablesde.noise._base import as_dim
 
 
 class Activation(NamedTuple):
-    """A scalar function with the suprema of |a|, |a'| and |a''| over the line."""
+    """A scalar function with the suprema of it and its first three derivatives."""
 
     function: Callable[[Array], Array]
     bound: float
     slope: float
     curvature: float
+    third: float
 
 
 _INF = math.inf
 ACTIVATIONS: dict[str, Activation] = {
-    "tanh": Activation(jnp.tanh, 1.0, 1.0, 4 / (3 * math.sqrt(3))),
-    "sigmoid": Activation(jax.nn.sigmoid, 1.0, 0.25, 1 / (6 * math.sqrt(3))),
+    "tanh": Activation(jnp.tanh, 1.0, 1.0, 4 / (3 * math.sqrt(3)), 2.0),
+    "sigmoid": Activation(jax.nn.sigmoid, 1.0, 0.25, 1 / (6 * math.sqrt(3)), 0.125),
     "erf": Activation(
         jax.scipy.special.erf,
         1.0,
         2 / math.sqrt(math.pi),
         2 * math.sqrt(2 / (math.pi * math.e)),
+        4 / math.sqrt(math.pi),
     ),
-    "sin": Activation(jnp.sin, 1.0, 1.0, 1.0),
-    "softplus": Activation(jax.nn.softplus, _INF, 1.0, 0.25),
-    "relu": Activation(jax.nn.relu, _INF, 1.0, _INF),
-    "linear": Activation(lambda t: t, _INF, 1.0, 0.0),
+    "sin": Activation(jnp.sin, 1.0, 1.0, 1.0, 1.0),
+    "softplus": Activation(jax.nn.softplus, _INF, 1.0, 0.25, 1 / (6 * math.sqrt(3))),
+    "relu": Activation(jax.nn.relu, _INF, 1.0, _INF, _INF),
+    "linear": Activation(lambda t: t, _INF, 1.0, 0.0, 0.0),
 }
 
 
@@ -70,7 +72,10 @@ class Unit(eqx.Module):
 
     @abc.abstractmethod
     def bounds(self, x: np.ndarray) -> np.ndarray | None:
-        """(N, 3): suprema over θ of ‖h_x‖, ‖∇h_x‖, ‖∇²h_x‖ for each row of x; None if unknown."""
+        """Suprema over θ for each row of x, shape (N, 4): of ‖h_x‖, ‖∇h_x‖, ‖∇²h_x‖, ‖∇³h_x‖.
+
+        Norms are those of multilinear maps. (N, 3) leaves the third derivative open; None: unknown.
+        """
 
 
 class RidgeUnit(Unit):
@@ -130,39 +135,39 @@ class RidgeUnit(Unit):
 
     def bounds(self, x: np.ndarray) -> np.ndarray:
         # Operator norms: the Jacobian is block diagonal with blocks a'(·) x, so its norm is at
-        # most slope ‖x‖; likewise curvature ‖x‖² for the second derivative.
+        # most slope ‖x‖; likewise curvature ‖x‖² and third ‖x‖³ for the higher derivatives.
         a = ACTIVATIONS[self.activation]
         norm = np.linalg.norm(np.asarray(x, float), axis=-1)
         zeroth = np.full_like(norm, math.sqrt(self.num_outputs) * a.bound)
         second = np.where(norm > 0, a.curvature, 0.0) * norm**2
-        return np.stack([zeroth, a.slope * norm, second], -1)
+        third = np.where(norm > 0, a.third, 0.0) * norm**3
+        return np.stack([zeroth, a.slope * norm, second, third], -1)
 
 
-def _as_bound(bound: Any) -> tuple[float, float, float] | None:
+def _as_bound(bound: Any) -> tuple[float, ...] | None:
     if bound is None:
         return None
     values = np.asarray(as_real("bound (bounds of a model)", bound), float)
-    if values.shape != (3,) or not np.all(values >= 0):
+    if values.shape not in ((3,), (4,)) or not np.all(values >= 0):
         raise ValueError(
             "bound (bounds of a model) must be three numbers, the suprema of ‖h‖, ‖∇h‖ and ‖∇²h‖, "
-            f"got {bound!r}."
+            f"or four, with that of ‖∇³h‖, got {bound!r}."
         )
-    low, middle, high = values.tolist()
-    return low, middle, high
+    return tuple(values.tolist())
 
 
 class UserUnit(Unit):
     """A unit given as a function `function(theta, x) -> (num_outputs,)` or a scalar.
 
-    `bound`, if given, is `(||h||, ||∇h||, ||∇²h||)` as numbers, suprema over θ and all data.
-    Raises `ValueError` for a `function` that cannot be called, counts below 1, or a `bound` that is
-    not three numbers of at least 0.
+    `bound`, if given, is `(||h||, ||∇h||, ||∇²h||)` as numbers, suprema over θ and all data, with
+    a fourth, `||∇³h||`, if it is known. Raises `ValueError` for a `function` that cannot be called,
+    counts below 1, or a `bound` that is not such numbers of at least 0.
     """
 
     function: Callable[[Array, Array], Array]
     dim: int = eqx.field(static=True, converter=as_dim)
     num_outputs: int = eqx.field(static=True, converter=partial(as_count, "num_outputs"))
-    bound: tuple[float, float, float] | None = eqx.field(
+    bound: tuple[float, ...] | None = eqx.field(
         static=True, default=None, converter=lambda bound: _as_bound(bound)
     )
 

@@ -19,12 +19,14 @@ class ErrorSource:
     - `name`; `note`: how it was estimated.
     - `relative`: its largest share in a measured error, over all grid points.
     - `factor`: (grid) what the measured errors are multiplied by to correct for it.
+    - `in_prediction`: whether a predicted error has it, too, so that a ratio needs no correction.
     """
 
     name: str
     note: str
     relative: float
     factor: np.ndarray
+    in_prediction: bool = False
 
     def __repr__(self) -> str:
         return f"ErrorSource({self.name}: at most {number_text(self.relative, 2)} of an error)"
@@ -55,7 +57,7 @@ def reference_source(
         f"reference step {fine_steps // max(steps)} times finer than the finest, order {power:.2f}"
     )
     factor = np.broadcast_to(1 / (1 - share), grid)
-    return ErrorSource("reference step", note, float(share.max()), factor)
+    return ErrorSource("reference step", note, float(share.max()), factor, in_prediction=True)
 
 
 def rounding_source(

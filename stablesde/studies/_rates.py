@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
@@ -37,6 +38,8 @@ from stablesde.system import System
 # The largest error of the law flow, relative to the fluctuation at the largest width, with which a
 # rate can be read: both add in squares, so 1/4 raises the last point by 3 %.
 MAX_FLOOR = 0.25
+# The keys of predictions, beside those of the replicas.
+_STREAM_PREDICTION = 2**31 - 3
 
 
 def strong_error(
@@ -49,6 +52,7 @@ def strong_error(
     t1: float,
     replicas: int = 32,
     batch: int = 16,
+    predict: int = 0,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
@@ -65,7 +69,8 @@ def strong_error(
 
     **Arguments:** `widths`, at least 4 for a width slope; `num_steps`, divisors of `fine_steps`
     (at least 16 times smaller, or the reference's own error shows); `replicas`, computed `batch`
-    at a time, each batch a cell of `run_dir` if that is given; the rest as in `ssd.simulate`.
+    at a time, each batch a cell of `run_dir` if that is given; `predict`, the replicas of the
+    predicted error (`ssd.theory.predict_strong_error`), 0 for none; the rest as in `ssd.simulate`.
 
     **Returns:** a `RateStudy` with axes "width" and "step" (η).
     **Raises:** `ValueError` as `ssd.simulate`, if the scheme diverges, or if `run_dir` belongs to
@@ -80,6 +85,7 @@ def strong_error(
         num_steps=steps, fine_steps=fine_steps,
     )  # fmt: skip
     constants, alpha, sigma = constants_of(system.model), config["alpha"], config["sigma"]
+    predict = count("predict", predict, 0)
 
     def compute(keys: Keys) -> dict[str, Array]:
         errors = coupled_steps(
@@ -116,13 +122,20 @@ def strong_error(
         claim="E sup_i ‖θ^i - θ̂^i‖ ≤ C (ηn)^(1/α)  (Theorem 4.1)",
         notes=no_bound_reason(constants),
     )
+    predicted = {}
+    if predict:
+        drawn = theory.predict_strong_error(
+            system, jax.random.fold_in(key, _STREAM_PREDICTION), widths=widths, num_steps=steps,
+            t1=t1, fine_steps=fine_steps, replicas=predict, dtype=dtype,
+        )  # fmt: skip
+        predicted = drawn._asdict()
     slope, _ = study.fitted("step")
     order = 1.0 if slope is None else slope.estimate
     sources = (
         reference_source(steps, fine_steps, order, (len(widths), len(steps))),
         *_rounding(study, constants, fine_steps, t1),
     )
-    return dataclasses.replace(study, sources=sources)
+    return dataclasses.replace(study, sources=sources, predicted=predicted)
 
 
 def propagation_of_chaos(
@@ -135,6 +148,7 @@ def propagation_of_chaos(
     replicas: int = 64,
     batch: int = 16,
     law_particles: int | None = None,
+    predict: int = 0,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
@@ -148,7 +162,8 @@ def propagation_of_chaos(
     **Arguments:** `widths`, at least 4; `law_particles`, the size of the independent system that
     gives the law flow (default 256 times the largest width, at most 2²²): its error is a floor
     below which the curve flattens, stated in `notes`, and with fewer than 16 times the largest
-    width the study is inconclusive; the rest as in `strong_error`.
+    width the study is inconclusive; `predict`, the replicas of the predicted error
+    (`ssd.theory.predict_chaos`, 512 copies each), 0 for none; the rest as in `strong_error`.
 
     **Returns:** a `RateStudy` with the axis "width". **Raises:** as `strong_error`.
     """
@@ -160,6 +175,7 @@ def propagation_of_chaos(
         num_steps=num_steps, law_particles=law,
     )  # fmt: skip
     constants = constants_of(system.model)
+    predict = count("predict", predict, 0)
     flow = lazy_flow(system, key, t1=t1, num_steps=num_steps, num_particles=law, dtype=dtype)
 
     def compute(keys: Keys) -> dict[str, Array]:
@@ -190,7 +206,14 @@ def propagation_of_chaos(
         ),
     )
     sources = (law_flow_source(widths, law), *_rounding(study, constants, num_steps, t1))
-    return dataclasses.replace(study, sources=sources)
+    predicted = {}
+    if predict:
+        drawn = theory.predict_chaos(
+            system, jax.random.fold_in(key, _STREAM_PREDICTION), widths=widths,
+            num_steps=num_steps, t1=t1, replicas=predict, dtype=dtype,
+        )  # fmt: skip
+        predicted = drawn._asdict()
+    return dataclasses.replace(study, sources=sources, predicted=predicted)
 
 
 def _rounding(

@@ -9,6 +9,7 @@ import numpy as np
 from stablesde._arguments import as_choice
 from stablesde.studies._axis import Axis
 from stablesde.studies._budget import ErrorSource
+from stablesde.studies._constants import Ratio, near_the_limit, ratio
 from stablesde.studies._format import format_rows, three_valued_and, verdict_text
 from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope, slope_of
 from stablesde.studies._statistics import (
@@ -60,6 +61,8 @@ class RateStudy(TidyRecord):
     - `claims_rate`: the claim is a rate without a constant, so "bound holds" judges the rate alone.
     - `blocked`: a reason that forbids any verdict (a law flow that is not accurate enough).
     - `sources`: the systematic sources of error; see `budget`.
+    - `predicted[measure]`: errors (P, *grid) that theory predicts without a fit, independent draws
+      (P = 1: exact); see `constant`.
     - `level`, `interval`: of all intervals and verdicts, "percentile" or "bca". To judge
       several exponents together, `dataclasses.replace(study, level=simultaneous_level(…))`.
     """
@@ -78,6 +81,7 @@ class RateStudy(TidyRecord):
     claim: str = ""
     notes: tuple[str, ...] = ()
     sources: tuple[ErrorSource, ...] = ()
+    predicted: dict[str, np.ndarray] = field(default_factory=dict)
     level: float = LEVEL
     interval: str = "percentile"
     _slopes: dict[Any, Slope] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -310,6 +314,32 @@ class RateStudy(TidyRecord):
         one_side = np.all(offsets == np.sign(slope.estimate - chosen.theory))
         return False if found is False and one_side else None
 
+    def constant(self, measure: str | None = None) -> Ratio | None:
+        """Measured over predicted error, corrected for the systematic sources; None without one.
+
+        Pooled over the half of each axis that is nearest to the limit: predictions are of first
+        order in the step, or in n^-1/2. **Raises:** `ValueError` for an unknown `measure`.
+        """
+        measure = self._measure(measure)
+        if measure not in self.predicted or np.any(self.errors[measure] <= 0):
+            return None
+        predicted = self.predicted[measure]
+        sides = tuple((a.values, None if a.theory is None else -a.direction) for a in self.axes)
+        points = near_the_limit(sides) & np.all(np.isfinite(predicted), axis=0)
+        if not np.any(points):
+            return None
+        factor = np.ones(self.errors[measure].shape[1:])
+        for source in self.sources:
+            if not source.in_prediction:
+                factor = factor * source.factor
+        return ratio(self.errors[measure], predicted, factor, points, self.rate_statistic, LEVEL)
+
+    @property
+    def constant_attained(self) -> bool | None:
+        """Whether theory's constant is the measured one, within 10 %; see `constant`."""
+        found = None if self.inconclusive else self.constant()
+        return None if found is None else found.attained
+
     @property
     def exponent_attained(self) -> bool | None:
         """`attained` along the headline axis."""
@@ -320,6 +350,10 @@ class RateStudy(TidyRecord):
         """One line: does the bound hold, is the exponent attained, and if neither, why not."""
         parts = [f"INCONCLUSIVE: {self.inconclusive}" if self.inconclusive else self._bound_text()]
         parts += [self._exponent_text(a) for a in self.axes if a.theory is not None]
+        found = self.constant()
+        if found is not None:
+            word = {True: "attained", False: "not attained", None: "inconclusive"}[found.attained]
+            parts.append(f"constant {word} (measured/predicted {found})")
         return "; ".join(parts)
 
     def _exponent_text(self, axis: Axis) -> str:
@@ -361,11 +395,24 @@ class RateStudy(TidyRecord):
                 row |= {"lower": float(low[point]), "upper": float(high[point])}
                 row |= {"interval_of": self.rate_statistic, "level": self.level}
                 row |= {"tail": dataclasses.asdict(tails[number])}
+                if measure in self.predicted:
+                    row |= self._predicted_cell(measure, point)
                 if measure == self.bounded_measure:
                     row |= {f"{k}_bound": float(v[point]) for k, v in self.bounds.items()}
                 row["replicas"] = len(errors)
                 rows.append(row)
         return rows
+
+    def _predicted_cell(self, measure: str, point: tuple[int, ...]) -> dict[str, float]:
+        """The predicted location at a grid point, with its Monte-Carlo interval."""
+        at = np.moveaxis(self.predicted[measure], 0, -1)[point][:, None]
+        if not np.all(np.isfinite(at)):
+            return {}
+        centre = low = high = location(at, self.rate_statistic)
+        if len(at) > 1:
+            _, low, high = estimate_interval(at, self.rate_statistic, lambda v: v, LEVEL)
+        names = ("predicted", "predicted_lower", "predicted_upper")
+        return {k: float(v[0]) for k, v in zip(names, (centre, low, high), strict=True)}
 
     def summary(self) -> dict[str, Any]:
         """Cells, slopes, verdicts. An axis without a slope has its reason in `not_fitted`."""
@@ -391,8 +438,19 @@ class RateStudy(TidyRecord):
             "vacuous": {k: float(np.mean(where)) for k, where in self.vacuous.items()},
             "bound_holds": self.bound_holds,
             "exponent_attained": self.exponent_attained,
+            "constant": self._constants(),
+            "constant_attained": self.constant_attained,
             "inconclusive": self.inconclusive,
             "verdict": self.verdict,
+        }
+
+    def _constants(self) -> dict[str, dict[str, Any]]:
+        """Measured over predicted of each measure that has a prediction."""
+        found = {m: self.constant(m) for m in self.predicted}
+        return {
+            m: dataclasses.asdict(r) | {"attained": r.attained}
+            for m, r in found.items()
+            if r is not None
         }
 
     def _other_exponents(self, axes: set[str]) -> dict[str, dict[str, Any]]:
@@ -407,13 +465,15 @@ class RateStudy(TidyRecord):
         """A text table of the summaries."""
         names = [a.name for a in self.axes]
         head = [*names, self.rate_statistic, f"{100 * self.level:.4g} % interval"]
-        head += [f"{k} bound" for k in self.bounds]
+        head += ["predicted"] * bool(self.predicted) + [f"{k} bound" for k in self.bounds]
         rows = []
         for cell in self.cells():
             if cell["measure"] != self.rate_measure:
                 continue
             row = [f"{cell[n]:.6g}" for n in names] + [f"{cell[self.rate_statistic]:.4g}"]
             row.append(f"[{cell['lower']:.4g}, {cell['upper']:.4g}]")
+            if self.predicted:
+                row.append(f"{cell['predicted']:.4g}" if "predicted" in cell else "")
             row += [self._bound_cell(cell, k) for k in self.bounds]
             rows.append(row)
         return format_rows([head, *rows])

@@ -15,6 +15,7 @@ from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
 from stablesde.dynamics import simulate_limit
+from stablesde.studies._constants import Ratio
 from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import format_rows, verdict_text
 from stablesde.studies._runner import run_cells
@@ -99,6 +100,25 @@ class TailStudy(TidyRecord):
         return True if self.upper < 1 else (False if self.lower > 1 else None)
 
     @property
+    def constant(self) -> Ratio | None:
+        """Measured over predicted tail, `P(‖θ‖ > r) / (C r^-α)` at the k-th largest norm.
+
+        With its 95 % interval, of a Poisson count of k. None where nothing is claimed.
+        """
+        if not self.has_bound or not self.k < len(self.top) or self.tail_constant <= 0:
+            return None
+        expected = self.num_columns * self.tail_constant * float(self.top[self.k]) ** -self.alpha
+        ends = (float(scipy.special.gammaincinv(self.k, p)) for p in (0.025, 0.975))
+        low, high = (e / expected for e in ends)
+        return Ratio(self.k / expected, low, high, LEVEL)
+
+    @property
+    def constant_attained(self) -> bool | None:
+        """Whether the tail constant is that of σ L_t, within 10 %."""
+        found = self.constant
+        return None if found is None else found.attained
+
+    @property
     def tolerance(self) -> float:
         """How far from α the index may be to be α's: a tenth of α."""
         return TOLERANCE * self.alpha
@@ -126,11 +146,12 @@ class TailStudy(TidyRecord):
         }
         words = {True: "is", None: "does not decide", False: "IS NOT"}
         mean = {True: ", infinite mean", False: "", None: ", mean undecided"}[self.mean_infinite]
+        constant = "" if self.constant is None else f"; measured/predicted tail {self.constant}"
         bounded = "bounded" if self.drift_bounded else "bounded, which is not known of this one"
         return (
             f"{heavy[self.bound_holds]}{mean}; tail index {self.estimate:.3f} [{self.lower:.3f}, "
             f"{self.upper:.3f}] {words[self.exponent_attained]} α = {self.alpha:g} within "
-            f"{100 * TOLERANCE:g} % (the theorem's argument needs the drift {bounded})"
+            f"{100 * TOLERANCE:g} %{constant} (the theorem's argument needs the drift {bounded})"
         )
 
     def table(self) -> str:
@@ -169,6 +190,8 @@ class TailStudy(TidyRecord):
             "has_bound": self.has_bound,
             "bound_holds": self.bound_holds,
             "exponent_attained": self.exponent_attained,
+            "constant": None if self.constant is None else dataclasses.asdict(self.constant),
+            "constant_attained": self.constant_attained,
             "verdict": self.verdict,
         }
 

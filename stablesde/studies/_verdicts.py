@@ -1,7 +1,7 @@
 """Verdicts that can fail: equivalence within a tolerance, and their probabilities of error.
 
 Non-rejection proves nothing: a wide interval contains every theory. So a positive verdict is an
-equivalence statement (two one-sided tests, Schuirmann 1987): yes only if the whole interval lies
+equivalence statement (two one-sided tests, Schuirmann (1987)): yes only if the whole interval lies
 inside theory ± tolerance, no only if all of it lies outside, else inconclusive. With an interval
 whose ends each miss with probability a = (1 - level)/2,
 
@@ -51,7 +51,7 @@ def all_below(upper: np.ndarray, lower: np.ndarray, limit: np.ndarray) -> bool |
 def difference_interval(
     successes: tuple[int, int], trials: tuple[int, int], z: float
 ) -> tuple[float, float]:
-    """Newcombe's interval of a difference of two independent proportions (1998, method 10).
+    """Interval of a difference of two independent proportions (Newcombe (1998), method 10).
 
     Wilson's intervals of the two, their distances from the estimates added in squares.
     """

@@ -20,11 +20,13 @@ from stablesde.theory._maximum import (
     maximum_moment,
 )
 from stablesde.theory._positive import positive_stable_quantile
+from stablesde.theory._predictions import Prediction, predict_chaos, predict_strong_error
 
 __all__ = [
     "Bound",
     "CompressionLaw",
     "LemmaB1",
+    "Prediction",
     "chaos_bound",
     "compression_exponent",
     "compression_law",
@@ -34,6 +36,8 @@ __all__ = [
     "lemma_b1_threshold",
     "maximum_moment",
     "positive_stable_quantile",
+    "predict_chaos",
+    "predict_strong_error",
     "required_width",
     "strong_error_bound",
 ]

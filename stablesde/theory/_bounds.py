@@ -14,6 +14,7 @@ from stablesde._arguments import as_count, as_number
 from stablesde.model import AssumptionConstants
 from stablesde.noise import StableNoise
 from stablesde.stable._domain import number_text
+from stablesde.theory._jump import jump_bound
 from stablesde.theory._maximum import maximum_moment
 
 _LOG_MAX = 709.0  # e to it is nearly the largest float
@@ -26,12 +27,15 @@ class Bound:
     - `paper`: the paper's form, in its single constant B of Assumption 1, corrected.
     - `gronwall`: the same proof with the model's own sup and Lipschitz constants
       (`AssumptionConstants`), term by term.
+    - `jump`: of order η (1 + log n) for the strong error, for every α and type; infinite for chaos,
+      and where a third derivative of the unit or the loss is.
     - `trivial`: 2cT, as the drift is at most c. Another bound that is no less says nothing: it is
       *vacuous*.
     """
 
     paper: float
     gronwall: float
+    jump: float
     trivial: float
 
     @property
@@ -62,9 +66,13 @@ def strong_error_bound(
     `T e^{(ℓ_θ+ℓ_μ)T} ((ℓ_θ+ℓ_μ) c η/2 + σ (ℓ_θ E sup_i ‖L_1^i‖ + ℓ_μ E‖L_1‖) α/(α+1) η^{1/α})`,
     by Grönwall's inequality, since the drift varies within a step by at most its Lipschitz
     constants times the way of the particle and the mean way of all.
+    Jump: `e^{(ℓ_θ+ℓ_μ)T} η (aT/2 + c min(2, (ℓ_θ+ℓ_μ)T) + √(2VT/3 (1+log 2n)) + (2c/3)(1+log 2n))`
+    or less: the jumps of the drift are at most 2c however large those of L are, and their mean
+    parts cancel. The documentation ("A bound of order one") has a, V and the proof.
 
     **Arguments:** `constants` from `NetworkModel.assumption_constants()`; `width` n; `step_size` η
-    (a time); `t1` T. **Returns:** a `Bound`; infinite for α ≤ 1, where E‖L_1‖ is.
+    (a time); `t1` T. **Returns:** a `Bound`; `paper` and `gronwall` are infinite for α ≤ 1, where
+    E‖L_1‖ is.
     **Raises:** `ValueError` for arguments of another kind, `width` < 1, `step_size` or `t1` that
     are not positive, or a negative `sigma`.
     """
@@ -90,6 +98,7 @@ def strong_error_bound(
     return Bound(
         t1 * _exp(both * t1) * paper,
         t1 * _exp((lip_theta + lip_mean) * t1) * (own_way + jumps),
+        jump_bound(constants, noise, width=width, step_size=step_size, t1=t1, sigma=sigma),
         2 * constants.drift_bound * t1,
     )
 
@@ -117,11 +126,12 @@ def chaos_bound(constants: AssumptionConstants, *, width: int, t1: float) -> Bou
     return Bound(
         B * mean_square * t1 * _exp(B * (1 + B) * t1) / root,
         constants.fluctuation * t1 * _exp(rate * t1) / root,
+        math.inf,
         2 * constants.drift_bound * t1,
     )
 
 
-_NONE = Bound(math.inf, math.inf, math.inf)
+_NONE = Bound(math.inf, math.inf, math.inf, math.inf)
 
 
 def _check_constants(constants: AssumptionConstants) -> None:

@@ -20,7 +20,7 @@ from stablesde.dynamics._layout import REPLICA_AXIS, default_block, scratch_byte
 from stablesde.dynamics._memory import available_bytes, require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
-from stablesde.dynamics._sweep import distances, visits
+from stablesde.dynamics._sweep import limit_errors, step_errors, visits
 from stablesde.dynamics._system import Driver, check_run
 from stablesde.stable._bits import Keys, key_words
 from stablesde.stable._sampling import float_dtype
@@ -94,7 +94,7 @@ def coupled_steps(
                 f"every num_steps must divide fine_steps={fine_steps} and be smaller, got {k}."
             )
     grid = time_grid(t1, fine_steps, None, float_dtype(dtype))
-    strides = (1, *(int(fine_steps // k) for k in steps))
+    strides = tuple(int(fine_steps // k) for k in steps)
     errors = _replicas(
         system, keys, None, grid, widths, strides, scheme, block_size, batch, mesh, dtype
     )
@@ -129,7 +129,7 @@ def coupled_limit(
     )
     grid = flow.grid(float_dtype(dtype))
     errors = _replicas(
-        flow.system, keys, flow.m, grid, widths, (1,), scheme, block_size, batch, mesh, dtype
+        flow.system, keys, flow.m, grid, widths, (), scheme, block_size, batch, mesh, dtype
     )
     return CoupledErrors(*errors)
 
@@ -175,7 +175,7 @@ def _replicas(
     size, dim, itemsize = system.statistic_size, system.dim, dtype.itemsize
     limit = int(block_size or default_block(size, dim, itemsize))
     plan = side_by_side(widths, limit, mesh, with_limit=flow is not None)
-    levels = len(strides)
+    levels = 1 + len(strides)
     per_replica = itemsize * dim * (4 * plan.drawn + plan.slots * (4 + 2 * levels))
     per_replica += plan.block * plan.chunk * scratch_bytes(size, dim, itemsize)
     require_memory(
@@ -193,7 +193,7 @@ def _replicas(
         count = keys.shape[0]
         batch = count if fitting >= count else 2 ** (fitting.bit_length() - 1)
     run = Run(Driver.of(system, dtype), grid, flow, plan, scheme)
-    plan_of_visits = visits(strides, grid.num_steps, scheme)
+    plan_of_visits = visits(strides, grid.num_steps) if strides else None
     return _compiled(run, keys, plan_of_visits, int(batch), mesh)
 
 
@@ -209,7 +209,10 @@ def _compiled(  # type: ignore[no-untyped-def]
     words = jax.tree.map(lambda w: jnp.pad(w, (0, missing), mode="edge"), words)
 
     def local(words, run, plan):  # type: ignore[no-untyped-def]
-        replica = lambda stream: distances(run.under(stream), plan)  # noqa: E731
+        def replica(stream):  # type: ignore[no-untyped-def]
+            one = run.under(stream)
+            return limit_errors(one) if plan is None else step_errors(one, plan)
+
         if words[0].shape[0] <= batch:
             return jax.vmap(replica)(words)
         return jax.lax.map(replica, words, batch_size=batch)

@@ -180,9 +180,9 @@ def law_flow(
         system, -(-num_particles // batches), dtype, block_size, mesh, grid, antithetic, richardson
     )
     run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
-    times, step, m, error = _compiled(run, key, batches, antithetic, stratified, mesh)
+    at, step, m, error = _compiled(run, key, batches, antithetic, stratified, mesh)
     check_finite(m)
-    return LawFlow(system, times, m, error, step, plan.num_particles * batches)
+    return LawFlow(system, at, m, error, step, plan.num_particles * batches)
 
 
 def flow_layout(

@@ -23,7 +23,7 @@ REPLICA_AXIS = "replicas"
 
 
 class Member(NamedTuple):
-    """A system on one device: `share` of the particles drawn there, from `first` on.
+    """A system on one device: `share` of the particles drawn there, from the start of a block on.
 
     Those whose index is below `limit` belong to it, and over all devices they are `population`.
     """
@@ -65,26 +65,29 @@ class Layout(NamedTuple):
         """Slots per device."""
         return self.block * len(self.owner)
 
-    def slots_of(self, systems: int) -> int:
-        """Slots per device of the first systems."""
-        return self.block * sum(-(-m.share // self.block) for m in self.members[:systems])
+    def blocks_of(self, systems: int) -> int:
+        """Blocks per device of the first systems."""
+        return sum(-(-m.share // self.block) for m in self.members[:systems])
 
-    @property
-    def positions(self) -> Int[np.ndarray, " slots"]:
-        """Which of the drawn particles stands in each slot; empty slots repeat the last one."""
-        ends = [-(-m.share // self.block) * self.block for m in self.members]
+    def spread(
+        self, drawn: Float[Array, "dim drawn"], systems: int | None = None
+    ) -> Float[Array, "dim blocks block"]:
+        """What is known of the drawn particles, in the slots of the first systems (None: all)."""
+        members, block = self.members[:systems], self.block
+        blocks = drawn.reshape(drawn.shape[0], -1, block)
+        ranges = [(m.first // block, (m.first - 1 + m.share) // block + 1) for m in members]
+        if ranges == [(0, blocks.shape[1])]:
+            return blocks
+        # A gather would do, but XLA puts its result into an order that all who read it suffer from.
+        cuts = sorted({0, blocks.shape[1], *(end for ends in ranges for end in ends)})
+        pieces = jax.lax.split(blocks, np.diff(cuts).tolist(), axis=1)
         parts = [
-            m.first + np.minimum(np.arange(end), m.share - 1)
-            for m, end in zip(self.members, ends, strict=True)
+            piece
+            for first, end in ranges
+            for start, piece in zip(cuts, pieces, strict=False)
+            if first <= start < end
         ]
-        return np.concatenate(parts).astype(np.int32)
-
-    def spread(self, drawn: Float[Array, "dim drawn"]) -> Float[Array, "dim slots"]:
-        """What is known of the drawn particles, in the slots."""
-        positions = self.positions
-        if positions.size == self.drawn and np.array_equal(positions, np.arange(self.drawn)):
-            return drawn
-        return jnp.take(drawn, positions, axis=1, mode="clip")
+        return jax.lax.optimization_barrier(jax.lax.concatenate(parts, 1))
 
     def particles(self) -> UInt32[Array, " drawn"]:
         """Indices of the drawn particles of this device (inside `shard_map` if there are axes).
@@ -106,16 +109,17 @@ class Layout(NamedTuple):
         """Whether particles beyond the last one of a system may stand in slots that are its own."""
         return any(m.share * self.num_devices != m.population for m in self.members)
 
-    def counts(self, systems: int) -> Bool[Array, " slots"]:
+    def counts(self, systems: int) -> Bool[Array, "blocks block"]:
         """Which slots of the first systems hold a particle of their system."""
-        blocks = [-(-m.share // self.block) * self.block for m in self.members[:systems]]
-        own = [np.arange(b) < m.share for m, b in zip(self.members, blocks, strict=False)]
-        inside = np.concatenate(own)
+        members = self.members[:systems]
+        blocks = [-(-m.share // self.block) for m in members]
+        own = [np.arange(b * self.block) < m.share for m, b in zip(members, blocks, strict=True)]
+        inside = np.concatenate(own).reshape(-1, self.block)
         if not self.padded:
             return jnp.asarray(inside)
-        limits = np.repeat([m.limit for m in self.members[:systems]], blocks).astype(np.uint32)
-        index = jnp.take(self._index(), self.positions[: inside.size], mode="clip")
-        return (index < limits) & inside
+        limits = np.repeat([m.limit for m in members], blocks).astype(np.uint32)
+        index = self.spread(self._index()[None], systems)[0]
+        return (index < limits[:, None]) & inside
 
     def populations(self, systems: int) -> Float[np.ndarray, " systems"]:
         """How many particles each of the first systems has."""
@@ -188,10 +192,9 @@ def side_by_side(
     members = tuple(Member(0, math.ceil(n / devices), n, n) for n in sizes)
     counts = np.array([m.share for m in members])
     block = _block([m.share for m in members])
+    drawn = math.ceil(counts.max() / block) * block
     chunk = min(max(limit // block, 1), int(np.sum(-(-counts // block))))
-    return Layout(
-        max(widths), int(counts.max()), members, block, chunk, int(with_limit), True, devices, axes
-    )
+    return Layout(max(widths), drawn, members, block, chunk, int(with_limit), True, devices, axes)
 
 
 def _block(counts: list[int]) -> int:

@@ -96,9 +96,9 @@ def picard_flow(
     run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
     enough = jnp.asarray(tolerance, dtype)
     compiled = _compiled(run, key, *variants, int(iterations), enough, mesh)
-    times, step, m, error, residuals = compiled
+    at, step, m, error, residuals = compiled
     check_finite(m)
-    flow = LawFlow(system, times, m, error, step, plan.num_particles)
+    flow = LawFlow(system, at, m, error, step, plan.num_particles)
     return PicardFlow(flow, residuals, enough)
 
 

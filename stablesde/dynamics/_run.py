@@ -30,7 +30,7 @@ class State(eqx.Module):
 
     initial: Float[Array, "dim drawn"]
     levy: Float[Array, "dim drawn"]
-    displacement: Float[Array, "dim slots"]
+    displacement: Float[Array, "dim blocks block"]
 
 
 class Run(eqx.Module):
@@ -61,22 +61,24 @@ class Run(eqx.Module):
         zero = jnp.zeros_like(initial)
         return _computed(State(initial, zero, jnp.zeros_like(self.layout.spread(initial))))
 
-    def theta(self, state: State) -> Float[Array, "dim slots"]:
+    def theta(self, state: State) -> Float[Array, "dim blocks block"]:
         """The particles in their slots."""
         return self.layout.spread(state.initial + state.levy) + state.displacement
 
-    def means(self, theta: Float[Array, "dim slots"], systems: int = 1) -> Float[Array, "M J"]:
+    def means(
+        self, theta: Float[Array, "dim blocks block"], systems: int = 1
+    ) -> Float[Array, "M J"]:
         """The mean statistic of each of the first J systems."""
         return self._averages(self.model.statistic_columns, theta, systems)
 
     def variance(
-        self, theta: Float[Array, "dim slots"], m: Float[Array, " M"]
+        self, theta: Float[Array, "dim blocks block"], m: Float[Array, " M"]
     ) -> Float[Array, " M"]:
         """The variance over particles of the statistic, whose mean is `m`, in the first system."""
         square = lambda th: (self.model.statistic_columns(th) - m[:, None]) ** 2  # noqa: E731
         return self._averages(square, theta, 1)[:, 0]
 
-    def driving(self, theta: Float[Array, "dim slots"], k: Array) -> Float[Array, "M J"]:
+    def driving(self, theta: Float[Array, "dim blocks block"], k: Array) -> Float[Array, "M J"]:
         """The m that drives each system at step k: its own mean, or the law flow's."""
         interacting = len(self.layout.members) - self.layout.followers
         parts = [self.means(theta, interacting)] if interacting else []
@@ -86,10 +88,10 @@ class Run(eqx.Module):
         return jnp.concatenate(parts, 1) if len(parts) > 1 else parts[0]
 
     def speed(
-        self, t: Array, theta: Float[Array, "dim slots"], m: Float[Array, "M J"]
-    ) -> Float[Array, "dim slots"]:
+        self, t: Array, theta: Float[Array, "dim blocks block"], m: Float[Array, "M J"]
+    ) -> Float[Array, "dim blocks block"]:
         """b(t, θ, m) in every slot, with the m of its system."""
-        owner, dim = self.layout.owner, theta.shape[0]
+        owner = self.layout.owner
 
         def of_chunk(theta: Array, m: Array) -> Array:  # (dim, blocks, block), (M, blocks)
             if theta.shape[1] == 1:
@@ -97,9 +99,8 @@ class Run(eqx.Module):
             each = jax.vmap(lambda th, m: velocity(self.model, t, th, m), in_axes=1, out_axes=1)
             return each(theta, m)
 
-        blocks = theta.reshape(dim, len(owner), -1)
         m = jnp.take(m, owner, axis=1, mode="clip") if len(owner) > 1 else m
-        return by_chunks(of_chunk, self.layout.chunk, blocks, m).reshape(theta.shape)
+        return by_chunks(of_chunk, self.layout.chunk, theta, m)
 
     def step(self, state: State, k: Array) -> tuple[State, Float[Array, "M J"]]:
         """The state after step k, and the statistic that drove it."""
@@ -119,7 +120,9 @@ class Run(eqx.Module):
             moved = self.arrive(base, state.displacement, moved, k + 1, h)
         return _computed(State(state.initial, levy, moved))
 
-    def leave(self, displacement: Array, speed: Array, h: Array) -> Float[Array, "dim slots"]:
+    def leave(
+        self, displacement: Array, speed: Array, h: Array
+    ) -> Float[Array, "dim blocks block"]:
         """D at the end of a step of size h, from D and the drift at its start."""
         return displacement + h * linear_weight(self.model, self.scheme, h) * speed
 
@@ -135,13 +138,10 @@ class Run(eqx.Module):
     def _averages(self, statistic: Callable[[Array], Array], theta: Array, systems: int) -> Array:
         """Means of a statistic over the particles of the first systems, (M, systems)."""
         plan, dtype = self.layout, theta.dtype
-        slots = plan.slots_of(systems)
         counts = plan.counts(systems)
-        # Empty slots of a system on one device repeat one of its particles.
         hidden = plan.padded
-        owner = plan.owner[: slots // plan.block]
-        own = owner[None, :] == np.arange(systems)[:, None]
-        weight = (own[:, :, None] & counts.reshape(1, -1, plan.block)).astype(dtype)
+        own = plan.owner[: len(counts)] == np.arange(systems)[:, None]
+        weight = (own[:, :, None] & counts).astype(dtype)
 
         def of_chunk(theta: Array, weight: Array) -> Array:  # (dim, blocks, block), (J, same)
             values = statistic(theta.reshape(theta.shape[0], -1)).astype(dtype)
@@ -155,8 +155,7 @@ class Run(eqx.Module):
                 return jnp.matmul(values, weight[0], precision=high)[:, None, None]
             return jnp.matmul(values, weight.T, precision=high)[:, None]
 
-        blocks = theta[:, :slots].reshape(theta.shape[0], -1, plan.block)
-        total = jnp.sum(by_chunks(of_chunk, plan.chunk, blocks, weight), 1)
+        total = jnp.sum(by_chunks(of_chunk, plan.chunk, theta[:, : len(counts)], weight), 1)
         return plan.sum(total) / plan.populations(systems).astype(dtype)
 
 

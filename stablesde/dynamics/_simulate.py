@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-Moving = tuple[Float[Array, "dim drawn"], Float[Array, "dim slots"]]
+Moving = tuple[Float[Array, "dim drawn"], Float[Array, "dim blocks block"]]
 
 
 class Trajectory(eqx.Module):
@@ -280,7 +280,7 @@ def stretches(
     """
     step = _step_of(run, initial, first)
     moving, starts, m = run_and_save(step, moving, every, count, checkpoints)
-    return moving, (rows(starts[0]), rows(starts[1]), m)
+    return moving, (rows(starts[0]), slot_rows(starts[1]), m)
 
 
 def _step_of(run: Run, initial: Array, first: Array | int) -> Any:
@@ -298,7 +298,7 @@ def with_end(
 ) -> tuple[Array, ...]:
     """What is saved, and with it the state (σL, D) at t_k and its m."""
     m = run.driving(run.theta(State(initial, *moving)), jnp.asarray(k))[:, 0]
-    end = (rows(moving[0])[None], rows(moving[1])[None], m[None])
+    end = (rows(moving[0])[None], slot_rows(moving[1])[None], m[None])
     if saved is None:
         return end
     return tuple(jnp.concatenate(pair) for pair in zip(saved, end, strict=True))
@@ -307,6 +307,11 @@ def with_end(
 def rows(columns: Float[Array, "*S dim n"]) -> Float[Array, "*S n dim"]:
     """Particles as rows."""
     return jnp.moveaxis(columns, -2, -1)
+
+
+def slot_rows(columns: Float[Array, "*S dim blocks block"]) -> Float[Array, "*S slots dim"]:
+    """The particles of all slots as rows."""
+    return rows(columns.reshape(*columns.shape[:-2], -1))
 
 
 __all__ = ["Trajectory", "simulate", "simulate_limit"]

@@ -1,8 +1,8 @@
 """One sweep of the fine grid that advances a reference and everything coupled to it.
 
-Systems of several widths lie side by side in the layout, those of several steps are levels of one
-array; level 0 has the fine step. At a time of the fine grid the levels are visited whose steps end
-there, in a loop inside the program, so that its size depends neither on widths nor on steps.
+Systems of several widths lie side by side in the layout. The reference is a run as any other; the
+schemes with larger steps are levels of one array, visited when a step of theirs ends, in a loop
+inside the program, so that its size depends neither on widths nor on steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,116 +13,126 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from stablesde.dynamics._run import Run
+from stablesde.dynamics._run import Run, State
 from stablesde.stable._varying import vary_with
 
 
 class Visits(NamedTuple):
-    """The levels visited at step k are `level[begin[k]:begin[k + 1]]`, `strides` their steps."""
+    """The levels visited at step k are `level[begin[k]:begin[k + 1]]`; the step of level i is
+    `strides[i]` fine ones."""
 
     strides: Int[Array, " L"]
     level: Int[Array, " V"]
-    begin: Int[Array, " K1"]
+    begin: Int[Array, " K2"]
 
 
-def visits(strides: Sequence[int], num_steps: int, scheme: str) -> Visits:
-    """The schedule of the levels with these steps, as multiples of the fine one (`strides[0]`)."""
-    # Euler's levels hold D at their next time, Heun's at their last one, which is known, also at
-    # the end, when it has been visited. The reference is visited when the others need it no more,
-    # or not before.
-    heun = scheme == "heun"
-    order = list(range(len(strides)))[:: 1 if heun else -1]
-    times = np.arange(num_steps + heun)
-    due = np.stack([times % strides[i] == 0 for i in order], 1)
-    level = np.broadcast_to(np.array(order, np.int32), due.shape)[due]
-    begin = np.concatenate([[0], np.cumsum(due.sum(1))]).astype(np.int32)
-    tables: Any = (np.asarray(strides, np.int32), level, begin)  # traced by the program
-    return Visits(*tables)
+def visits(strides: Sequence[int], num_steps: int) -> Visits:
+    """The schedule of levels with these steps, at the times 0, …, `num_steps` of the fine grid."""
+    due = np.arange(num_steps + 1)[:, None] % np.asarray(strides, int) == 0
+    begin = np.concatenate([[0], np.cumsum(due.sum(1))])
+    tables: Any = [np.asarray(a, np.int32) for a in (strides, np.nonzero(due)[1], begin)]
+    return Visits(*tables)  # traced by the program
 
 
 class Levels(NamedTuple):
     """D of every level at its next own time, for Heun before the correction, and at its last own
     time (Heun only); and the largest distance from the reference so far."""
 
-    ahead: Float[Array, "L dim slots"]
-    behind: Float[Array, "L dim slots"] | None
-    error: Float[Array, "L compared"]
+    ahead: Float[Array, "L dim blocks block"]
+    behind: Float[Array, "L dim blocks block"] | None
+    error: Float[Array, "L blocks block"]
 
 
-def distances(run: Run, plan: Visits) -> tuple[Array, ...]:
-    """sup, mean, final sup and final mean of the distances of one replica.
+def step_errors(run: Run, plan: Visits) -> tuple[Array, ...]:
+    """sup, mean, final sup and final mean of the distances of the levels from the reference.
 
-    **Returns:** of every width and every level but the first, each (widths, L - 1); or, if the last
-    system of the layout is the limit, of every width from it, each (widths,).
+    **Returns:** of every width and level of one replica, each (widths, L).
     """
     layout, heun = run.layout, run.scheme == "heun"
-    start = run.start()
-    theta0 = vary_with(start.initial, run)  # and with it all that is carried
-    zero = layout.spread(theta0) * 0
-    widths = len(layout.members) - layout.followers
-    compared = layout.slots_of(widths)
-    num_levels = plan.strides.shape[0]
-    rest = jnp.broadcast_to(zero, (num_levels, *zero.shape))
-    levels = Levels(rest, rest if heun else None, rest[:, 0, :compared])
-    index = layout.particles()
+    start = vary_with(run.start(), run)  # and with it all that is carried
+    widths, num_levels = len(layout.members), plan.strides.shape[0]
+    rest = jnp.broadcast_to(start.displacement, (num_levels, *start.displacement.shape))
+    levels = Levels(rest, rest if heun else None, rest[:, 0])
 
-    def gap(displacement: Array, reference: Array) -> Float[Array, "*L compared"]:
-        """The distance of each particle from its partner in the reference, level 0."""
-        if layout.followers:  # particle i of every width from copy i
-            partners = compared + layout.positions[:compared]
-            reference = jnp.take(reference, partners, axis=-1, mode="clip")
-        difference = displacement[..., :compared] - reference[..., :compared]
-        return jnp.sqrt(jnp.sum(difference**2, -2))
-
-    def visit(base: Array, k: Array, i: Array, levels: Levels) -> Levels:
+    def visit(base: Array, reference: Array, k: Array, i: Array, levels: Levels) -> Levels:
         """The step of level i that ends at t_k, and the start of the next one."""
-        stride = plan.strides[i].astype(base.dtype)
-        displacement, (t, h) = levels.ahead[i], run.grid.at(k)
-        behind = levels.behind
+        (t, h), stride = run.grid.at(k), plan.strides[i].astype(base.dtype)
+        # Read once, before anything is put back: otherwise XLA copies the whole array.
+        at = lambda a: jax.lax.optimization_barrier(  # noqa: E731
+            jax.lax.dynamic_index_in_dim(a, i, keepdims=False)
+        )
+        put = lambda a, x: jax.lax.dynamic_update_index_in_dim(a, x, i, 0)  # noqa: E731
+        displacement, behind = at(levels.ahead), levels.behind
         if behind is not None:
-            _, before = run.grid.at(jnp.maximum(k - 1, 0))
-            arrived = run.arrive(base, behind[i], displacement, k, stride * before)
+            arrived = run.arrive(base, at(behind), displacement, k, stride * h)
             displacement = jnp.where(k == 0, displacement, arrived)
-            behind = behind.at[i].set(displacement)
-        reference = (levels.ahead if behind is None else behind)[0]
-        error = jnp.maximum(levels.error[i], gap(displacement, reference))
+            behind = put(behind, displacement)
+        error = jnp.maximum(at(levels.error), _gap(displacement, reference))
         theta = base + displacement
         speed = run.speed(t, theta, run.driving(theta, k))
         ahead = run.leave(displacement, speed, stride * h)
-        return Levels(levels.ahead.at[i].set(ahead), behind, levels.error.at[i].set(error))
+        return Levels(put(levels.ahead, ahead), behind, put(levels.error, error))
 
-    def step(carry: tuple[Array, Levels], k: Array) -> tuple[tuple[Array, Levels], None]:
-        levy, levels = carry
-        base = layout.spread(theta0 + levy)
+    def meet(state: State, k: Array, levels: Levels) -> Levels:
+        """The visits at time t_k, when the reference is in `state`."""
+        base = layout.spread(state.initial + state.levy)
         # The bounds do not depend on the replica: under vmap the loop ends for all at once.
-        levels = jax.lax.fori_loop(
+        return jax.lax.fori_loop(
             plan.begin[k],
             plan.begin[k + 1],
-            lambda v, levels: visit(base, k, plan.level[v], levels),
+            lambda v, levels: visit(base, state.displacement, k, plan.level[v], levels),
             levels,
         )
-        return (levy + run.driver.increment(k, run.grid.at(k)[1], index), levels), None
 
-    steps = jnp.arange(plan.begin.shape[0] - 1, dtype=jnp.int32)
-    (_, levels), _ = jax.lax.scan(step, (theta0 * 0, levels), steps)
+    def step(carry: tuple[State, Levels], k: Array) -> tuple[tuple[State, Levels], None]:
+        state, levels = carry
+        return (run.step(state, k)[0], meet(state, k, levels)), None
+
+    last = jnp.arange(run.grid.num_steps + 1, dtype=jnp.int32)
+    (state, levels), _ = jax.lax.scan(step, (start, levels), last[:-1])
+    if heun:
+        levels = meet(state, last[-1], levels)
     reached = levels.ahead if levels.behind is None else levels.behind
-    final = gap(reached, reached[0])
-    tables = _summary(run, jnp.maximum(levels.error, final), final, widths)
-    if layout.followers:
-        return tuple(a[0] for a in tables)
-    return tuple(a[1:].T for a in tables)
+    final = _gap(reached, state.displacement)
+    return tuple(a.T for a in _summary(run, jnp.maximum(levels.error, final), final, widths))
+
+
+def limit_errors(run: Run) -> tuple[Array, ...]:
+    """sup, mean, final sup and final mean of the distances of every width from the limit, which is
+    the last system of the layout; of one replica, each (widths,)."""
+    layout = run.layout
+    widths = len(layout.members) - layout.followers
+    compared = layout.blocks_of(widths)
+
+    def gap(state: State) -> Float[Array, "blocks block"]:
+        copies = state.displacement[:, compared:].reshape(state.displacement.shape[0], -1)
+        return _gap(state.displacement[:, :compared], layout.spread(copies, widths))
+
+    def step(carry: tuple[State, Array], k: Array) -> tuple[tuple[State, Array], None]:
+        state, error = carry
+        state, _ = run.step(state, k)
+        return (state, jnp.maximum(error, gap(state))), None
+
+    start = vary_with(run.start(), run)
+    steps = jnp.arange(run.grid.num_steps, dtype=jnp.int32)
+    (state, error), _ = jax.lax.scan(step, (start, gap(start)), steps)
+    return tuple(a[0] for a in _summary(run, error[None], gap(state)[None], widths))
+
+
+def _gap(displacement: Array, reference: Array) -> Float[Array, "*L blocks block"]:
+    """The distance of each particle from its partner."""
+    return jnp.sqrt(jnp.sum((displacement - reference) ** 2, -3))
 
 
 def _summary(run: Run, error: Array, final: Array, widths: int) -> tuple[Array, ...]:
     """sup and mean over the particles of each width, of both, (L, widths)."""
     layout = run.layout
     counts = layout.counts(widths)
-    blocks = layout.owner[: counts.shape[0] // layout.block]
-    own = blocks[:, None] == np.arange(widths)
+    own = layout.owner[: len(counts), None] == np.arange(widths)
 
     def of_blocks(values: Array, reduce: Callable[..., Array]) -> Array:
-        kept = jnp.where(counts, values, 0).reshape(values.shape[0], len(blocks), layout.block)
-        return reduce(jnp.where(own, reduce(kept, -1)[:, :, None], 0), 1)
+        each = reduce(jnp.where(counts, values, 0), -1)
+        return reduce(jnp.where(own, each[:, :, None], 0), 1)
 
     def both(values: Array) -> tuple[Array, Array]:
         mean = layout.sum(of_blocks(values, jnp.sum)) / layout.populations(widths).astype(
@@ -133,4 +143,4 @@ def _summary(run: Run, error: Array, final: Array, widths: int) -> tuple[Array, 
     return *both(error), *both(final)
 
 
-__all__ = ["Visits", "distances", "visits"]
+__all__ = ["Visits", "limit_errors", "step_errors", "visits"]

@@ -129,22 +129,33 @@ def as_real(name: str, value: Any) -> Any:
 
 
 def as_reals(**values: Any) -> tuple[Float[Array, "..."], ...]:
-    """The values as arrays of one floating dtype that broadcast against each other.
+    """The values as JAX arrays of one floating dtype that broadcast against each other.
 
     The dtype is theirs, of at least 32 bits, or JAX's default if none has a floating one.
     """
+    return tuple(jnp.asarray(v) for v in as_host_reals(**values))
+
+
+def as_host_reals(**values: Any) -> tuple[Any, ...]:
+    """As `as_reals`, but what is not a JAX array becomes a NumPy array: nothing is compiled."""
     real = {name: as_real(name, value) for name, value in values.items()}
-    # A Python number takes the dtype of the arrays beside it.
-    dtype = jnp.result_type(*(v if hasattr(v, "dtype") else 0.0 for v in real.values()))
-    if not any(jnp.issubdtype(v.dtype, jnp.floating) for v in real.values() if hasattr(v, "dtype")):
-        dtype = jnp.result_type(float)
-    dtype = jnp.promote_types(dtype, jnp.float32)
+    given = [v.dtype for v in real.values() if hasattr(v, "dtype")]
+    with jax.numpy_dtype_promotion("standard"):
+        # A Python number takes the dtype of the arrays beside it.
+        dtype = jnp.result_type(*(v if hasattr(v, "dtype") else 0.0 for v in real.values()))
+        if not any(jnp.issubdtype(dtype, jnp.floating) for dtype in given):
+            dtype = jnp.result_type(float)
+        dtype = jnp.promote_types(dtype, jnp.float32)
     try:
         np.broadcast_shapes(*(np.shape(v) for v in real.values()))
     except ValueError:
         shapes = ", ".join(f"{name} {np.shape(v)}" for name, v in real.items() if np.ndim(v))
         raise ValueError(f"the shapes do not broadcast against each other: {shapes}.") from None
-    return tuple(jnp.asarray(v, dtype) for v in real.values())
+    with np.errstate(over="ignore", under="ignore"):
+        return tuple(
+            v.astype(dtype) if isinstance(v, jax.Array) else np.asarray(v, dtype)
+            for v in real.values()
+        )
 
 
 def _shown(value: Any) -> str:

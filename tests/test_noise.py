@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -204,6 +205,16 @@ def test_frequencies_have_the_dimension_of_the_noise():
         value = noise.characteristic_function([0.1, 0.2, 0.3])
         assert value.shape == ()
         assert noise.characteristic_function(np.ones((4, 3))).shape == (4,)
+
+
+def test_traced_indices_out_of_range_give_nan(key):
+    for noise in [ssd.stable_noise(kind, 1.5, 3) for kind in KINDS] + general(1.5):
+        draw = jax.jit(
+            lambda a, n=noise: eqx.tree_at(lambda m: m.alpha, n, a).increment(key, 0, 0.1, 5)
+        )
+        assert np.isfinite(draw(1.5)).all()
+        for bad in (2.5, 0.0, -1.0, np.nan):
+            assert np.isnan(draw(bad)).all()
 
 
 def test_one_index_and_a_whole_dimension(key):

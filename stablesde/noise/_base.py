@@ -66,9 +66,7 @@ class StableNoise(eqx.Module):
         **Raises:** `ValueError` for a shape or dtype that is none.
         """
         shape = as_shape(shape)
-        index = flat_index(shape).reshape(-1)
-        stream = fold(key_words(key), 0, STREAM_SAMPLE)
-        return _columns(self, stream, index, 1.0, float_dtype(dtype)).T.reshape(*shape, self.dim)
+        return _sample(_numbers_traced(self), key, shape, float_dtype(dtype))
 
     def increment(
         self,
@@ -103,26 +101,48 @@ class StableNoise(eqx.Module):
             as_number("dt, the length of a step,", dt, 0, float(jnp.finfo(dtype).max), "(]")
         if is_concrete(step):
             step = _counter("step", step)
-        index = particle_index(num_particles, first_particle)
-        stream = fold(key_words(key), step, STREAM_NOISE)
-        scale = self.increment_scale(dt, dtype)
-        return _columns(self, stream, index, scale, dtype).T
+        first_particle = _first(num_particles, first_particle)
+        num_particles = _counter("num_particles", num_particles)
+        step, first = (
+            jnp.asarray(np.asarray(v, np.uint32)) if is_concrete(v) else v
+            for v in (step, first_particle)
+        )
+        dt = jnp.asarray(dt, float) if is_concrete(dt) else dt
+        return _increment(_numbers_traced(self), key, step, dt, first, num_particles, dtype)
 
     def increment_scale(self, dt: float | Array, dtype: jnp.dtype) -> Float[Array, ""]:
         """dt^(1/α), the scale of an increment over time dt."""
-        return jnp.asarray(dt, dtype) ** (1 / jnp.asarray(self.alpha, dtype))
+        return jnp.asarray(dt).astype(dtype) ** (1 / jnp.asarray(self.alpha).astype(dtype))
+
+
+def _numbers_traced(noise: StableNoise) -> StableNoise:
+    """The noise with its numbers as arrays: one compiled program draws for every α."""
+    return jax.tree.map(lambda v: jnp.asarray(v) if isinstance(v, (float, int)) else v, noise)
+
+
+# Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.
+@eqx.filter_jit
+def _sample(
+    noise: StableNoise, key: PRNGKeyArray, shape: tuple[int, ...], dtype: jnp.dtype
+) -> Float[Array, "*shape dim"]:
+    index = flat_index(shape).reshape(-1)
+    stream = fold(key_words(key), 0, STREAM_SAMPLE)
+    return noise.columns(stream, index, 1.0, dtype).T.reshape(*shape, noise.dim)
 
 
 @eqx.filter_jit
-def _columns(
+def _increment(
     noise: StableNoise,
-    stream: Words,
-    index: UInt32[Array, " n"],
-    scale: float | Array,
+    key: PRNGKeyArray,
+    step: int | Array,
+    dt: float | Array,
+    first_particle: int | Array,
+    num_particles: int,
     dtype: jnp.dtype,
-) -> Float[Array, "dim n"]:
-    # Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.
-    return noise.columns(stream, index, scale, dtype)
+) -> Float[Array, "num_particles dim"]:
+    index = jax.lax.iota(jnp.uint32, num_particles) + jnp.asarray(first_particle, jnp.uint32)
+    stream = fold(key_words(key), step, STREAM_NOISE)
+    return noise.columns(stream, index, noise.increment_scale(dt, dtype), dtype).T
 
 
 def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt32[Array, " n"]:
@@ -130,6 +150,12 @@ def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt3
 
     Raises `ValueError` unless both are integers in [0, 2^32), or `first_particle` is traced.
     """
+    first_particle = _first(num_particles, first_particle)
+    return jax.lax.iota(jnp.uint32, num_particles) + jnp.asarray(first_particle, jnp.uint32)
+
+
+def _first(num_particles: int, first_particle: int | Array) -> int | Array:
+    """`first_particle`, both checked."""
     num_particles = _counter("num_particles", num_particles)
     if is_concrete(first_particle):
         first_particle = _counter("first_particle", first_particle)
@@ -138,7 +164,7 @@ def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt3
                 "first_particle + num_particles must not pass 2^32, the range of the counters, got "
                 f"{first_particle} + {num_particles}."
             )
-    return jax.lax.iota(jnp.uint32, num_particles) + jnp.asarray(first_particle, jnp.uint32)
+    return first_particle
 
 
 def slots(stream: Words, index: UInt32[Array, " n"], first: int, count: int) -> Words:

@@ -7,7 +7,7 @@ import numpy as np
 import scipy
 from jaxtyping import Array, ArrayLike, Complex, Float, UInt32
 
-from stablesde._arguments import as_real, as_reals
+from stablesde._arguments import as_host_reals, as_real
 from stablesde.noise._base import (
     StableNoise,
     as_complex,
@@ -73,7 +73,7 @@ class EllipticalStable(StableNoise):
         gaussian = symmetric_from_words(slots(stream, index, 1, self.dim), 2, dtype)
         mixed = _combine(self.root.astype(dtype), gaussian)
         # The law is symmetric: a sign for the whole vector changes nothing but the last operation.
-        radius = jnp.minimum(scale * safe_exp(log_a / 2), jnp.finfo(dtype).max)
+        radius = jnp.minimum(scale * safe_exp(log_a / 2), float(jnp.finfo(dtype).max))
         return flip_sign(_clip(radius * mixed), words[1])
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
@@ -118,7 +118,7 @@ class SpectralStable(StableNoise):
         self, alpha: float | Float[Array, ""], directions: ArrayLike, weights: ArrayLike
     ) -> None:
         s, w = (
-            np.asarray(as_reals(**{name: given})[0], float)  # as the numbers to compute with
+            np.asarray(as_host_reals(**{name: given})[0], float)  # as the numbers to compute with
             for name, given in (("directions", directions), ("weights", weights))
         )
         if s.ndim != 2 or w.shape != s.shape[:1] or s.size == 0:
@@ -144,11 +144,12 @@ class SpectralStable(StableNoise):
     ) -> Float[Array, "dim n"]:
         words = slots(stream, index, 0, len(self.weights))
         # An α that the dtype rounds to 0 must not make 0 · ∞ of sizes and draws.
-        alpha = jnp.maximum(jnp.asarray(self.alpha, dtype), jnp.finfo(dtype).tiny)
-        sizes = jnp.minimum(self.weights.astype(dtype) ** (1 / alpha), jnp.finfo(dtype).max)
+        alpha = jnp.maximum(jnp.asarray(self.alpha).astype(dtype), float(jnp.finfo(dtype).tiny))
+        largest = float(jnp.finfo(dtype).max)
+        sizes = jnp.minimum(self.weights.astype(dtype) ** (1 / alpha), largest)
         # No product in the sum may overflow: ∞ - ∞ would be NaN.
         directions = self.directions.astype(dtype)
-        limit = jnp.finfo(dtype).max / jnp.maximum(jnp.max(jnp.abs(directions)), 1)
+        limit = largest / jnp.maximum(jnp.max(jnp.abs(directions)), 1)
         z = symmetric_from_words(words, self.alpha, dtype, (scale * sizes)[:, None], limit)
         whole = mix(words[0][:1] ^ words[1][:1])
         return flip_sign(_clip(_combine(directions.T, z)), whole)
@@ -179,5 +180,5 @@ def _combine(matrix: Float[Array, "d k"], z: Float[Array, "k n"]) -> Float[Array
 
 def _clip(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """x, ±∞ replaced by the largest numbers of the dtype."""
-    largest = jnp.finfo(x.dtype).max
+    largest = float(jnp.finfo(x.dtype).max)
     return jnp.clip(x, -largest, largest)

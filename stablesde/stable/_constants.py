@@ -4,6 +4,7 @@ S1 notation of Nolan, *Univariate Stable Distributions* (2020): the symmetric la
 E exp(iuZ) = exp(-|u|^α), so α = 2 is N(0, 2) and α = 1 is Cauchy.
 """
 
+from functools import partial
 from typing import Literal
 
 import jax
@@ -12,7 +13,14 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, ArrayLike, Complex, Float
 
 from stablesde._arguments import as_choice
-from stablesde.stable._domain import law_arguments, mask_alpha
+from stablesde.stable._domain import (
+    aligned,
+    law_arguments,
+    mask_alpha,
+    valid_beta,
+    valid_loc,
+    valid_scale,
+)
 
 
 def _sin_half_pi(alpha: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -36,7 +44,11 @@ def tail_constant(alpha: ArrayLike) -> Float[Array, "..."]:
 
     **Raises:** `ValueError` for a concrete `alpha` outside (0, 2]; a traced one gives NaN.
     """
-    (a,) = law_arguments(alpha=alpha)
+    return _tail_constant(*law_arguments(alpha=alpha))
+
+
+@jax.jit
+def _tail_constant(a: Float[Array, "..."]) -> Float[Array, "..."]:
     # Γ(α) sin(πα/2) = Γ(1 + α) · sin(πα/2) / α stays finite as α → 0.
     value = jnp.exp(gammaln(1 + a)) * _sin_half_pi(a) * (2 / jnp.pi) / a
     return mask_alpha(value, a)
@@ -72,14 +84,23 @@ def characteristic_function(
     unknown parametrization; a traced `alpha` outside gives NaN, as does a `u` that is not finite.
     """
     as_choice("parametrization", parametrization, ("S1", "S0"))
-    u_, a, b, location, s = law_arguments(u=u, alpha=alpha, beta=beta, loc=loc, scale=scale)
+    arguments = law_arguments(u=u, alpha=alpha, beta=beta, loc=loc, scale=scale)
+    return _transform(*arguments, continuous=parametrization == "S0")
+
+
+@partial(jax.jit, static_argnames="continuous")
+def _transform(
+    u_: Array, a: Array, b: Array, location: Array, s: Array, continuous: bool
+) -> Complex[Array, "..."]:
+    u_, a, b, location, s = aligned(u_, a, b, location, s)
+    b, location, s = valid_beta(b), valid_loc(location), valid_scale(s)
     v = u_ * s
     size = jnp.abs(v)
     log_size = jnp.log(jnp.where(size > 0, size, 1.0))
     modulus = jnp.where(size > 0, jnp.exp(a * log_size), 0.0)  # |v|^α
     d = a - 1
     at_one = d == 0
-    if parametrization == "S1":
+    if not continuous:
         # tan(πα/2) from the exactly representable α - 1 and 2 - α, for accuracy at both.
         d_ = jnp.where(at_one | (a > 1.5), 1.0, d)
         tangent = jnp.where(a > 1.5, -jnp.tan(jnp.pi / 2 * (2 - a)), -1 / jnp.tan(jnp.pi / 2 * d_))
@@ -111,7 +132,12 @@ def absolute_moment(alpha: ArrayLike, p: ArrayLike) -> Float[Array, "..."]:
     **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] (a traced one gives NaN), or what
     is no number.
     """
-    a, p_ = law_arguments(alpha=alpha, p=p)
+    return _moment(*law_arguments(alpha=alpha, p=p))
+
+
+@jax.jit
+def _moment(a: Float[Array, "..."], p_: Float[Array, "..."]) -> Float[Array, "..."]:
+    a, p_ = aligned(a, p_)
     gaussian = a == 2
     finite = (p_ > -1) & ((p_ < a) | gaussian)
     q = jnp.where(finite, p_, 0.0)

@@ -1,19 +1,25 @@
 """Density and distribution function of the symmetric α-stable law, E exp(iuZ) = exp(-|u|^α)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import erfc
 from jaxtyping import Array, ArrayLike, Float
 
+from stablesde._arguments import as_real
 from stablesde.stable._domain import (
+    aligned,
     law_arguments,
     mask_resolved,
     require_resolved,
     require_symmetric,
+    valid_loc,
+    valid_scale,
 )
 from stablesde.stable._inversion import ray_part, split, tail_part
 
@@ -118,12 +124,32 @@ survival.defjvp(_survival_jvp, symbolic_zeros=True)
 
 def standardise(
     x: ArrayLike, alpha: ArrayLike, beta: ArrayLike, loc: ArrayLike, scale: ArrayLike
-) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
-    """((x - loc)/scale, alpha, scale) as floats of one dtype, after the checks of the boundary."""
+) -> tuple[Any, ...]:
+    """x, alpha, loc, scale and the unit of the density, of one dtype, after the boundary's checks.
+
+    Numbers that NumPy holds in double precision are centred and scaled in it, before they are
+    rounded to the dtype of the computation: loc and scale are then 0 and 1.
+    """
     require_symmetric(beta)
     x_, a, location, s = law_arguments(x=x, alpha=alpha, loc=loc, scale=scale)
     require_resolved(a)
-    return (x_ - location) / s, a, s
+    if not any(isinstance(v, jax.Array) for v in (x_, location, s)):
+        exact = [np.asarray(as_real(name, v)) for name, v in (("x", x), ("loc", loc), ("", scale))]
+        wide = np.result_type(np.float64, *exact)
+        with np.errstate(all="ignore"):
+            z = (exact[0].astype(wide) - exact[1]) / exact[2]
+            x_ = z.astype(s.dtype)
+        return x_, a, np.zeros((), s.dtype), np.ones((), s.dtype), s
+    return x_, a, location, s, s
+
+
+def centred(
+    x: Array, alpha: Array, loc: Array, scale: Array, unit: Array
+) -> tuple[Array, Array, Array]:
+    """((x - loc) / scale, alpha, unit) with as many axes each, NaN where a traced one is no law."""
+    x, alpha, loc, scale, unit = aligned(x, alpha, loc, scale, unit)
+    z = (x - valid_loc(loc)) / valid_scale(scale)
+    return z, alpha, unit
 
 
 def logpdf(
@@ -151,7 +177,12 @@ def logpdf(
     `scale` that is not positive and finite, a `loc` that is not finite, or what is no number;
     `NotImplementedError` for `beta` other than 0. An `x` that is NaN gives NaN.
     """
-    z, a, s = standardise(x, alpha, beta, loc, scale)
+    return _logpdf(*standardise(x, alpha, beta, loc, scale))
+
+
+@jax.jit
+def _logpdf(x: Array, alpha: Array, loc: Array, scale: Array, unit: Array) -> Array:
+    z, a, s = centred(x, alpha, loc, scale, unit)
     value = log_density(jnp.abs(z), a) - jnp.log(s)
     return mask_resolved(jnp.where(jnp.isinf(z), -jnp.inf, value), a)
 
@@ -168,7 +199,12 @@ def pdf(
 
     **Returns:** an array of the broadcast shape, 0 at x = ±inf. **Raises:** as `logpdf`.
     """
-    z, a, s = standardise(x, alpha, beta, loc, scale)
+    return _pdf(*standardise(x, alpha, beta, loc, scale))
+
+
+@jax.jit
+def _pdf(x: Array, alpha: Array, loc: Array, scale: Array, unit: Array) -> Array:
+    z, a, s = centred(x, alpha, loc, scale, unit)
     value = jnp.exp(log_density(jnp.abs(z), a))
     bounded = jnp.clip(z, -1e18, 1e18)
     value = jnp.where(a == 1, exactly(value, 1 / (jnp.pi * (1 + bounded * bounded))), value)
@@ -187,7 +223,13 @@ def sf(
 
     **Returns:** an array of the broadcast shape. **Raises:** as `logpdf`.
     """
-    z, a, _ = standardise(x, alpha, beta, loc, scale)
+    return _tail(*standardise(x, alpha, beta, loc, scale), mirrored=False)
+
+
+@partial(jax.jit, static_argnames="mirrored")
+def _tail(x: Array, alpha: Array, loc: Array, scale: Array, unit: Array, mirrored: bool) -> Array:
+    z, a, _ = centred(x, alpha, loc, scale, unit)
+    z = -z if mirrored else z
     upper = survival(jnp.abs(z), a)
     upper = jnp.where(jnp.isinf(z), 0.0, upper)
     return mask_resolved(jnp.where(z < 0, 1 - upper, upper), a)
@@ -205,5 +247,4 @@ def cdf(
 
     **Returns:** an array of the broadcast shape. **Raises:** as `logpdf`.
     """
-    z, a, _ = standardise(x, alpha, beta, loc, scale)
-    return sf(-z, a)
+    return _tail(*standardise(x, alpha, beta, loc, scale), mirrored=True)

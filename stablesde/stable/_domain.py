@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde._arguments import as_real, as_reals, is_concrete
+from stablesde._arguments import as_host_reals, as_real, is_concrete
 
 LEAST_SYMMETRIC = 0.1  # the quadratures are off by 1 % in float32 there, and by more below
 
@@ -18,14 +18,15 @@ def law_arguments(
 ) -> tuple[Float[Array, "..."], ...]:
     """The arguments of a function of the law as floats of one dtype, after the checks by name.
 
-    `alpha` in (0, upper] (or (0, upper)), `beta` in [-1, 1], `scale` positive and finite, `loc`
-    finite, all of them as numbers of that dtype; others are any numbers. Raises `ValueError`.
+    What is not a JAX array comes back as a NumPy array, for a compiled function to take. `alpha`
+    in (0, upper] (or (0, upper)), `beta` in [-1, 1], `scale` positive and finite, `loc` finite, all
+    of them as numbers of that dtype; others are any numbers. Raises `ValueError`.
     """
     check_alpha(values.get("alpha", 1.0), upper, open_above)
     check_beta(values.get("beta", 0.0))
     check_scale(values.get("scale", 1.0))
     check_loc(values.get("loc", 0.0))
-    floats = as_reals(**values)
+    floats = as_host_reals(**values)
     for name, given, value in zip(values, values.values(), floats, strict=True):
         # A double may be 0 or infinite in float32.
         if name in ("alpha", "scale", "loc") and is_concrete(value):
@@ -34,6 +35,40 @@ def law_arguments(
             if not np.all(np.isfinite(number) & (number >= least)):
                 raise ValueError(f"{name} is too large or too small for {value.dtype}: {given}")
     return floats
+
+
+def aligned(*arrays: Any) -> tuple[Array, ...]:
+    """The arrays with one number of axes, scalars apart: JAX may be told to promote no ranks."""
+    rank = max(jnp.ndim(a) for a in arrays)
+    return tuple(
+        jnp.reshape(a, (1,) * (rank - jnp.ndim(a)) + jnp.shape(a)) if jnp.ndim(a) else a
+        for a in map(jnp.asarray, arrays)
+    )
+
+
+def inside(value: Array, allowed: Array) -> Array:
+    """`value`, NaN where it is not `allowed`."""
+    return jnp.where(allowed, value, jnp.asarray(jnp.nan, value.dtype))
+
+
+def valid_alpha(alpha: Array, upper: float = 2.0) -> Array:
+    """A traced α, NaN outside of (0, upper]."""
+    return inside(alpha, (alpha > 0) & (alpha <= upper))
+
+
+def valid_beta(beta: Array) -> Array:
+    """A traced β, NaN outside of [-1, 1]."""
+    return inside(beta, jnp.abs(beta) <= 1)
+
+
+def valid_scale(scale: Array) -> Array:
+    """A traced scale, NaN unless it is positive and finite."""
+    return inside(scale, (scale > 0) & (scale < jnp.inf))
+
+
+def valid_loc(loc: Array) -> Array:
+    """A traced location, NaN unless it is finite."""
+    return inside(loc, jnp.isfinite(loc))
 
 
 def check_alpha(alpha: ArrayLike, upper: float = 2.0, open_above: bool = False) -> None:
@@ -92,12 +127,12 @@ def mask_alpha(
     value: Float[Array, "..."], alpha: Float[Array, "..."], upper: float = 2.0
 ) -> Float[Array, "..."]:
     """NaN where a traced α is outside (0, upper] (or is NaN)."""
-    return jnp.where((alpha > 0) & (alpha <= upper), value, jnp.asarray(jnp.nan, value.dtype))
+    return inside(value, (alpha > 0) & (alpha <= upper))
 
 
 def mask_resolved(value: Float[Array, "..."], alpha: Float[Array, "..."]) -> Float[Array, "..."]:
     """NaN where a traced α is no index of a symmetric law that the quadratures resolve."""
-    return mask_alpha(jnp.where(resolved(alpha), value, jnp.nan), alpha)
+    return inside(value, resolved(alpha) & (alpha <= 2))
 
 
 def check_scale(scale: ArrayLike) -> None:
@@ -122,8 +157,8 @@ def observations(x: ArrayLike, least: int, purpose: str) -> Float[Array, " n"]:
     Raises `ValueError` for fewer than `least` numbers; for concrete ones also if they are not
     finite, or all the same. Traced ones are not inspected.
     """
-    (data,) = as_reals(x=x)
-    data = data.ravel()
+    (data,) = as_host_reals(x=x)
+    data = data.reshape(-1)
     if data.size < least:
         raise ValueError(f"x: {purpose} needs at least {least} observations, got {data.size}")
     if is_concrete(data):

@@ -1,16 +1,23 @@
 """The public samplers of the stable law on the line."""
 
-from typing import Literal
+import math
+from functools import partial
+from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import as_choice, as_real
+from stablesde._arguments import as_choice, as_real, is_concrete
 from stablesde.stable._bits import Words, key_words, threefry2x32
-from stablesde.stable._domain import check_alpha
+from stablesde.stable._domain import (
+    check_alpha,
+    valid_alpha,
+    valid_beta,
+    valid_loc,
+    valid_scale,
+)
 from stablesde.stable._sampling import (
     AlphaLike,
     as_shape,
@@ -62,7 +69,7 @@ def sample(
 
     **Raises:** `ValueError` if concrete parameters are out of range or do not broadcast to `shape`,
     for another parametrization, or if `shape` holds 2^32 numbers or more. Traced ones out of range
-    raise at run time.
+    give NaN.
 
     Tails in float32: the angle is drawn on a grid of relative width 2^-24 down to distance 2^-56
     from its ends, so the tail is right far beyond exceedance probability 1e-9.
@@ -76,11 +83,10 @@ def sample(
     as_choice("parametrization", parametrization, ("S0", "S1"))
     dtype = float_dtype(dtype)
     shape = _full_shape(shape, alpha=alpha, beta=beta, loc=loc, scale=scale)
-    if not isinstance(beta, jax.core.Tracer) and not np.any(np.asarray(beta)):
-        plain = isinstance(scale, (int, float)) and scale == 1
-        z = _symmetric(key, alpha, 1.0 if plain else scale, shape, dtype)
-        return z if isinstance(loc, (int, float)) and loc == 0 else _shifted(loc, z)
-    return _skewed(key, alpha, beta, loc, scale, shape, parametrization == "S0", dtype)
+    if is_concrete(beta) and not np.any(np.asarray(beta)):
+        return _symmetric(key, alpha, loc, scale, shape=shape, dtype=dtype)
+    continuous = parametrization == "S0"
+    return _skewed(key, alpha, beta, loc, scale, shape=shape, continuous=continuous, dtype=dtype)
 
 
 def sample_positive(
@@ -103,29 +109,21 @@ def sample_positive(
     alpha = _in_range("alpha", alpha, 0.0, 1.0, open_below=True)
     scale = _in_range("scale", scale, 0.0, np.inf, open_below=True)
     shape = _full_shape(shape, alpha=alpha, scale=scale)
-    return _positive(key, alpha, scale, shape, float_dtype(dtype))
+    return _positive(key, alpha, scale, shape=shape, dtype=float_dtype(dtype))
 
 
-def _in_range(  # type: ignore[no-untyped-def]
-    name: str, value, low: float, high: float, open_below: bool = False
-):
-    """`value` if it is in [low, high] (or (low, high]) and finite; checked now or when run."""
-    if name == "alpha" and not isinstance(value, jax.core.Tracer):
-        check_alpha(value, upper=high)
+def _in_range(name: str, value: Any, low: float, high: float, open_below: bool = False) -> Any:
+    """`value` as an array, of NumPy if it is none of JAX; a concrete one is in its range."""
+    if not is_concrete(value):
         return value
-    interval = f"{'(' if open_below else '['}{low:g}, {high:g}]"
-    if isinstance(value, jax.core.Tracer):
-        outside = ~((value >= low) & (value <= high)) | jnp.isinf(value)
-        outside = outside | (value == low) if open_below else outside
-        return eqx.error_if(value, outside, f"{name} must be finite and lie in {interval}.")
+    if name == "alpha":
+        check_alpha(value, upper=high)
     numbers = np.asarray(as_real(name, value))
-    if not np.all(
-        np.isfinite(numbers)
-        & (numbers <= high)
-        & ((numbers > low) if open_below else (numbers >= low))
-    ):
+    above = numbers > low if open_below else numbers >= low
+    if not np.all(np.isfinite(numbers) & (numbers <= high) & above):
+        interval = f"{'(' if open_below else '['}{low:g}, {high:g}]"
         raise ValueError(f"{name} must be finite and lie in {interval}, got {value!r}.")
-    return value
+    return value if isinstance(value, jax.Array) else numbers
 
 
 def _full_shape(shape: int | tuple[int, ...], **parameters: ArrayLike) -> tuple[int, ...]:
@@ -150,40 +148,70 @@ def _words(key: PRNGKeyArray, shape: tuple[int, ...]) -> Words:
     return threefry2x32(key_words(key), counters(flat_index(shape)))
 
 
-# Compiled also when called alone: op by op, XLA rounds differently from the fused kernel. A Python
-# float α stays static, which makes α = 1 and 2 the exact special cases.
-@eqx.filter_jit
-def _symmetric(key, alpha, scale, shape, dtype):  # type: ignore[no-untyped-def]
-    return symmetric_from_words(_words(key, shape), alpha, dtype, scale)
+# Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.
+_kernel = partial(jax.jit, static_argnames=("shape", "dtype"))
 
 
-@eqx.filter_jit
-def _shifted(loc, z):  # type: ignore[no-untyped-def]
-    return _clip(jnp.asarray(loc, z.dtype) + z)
+@_kernel
+def _symmetric(
+    key: PRNGKeyArray,
+    alpha: Array,
+    loc: Array,
+    scale: Array,
+    *,
+    shape: tuple[int, ...],
+    dtype: jnp.dtype,
+) -> Array:
+    alpha, loc, scale = _parameters(dtype, len(shape), alpha, loc, scale)
+    z = symmetric_from_words(_words(key, shape), alpha, dtype, valid_scale(scale))
+    return _clip(valid_loc(loc) + z)
+
+
+def _parameters(dtype: jnp.dtype, rank: int, *values: Array) -> tuple[Array, ...]:
+    """The parameters in `dtype`, arrays with as many axes as the result."""
+    arrays = (jnp.asarray(v).astype(dtype) for v in values)
+    return tuple(a.reshape((1,) * (rank - a.ndim) + a.shape) if a.ndim else a for a in arrays)
 
 
 def _clip(x: Array) -> Array:
     """x, ±∞ replaced by the largest numbers of the dtype."""
-    largest = jnp.finfo(x.dtype).max
+    largest = float(jnp.finfo(x.dtype).max)
     return jnp.clip(x, -largest, largest)
 
 
-@eqx.filter_jit
-def _positive(key, alpha, scale, shape, dtype):  # type: ignore[no-untyped-def]
+@_kernel
+def _positive(
+    key: PRNGKeyArray, alpha: Array, scale: Array, *, shape: tuple[int, ...], dtype: jnp.dtype
+) -> Array:
+    alpha, scale = _parameters(dtype, len(shape), alpha, scale)
     log_a = log_positive_from_words(_words(key, shape), alpha, dtype)
-    log_a = log_a + jnp.log(jnp.asarray(scale, dtype))
+    log_a = log_a + jnp.log(valid_scale(scale))
     limits = jnp.finfo(dtype)
-    return jnp.exp(jnp.clip(log_a, np.log(float(limits.tiny)), np.log(float(limits.max)) - 1e-3))
+    least, largest = math.log(float(limits.tiny)), math.log(float(limits.max)) - 1e-3
+    return jnp.exp(jnp.clip(log_a, least, largest))
 
 
-@eqx.filter_jit
-def _skewed(key, alpha, beta, loc, scale, shape, continuous, dtype):  # type: ignore[no-untyped-def]
-    alpha, beta, loc, scale = (jnp.asarray(p, dtype) for p in (alpha, beta, loc, scale))
+@partial(jax.jit, static_argnames=("shape", "continuous", "dtype"))
+def _skewed(
+    key: PRNGKeyArray,
+    alpha: Array,
+    beta: Array,
+    loc: Array,
+    scale: Array,
+    *,
+    shape: tuple[int, ...],
+    continuous: bool,
+    dtype: jnp.dtype,
+) -> Array:
+    alpha, beta, loc, scale = _parameters(dtype, len(shape), alpha, beta, loc, scale)
+    alpha, beta = valid_alpha(alpha), valid_beta(beta)
+    loc, scale = valid_loc(loc), valid_scale(scale)
     # S1 has no limit at α = 1; there it is S0 with its own shift.
     at_one = alpha == 1
-    z = skewed_from_words(_words(key, shape), alpha, beta, True, dtype)
+    words = _words(key, shape)
+    z = skewed_from_words(words, alpha, beta, True, dtype)
     if not continuous:
         away = jnp.where(at_one, 1.5, alpha)
-        direct = skewed_from_words(_words(key, shape), away, beta, False, dtype)
-        z = jnp.where(at_one, z + (2 / np.pi) * beta * jnp.log(scale), direct)
+        direct = skewed_from_words(words, away, beta, False, dtype)
+        z = jnp.where(at_one, z + 2 / math.pi * beta * jnp.log(scale), direct)
     return _clip(loc + scale * z)

@@ -14,7 +14,15 @@ from jax.scipy.special import gammaincc
 from jaxtyping import Array, ArrayLike, Float
 
 from stablesde._arguments import is_concrete
-from stablesde.stable._domain import law_arguments, number_text, observations, require_spread
+from stablesde.stable._domain import (
+    law_arguments,
+    number_text,
+    observations,
+    require_spread,
+    valid_alpha,
+    valid_loc,
+    valid_scale,
+)
 
 # Frequencies in units of 1/scale: for 0.5 ≤ α < 2 generalised least squares on these 8 loses at
 # most a few per cent against 20 or more, and its weights stay well conditioned in float32.
@@ -40,8 +48,8 @@ def ecf_covariance(
         size = jnp.abs(w) * scale
         return jnp.where(size > 0, jnp.where(size > 0, size, 1.0) ** alpha, 0.0)
 
-    both = jnp.expm1(-exponent(u[:, None] - u)) + jnp.expm1(-exponent(u[:, None] + u))
-    return both / 2 - jnp.expm1(-(exponent(u)[:, None] + exponent(u)))
+    both = jnp.expm1(-exponent(u[:, None] - u[None])) + jnp.expm1(-exponent(u[:, None] + u[None]))
+    return both / 2 - jnp.expm1(-(exponent(u)[:, None] + exponent(u)[None]))
 
 
 class EcfFit(eqx.Module):
@@ -76,7 +84,7 @@ def ecf_fit(x: Float[Array, " n"]) -> EcfFit:
         alpha, scale = law(coefficients)
         exponent = (u * scale) ** alpha
         slope = -jnp.exp(exponent) / exponent  # dy / d modulus
-        return slope[:, None] * slope * ecf_covariance(u, alpha, scale)
+        return slope[:, None] * slope[None] * ecf_covariance(u, alpha, scale)
 
     coefficients, _ = fit(jnp.eye(u.size, dtype=x.dtype))
     covariance = log_covariance(coefficients)
@@ -123,7 +131,9 @@ def _weight(theta: Float[Array, " 3"], u: Float[Array, " m"]) -> Float[Array, "2
         return jnp.expm1(-jnp.where(size > 0, jnp.where(size > 0, size, 1.0) ** theta[0], 0.0))
 
     real = ecf_covariance(u, theta[0], jnp.exp(theta[1]))
-    imaginary = (modulus_less_one(u[:, None] - u) - modulus_less_one(u[:, None] + u)) / 2
+    imaginary = (
+        modulus_less_one(u[:, None] - u[None]) - modulus_less_one(u[:, None] + u[None])
+    ) / 2
     zero = jnp.zeros_like(real)
     return jnp.block([[jnp.linalg.inv(real), zero], [zero, jnp.linalg.inv(imaginary)]])
 
@@ -167,12 +177,8 @@ def goodness_of_fit(
             if number.ndim:
                 raise ValueError(f"{name} must be one number, got shape {number.shape}.")
             given[name] = number.astype(data.dtype)
-    start = ecf_fit(data)
-    centre = start.loc if loc is None else given["loc"]
-    unit = start.scale if scale is None else given["scale"]
-    index = jnp.clip(start.alpha, 0.1, 2.0) if alpha is None else given["alpha"]
     free = tuple(np.flatnonzero([alpha is None, scale is None, loc is None]).tolist())
-    found = _test(data, index, centre, unit, free)
+    found = _test(data, given["alpha"], given["loc"], given["scale"], free)
     if is_concrete(found.statistic) and not np.isfinite(found.statistic):
         raise ValueError("loc and scale are so far from those of x that nothing can be compared.")
     return found
@@ -181,12 +187,16 @@ def goodness_of_fit(
 @partial(jax.jit, static_argnames="free")
 def _test(
     data: Float[Array, " n"],
-    index: Float[Array, ""],
-    centre: Float[Array, ""],
-    unit: Float[Array, ""],
+    alpha: Float[Array, ""] | None,
+    loc: Float[Array, ""] | None,
+    scale: Float[Array, ""] | None,
     free: tuple[int, ...],
 ) -> EcfTest:
-    """The test at these parameters, those of `free` (positions in theta) improved first."""
+    """The test at these parameters, those left out (at `free` in theta) estimated first."""
+    start = ecf_fit(data)
+    index = jnp.clip(start.alpha, 0.1, 2.0) if alpha is None else valid_alpha(alpha)
+    centre = start.loc if loc is None else valid_loc(loc)
+    unit = start.scale if scale is None else valid_scale(scale)
     columns = np.array(free, int)
     u = jnp.asarray(_TEST_FREQUENCIES, data.dtype)
     standard = (data - centre) / unit

@@ -6,7 +6,8 @@ use all of the sample and hold for samples *of* a symmetric stable law.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -73,13 +74,12 @@ def default_hill_k(n: float) -> int:
     return max(10, int((n / 50) ** (2 / 3)))
 
 
-def _hill(x: Float[Array, " n"], level: float, k: int) -> TailIndex:
+@partial(jax.jit, static_argnames="k")
+def _hill(x: Float[Array, " n"], ends: Float[Array, " 2"], k: int) -> _Interval:
+    """`ends`: the quantiles of the Gamma(k) law, which is that of α · total for a Pareto tail."""
     top, _ = jax.lax.top_k(jnp.abs(x), k + 1)
     total = jnp.sum(jnp.log(top[:k] / top[k]))
-    # Beyond the threshold α · total is Gamma(k) distributed: exact for a Pareto tail.
-    lower = float(scipy.special.gammaincinv(k, (1 - level) / 2))
-    upper = float(scipy.special.gammaincinv(k, (1 + level) / 2))
-    return TailIndex(k / total, lower / total, upper / total, level, "hill", k)
+    return ends[0] / total, k / total, ends[1] / total
 
 
 def _log_moment(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
@@ -168,11 +168,13 @@ def tail_index(
         if not 2 <= k < data.size:
             raise ValueError(f"k must lie in [2, {data.size}), the sample size, got {k}")
         _check_top(data, k)
-        return _hill(data, level, k)
+        ends = scipy.special.gammaincinv(k, [(1 - level) / 2, (1 + level) / 2])
+        lower, estimate, upper = _hill(data, ends.astype(data.dtype), k)
+        return TailIndex(estimate, lower, upper, level, method, k)
     if k is not None:
         raise ValueError(f"k belongs to method='hill', not to {method!r}")
     _check_body(data, method)
-    z = jnp.asarray(normal_quantile(level), data.dtype)
+    z: Any = np.asarray(normal_quantile(level), data.dtype)
     lower, estimate, upper = _LAW_METHODS[method](data, z)
     return TailIndex(estimate, lower, upper, level, method, data.size)
 

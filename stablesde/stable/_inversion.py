@@ -58,6 +58,11 @@ def rule_for(dtype: np.dtype) -> _Rule:
     return _RULES.get(np.dtype(dtype), _RULES[np.dtype("float32")])
 
 
+def widened(value: Array) -> Array:
+    """`value` with a leading axis for nodes, unless it is a scalar."""
+    return value[None] if value.ndim else value
+
+
 def nodes_like(values: np.ndarray, alpha: Array) -> Array:
     """Nodes along a new leading axis of what depends on α alone."""
     return jnp.asarray(values.reshape((-1,) + (1,) * alpha.ndim), alpha.dtype)
@@ -89,13 +94,14 @@ def cos_sin_half_pi(alpha: Array) -> tuple[Array, Array]:
 def ray_part(x: Array, alpha: Array, kind: Kind) -> Array:
     """f(x) or P(Z > x) for 0 ≤ x < 1."""
     rule = rule_for(x.dtype)
+    x_like, alpha = alpha, widened(alpha)
     a = jax.lax.stop_gradient(alpha)
     # The sector of decay is (0, π/(2α)) ∩ (0, π); for α > 1 it reaches a little below the axis,
     # since x < 1, and the best ray lies lower.
     phi = jnp.where(a > 1, jnp.pi / (4 * a * a), jnp.minimum(jnp.pi / (4 * a), jnp.pi / 2))
     last = jnp.log(rule.tolerance / jnp.cos(a * phi)) / a - rule.shift
     h = (last + rule.depth) / (rule.ray - 1)
-    tau = h * nodes_like(np.arange(rule.ray), alpha) - rule.depth
+    tau = h * nodes_like(np.arange(rule.ray), x_like) - rule.depth
     y = rule.shift + tau - jnp.exp(-tau)
     dy = h * (1 + jnp.exp(-tau))
     modulus = jnp.exp(alpha * y)  # |u^α|
@@ -108,9 +114,9 @@ def ray_part(x: Array, alpha: Array, kind: Kind) -> Array:
 
     if kind == "density":
         nodes = (weight * jnp.exp(y), r_cos, r_sin, phi - phase)
-        return sum_nodes(wave, x, alpha, *nodes) / jnp.pi
+        return sum_nodes(wave, x, x_like, *nodes) / jnp.pi
     nodes = (weight, r_cos, r_sin, -phase - jnp.pi / 2)
-    total = sum_nodes(wave, x, alpha, *nodes) + jnp.sum(weight * jnp.sin(phase), axis=0)
+    total = sum_nodes(wave, x, x_like, *nodes) + jnp.sum(weight * jnp.sin(phase), axis=0)
     return 0.5 - total / jnp.pi
 
 
@@ -156,7 +162,8 @@ def axis_piece(
     """∫ exp(-v - C (v/x)^α) v^α sinc(S (v/x)^α) dv (or dv/v) from 0 to v_end; C, S: `direction`."""
     c, s = direction
     t, w = legendre(rule_for(log_x.dtype).axis)
-    power = _POWER / jnp.minimum(jax.lax.stop_gradient(alpha), 1.0)
+    wide = widened(alpha)
+    power = _POWER / jnp.minimum(jax.lax.stop_gradient(wide), 1.0)
     log_t = power * nodes_like(np.log(t), alpha)
     end_alpha, shrink = jnp.exp(alpha * jnp.log(v_end)), jnp.exp(-alpha * log_x)
 
@@ -168,7 +175,7 @@ def axis_piece(
         return value * v if kind == "density" else value
 
     weight = nodes_like(w / t, alpha) * power  # dv / v
-    return sum_nodes(term, log_x, alpha, jnp.exp(log_t), jnp.exp(alpha * log_t), weight)
+    return sum_nodes(term, log_x, alpha, jnp.exp(log_t), jnp.exp(wide * log_t), weight)
 
 
 def _turned_piece(

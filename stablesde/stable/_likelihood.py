@@ -105,6 +105,6 @@ def _fit(data: Float[Array, " n"]) -> StableFit:
         alpha=theta[0],
         scale=start.scale * jnp.exp(theta[1]),
         loc=start.loc + start.scale * theta[2],
-        covariance=unit[:, None] * unit * covariance,
+        covariance=unit[:, None] * unit[None] * covariance,
         log_likelihood=total(theta) - data.size * jnp.log(start.scale),
     )

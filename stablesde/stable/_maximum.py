@@ -1,6 +1,7 @@
 """The mean of the largest of n symmetric α-stable moduli."""
 
 import math
+from functools import partial
 from typing import Literal
 
 import jax
@@ -12,8 +13,8 @@ from jaxtyping import Array, ArrayLike, Float
 from stablesde._arguments import as_choice, is_concrete
 from stablesde.stable._constants import tail_constant
 from stablesde.stable._density import log_density, survival
-from stablesde.stable._domain import law_arguments, mask_alpha
-from stablesde.stable._inversion import legendre, nodes_like
+from stablesde.stable._domain import aligned, inside, law_arguments, mask_alpha
+from stablesde.stable._inversion import legendre, nodes_like, widened
 from stablesde.stable._quantile import upper_quantile
 
 _NODES = 64
@@ -49,10 +50,10 @@ def _exact(alpha: Array, n: Array) -> Array:
 
     def half(reach: Array, sign: float) -> Array:
         sigma = jnp.log1p(reach / width)
-        stretch = jnp.exp(s * sigma)
-        log_x = middle + sign * width * (stretch - 1)
-        integrand = jnp.exp(log_x) * _exceedance(log_x, alpha, n)
-        return jnp.sum(integrand * w * sigma * width * stretch, axis=0)
+        stretch = jnp.exp(s * widened(sigma))
+        log_x = widened(middle) + sign * widened(width) * (stretch - 1)
+        integrand = jnp.exp(log_x) * _exceedance(log_x, widened(alpha), widened(n))
+        return jnp.sum(integrand * w * widened(sigma * width) * stretch, axis=0)
 
     depth = jnp.asarray(-math.log(eps), alpha.dtype)
     beyond = jnp.exp(middle - depth)  # where the probability is 1
@@ -87,14 +88,19 @@ def expected_maximum(
     as_choice("method", method, ("exact", "frechet"))
     a, n_ = law_arguments(alpha=alpha, n=n)
     largest = _largest_n(n_)
-    allowed = (n_ >= 1) & (n_ <= largest)
-    if is_concrete(n_) and not np.all(np.asarray(allowed)):
+    if is_concrete(n_) and not np.all((np.asarray(n_) >= 1) & (np.asarray(n_) <= largest)):
         raise ValueError(f"n must be between 1 and {largest:.0e} in {n_.dtype}, got {n!r}.")
-    n_ = jnp.where(allowed, n_, jnp.nan)
+    return _expected(a, n_, method)
+
+
+@partial(jax.jit, static_argnames="method")
+def _expected(a: Array, n: Array, method: str) -> Array:
+    a, n = aligned(a, n)
+    n = inside(n, (n >= 1) & (n <= _largest_n(n)))
     finite = a > 1
     a_ = jnp.where(finite, a, 1.5)
     if method == "frechet":
-        value = jnp.exp(gammaln(1 - 1 / a_)) * (tail_constant(a_) * n_) ** (1 / a_)
+        value = jnp.exp(gammaln(1 - 1 / a_)) * (tail_constant(a_) * n) ** (1 / a_)
     else:
-        value = _exact(a_, n_)
+        value = _exact(a_, n)
     return mask_alpha(jnp.where(finite, value, jnp.inf), a)

@@ -46,8 +46,10 @@ def mcculloch(
     # Asymptotic covariance of the sample quantiles at the fitted law, in units of its scale.
     points = upper_quantile(jnp.minimum(levels, 1 - levels), alpha)
     density = jnp.exp(log_density(points, alpha))
-    shared = jnp.minimum(levels[:, None], levels) * (1 - jnp.maximum(levels[:, None], levels))
-    covariance = shared / (density[:, None] * density)
+    shared = jnp.minimum(levels[:, None], levels[None]) * (
+        1 - jnp.maximum(levels[:, None], levels[None])
+    )
+    covariance = shared / (density[:, None] * density[None])
     wide, narrow = 2 * points[0], 2 * points[1]
     gradient = jnp.stack([-1 / wide, 1 / narrow, -1 / narrow, 1 / wide])
     half = z * jnp.sqrt(gradient @ covariance @ gradient / x.size)

@@ -1,5 +1,6 @@
 """Quantiles of the symmetric α-stable law: safeguarded Newton on (log x, log P(Z > x))."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,10 +12,13 @@ from jaxtyping import Array, ArrayLike, Float
 from stablesde.stable._constants import tail_constant
 from stablesde.stable._density import log_density, survival
 from stablesde.stable._domain import (
+    aligned,
     law_arguments,
     mask_resolved,
     require_resolved,
     require_symmetric,
+    valid_loc,
+    valid_scale,
 )
 from stablesde.stable._varying import vary_with
 
@@ -94,15 +98,21 @@ def _upper_quantile_jvp(primals: tuple[Array, Array], tangents: Any) -> tuple[Ar
 upper_quantile.defjvp(_upper_quantile_jvp, symbolic_zeros=True)
 
 
-def _standard_isf(
+def _arguments(
     q: ArrayLike, alpha: ArrayLike, beta: ArrayLike, loc: ArrayLike, scale: ArrayLike
-) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
-    """z with P(Z > z) = q, NaN where α is not resolved; loc and scale, checked."""
+) -> tuple[Any, ...]:
     require_symmetric(beta)
     q_, a, location, s = law_arguments(q=q, alpha=alpha, loc=loc, scale=scale)
     require_resolved(a)
-    x = upper_quantile(jnp.where(q_ <= 0.5, q_, 1 - q_), a)
-    return mask_resolved(jnp.where(q_ <= 0.5, x, -x), a), location, s
+    return q_, a, location, s
+
+
+@partial(jax.jit, static_argnames="mirrored")
+def _isf(q: Array, alpha: Array, loc: Array, scale: Array, mirrored: bool) -> Array:
+    q, alpha, loc, scale = aligned(q, alpha, loc, scale)
+    x = upper_quantile(jnp.where(q <= 0.5, q, 1 - q), alpha)
+    z = mask_resolved(jnp.where((q <= 0.5) != mirrored, x, -x), alpha)
+    return valid_loc(loc) + valid_scale(scale) * z
 
 
 def isf(
@@ -124,8 +134,7 @@ def isf(
 
     **Raises:** as `logpdf`.
     """
-    z, location, s = _standard_isf(q, alpha, beta, loc, scale)
-    return location + s * z
+    return _isf(*_arguments(q, alpha, beta, loc, scale), mirrored=False)
 
 
 def ppf(
@@ -142,5 +151,4 @@ def ppf(
 
     **Returns:** an array of the broadcast shape. **Raises:** as `isf`.
     """
-    z, location, s = _standard_isf(q, alpha, beta, loc, scale)
-    return location - s * z
+    return _isf(*_arguments(q, alpha, beta, loc, scale), mirrored=True)

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, UInt32
 
 from stablesde.stable import _elementary as el
 from stablesde.stable._bits import Words, mix
+from stablesde.stable._domain import valid_alpha
 
 AlphaLike = float | Float[Array, "..."]
 
@@ -59,7 +60,7 @@ def angle_and_exponential(words: Words, dtype):  # type: ignore[no-untyped-def]
 
 def safe_exp(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """exp(x), at most about the largest number of the dtype."""
-    return jnp.exp(jnp.minimum(x, np.log(float(jnp.finfo(x.dtype).max)) - 1e-3))
+    return jnp.exp(jnp.minimum(x, math.log(float(jnp.finfo(x.dtype).max)) - 1e-3))
 
 
 def symmetric_from_words(
@@ -71,21 +72,24 @@ def symmetric_from_words(
 ) -> Float[Array, "..."]:
     """`scale` (≥ 0) times symmetric α-stable numbers, E exp(iωZ) = exp(-|ω|^α).
 
-    None is beyond `largest` in size (default: the largest number of the dtype), so all are finite.
+    NaN where a traced α is outside of (0, 2]. None is beyond `largest` in size (default: the
+    largest number of the dtype), so all are finite.
     """
     u, v, e = angle_and_exponential(words, dtype)
     scale = jnp.asarray(scale, dtype)
-    limit = jnp.finfo(dtype).max if largest is None else largest
+    limit = float(jnp.finfo(dtype).max) if largest is None else largest
     return el.flip_sign(jnp.minimum(scale * _modulus(u, v, e, alpha), limit), words[1])
 
 
 def _modulus(u: Array, v: Array, e: Array, alpha: AlphaLike) -> Float[Array, "..."]:
-    """|Z| from the angle πu/2 = π/2 - πv/2 and the exponential."""
-    if isinstance(alpha, (int, float)) and alpha == 2:
+    """|Z| from the angle πu/2 = π/2 - πv/2 and the exponential.
+
+    sin(αU)/cos U · (cos((1-α)U) / (E cos U))^((1-α)/α): at α = 1 the last factor is exactly 1, and
+    at α = 2 the formula is 2 sin(U) √E, to a few units in the last place.
+    """
+    if isinstance(alpha, int) and alpha == 2:  # what the Gaussian part of a vector asks for
         return 2 * el.sin_quarter(u) * jnp.sqrt(e)
-    if isinstance(alpha, (int, float)) and alpha == 1:
-        return el.sin_quarter(u) / el.sin_quarter(v)
-    alpha = jnp.asarray(alpha, u.dtype)
+    alpha = valid_alpha(jnp.asarray(alpha, u.dtype))
     # With U = πu/2 the angle's modulus: sin(αU), cos U and cos((1-α)U), the argument of each sine
     # measured in quarter turns from the nearer zero.
     sin_alpha_u = el.sin_quarter(jnp.where(alpha * u <= 1, alpha * u, (2 - alpha) + alpha * v))
@@ -93,8 +97,8 @@ def _modulus(u: Array, v: Array, e: Array, alpha: AlphaLike) -> Float[Array, "..
     cos_rest = el.sin_quarter(
         jnp.where(alpha > 1, (2 - alpha) + (alpha - 1) * v, alpha + (1 - alpha) * v)
     )
-    log_scale = (1 - alpha) * el.log(cos_rest / e) - el.log(cos_u)
-    return sin_alpha_u * safe_exp(log_scale / alpha)
+    power = safe_exp((1 - alpha) * (1 / alpha) * el.log(cos_rest / (e * cos_u)))
+    return jnp.minimum(sin_alpha_u / cos_u * power, float(jnp.finfo(u.dtype).max))
 
 
 def log_positive_from_words(
@@ -104,7 +108,8 @@ def log_positive_from_words(
     a, b = words
     u, v = _angle(a, mix(b), dtype)
     e = el.exponential(b, 30, mix(a), dtype)
-    alpha = jnp.asarray(alpha, dtype)
+    alpha = valid_alpha(jnp.asarray(alpha, dtype), 1.0)
+    inverse = 1 / alpha
 
     def sin_half(t: Array, complement: Array) -> Array:  # sin(πt), t + complement = 1
         return el.sin_quarter(2 * jnp.minimum(t, complement))
@@ -114,7 +119,7 @@ def log_positive_from_words(
     rest = 1 - alpha
     # At α = 1 the last factor is (0/E)^0 = 1: keep its logarithm finite.
     sin_rest = jnp.where(rest > 0, sin_half(rest * u, alpha + rest * v), 1.0)
-    return el.log(sin_alpha_u) + (rest * el.log(sin_rest / e) - el.log(sin_u)) / alpha
+    return el.log(sin_alpha_u) + (rest * el.log(sin_rest / e) - el.log(sin_u)) * inverse
 
 
 def counters(index: UInt32[Array, "..."], slot: int = 0) -> Words:

@@ -22,7 +22,13 @@ from jax.scipy.special import erf, erfc
 from jaxtyping import Array, ArrayLike, Float
 
 from stablesde.stable._density import exactly
-from stablesde.stable._domain import law_arguments, require_resolved, resolved
+from stablesde.stable._domain import (
+    aligned,
+    law_arguments,
+    require_resolved,
+    resolved,
+    valid_scale,
+)
 from stablesde.stable._inversion import axis_piece, legendre, nodes_like, rule_for, sum_nodes
 from stablesde.stable._varying import vary_with
 
@@ -191,7 +197,20 @@ def _standardise(
 ) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
     x_, a, s = law_arguments(1.0, True, x=x, alpha=alpha, scale=scale)
     require_resolved(a, _LEAST)
-    return x_ / s, a, s
+    return x_, a, s
+
+
+@partial(jax.jit, static_argnames="kind")
+def _law(x: Array, alpha: Array, scale: Array, kind: Kind) -> Array:
+    x, alpha, scale = aligned(x, alpha, scale)
+    scale = valid_scale(scale)
+    value = _evaluate(x / scale, alpha, kind)
+    return value - jnp.log(scale) if kind == "log-density" else value
+
+
+@jax.jit
+def _density(x: Array, alpha: Array, scale: Array) -> Array:
+    return jnp.exp(_law(x, alpha, scale, "log-density"))
 
 
 def positive_logpdf(
@@ -213,8 +232,7 @@ def positive_logpdf(
     positive and finite, or what is no number; a traced `alpha` outside gives NaN, and so does an
     `x` that is NaN.
     """
-    z, a, s = _standardise(x, alpha, scale)
-    return _evaluate(z, a, "log-density") - jnp.log(s)
+    return _law(*_standardise(x, alpha, scale), "log-density")
 
 
 def positive_pdf(x: ArrayLike, alpha: ArrayLike, *, scale: ArrayLike = 1.0) -> Float[Array, "..."]:
@@ -222,7 +240,7 @@ def positive_pdf(x: ArrayLike, alpha: ArrayLike, *, scale: ArrayLike = 1.0) -> F
 
     **Returns:** an array of the broadcast shape. **Raises:** as `positive_logpdf`.
     """
-    return jnp.exp(positive_logpdf(x, alpha, scale=scale))
+    return _density(*_standardise(x, alpha, scale))
 
 
 def positive_cdf(x: ArrayLike, alpha: ArrayLike, *, scale: ArrayLike = 1.0) -> Float[Array, "..."]:
@@ -230,8 +248,7 @@ def positive_cdf(x: ArrayLike, alpha: ArrayLike, *, scale: ArrayLike = 1.0) -> F
 
     **Returns:** an array of the broadcast shape. **Raises:** as `positive_logpdf`.
     """
-    z, a, _ = _standardise(x, alpha, scale)
-    return _evaluate(z, a, "cdf")
+    return _law(*_standardise(x, alpha, scale), "cdf")
 
 
 def positive_sf(x: ArrayLike, alpha: ArrayLike, *, scale: ArrayLike = 1.0) -> Float[Array, "..."]:
@@ -239,5 +256,4 @@ def positive_sf(x: ArrayLike, alpha: ArrayLike, *, scale: ArrayLike = 1.0) -> Fl
 
     **Returns:** an array of the broadcast shape. **Raises:** as `positive_logpdf`.
     """
-    z, a, _ = _standardise(x, alpha, scale)
-    return _evaluate(z, a, "sf")
+    return _law(*_standardise(x, alpha, scale), "sf")

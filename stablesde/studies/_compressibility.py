@@ -98,8 +98,8 @@ def compressibility(
     predicted = {}
     if predict and power < 0:
         one = jax.random.fold_in(key, STREAM_PREDICTION)
-        columns = simulate_limit(flow(), one, num_particles=predict, dtype=dtype).final
-        columns = finite_columns(columns, system.noise, scale)
+        theta = simulate_limit(flow(), one, num_particles=predict, dtype=dtype).final
+        columns = finite_columns(theta, system.noise, scale)
         law = functools.partial(
             theory.compression_law, system.noise, columns=columns, sigma=config["sigma"],
             t1=config["t1"],
@@ -138,8 +138,8 @@ def checked_kappas(kappas: Sequence[float], width: int) -> tuple[float, ...]:
     for kappa in kept:
         if kept_rows(width, kappa) == 0:
             raise ValueError(
-                f"kappas: {kappa:g} keeps none of the {width} columns of the smallest width: take a "
-                "larger kappa or larger widths."
+                f"kappas: {kappa:g} keeps none of the {width} columns of the smallest width: take "
+                "a larger kappa or larger widths."
             )
         if kept_rows(width, kappa) >= width:
             raise ValueError(

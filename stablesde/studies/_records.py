@@ -205,11 +205,14 @@ class RateStudy(TidyRecord):
         shifts.pop("Monte Carlo")
         return ", ".join(f"{name} may move it by {shift:+.3f}" for name, shift in shifts.items())
 
-    def fitted(self, axis: str) -> tuple[Slope | None, str]:
-        """The slope along an `axis`, or None and why there is none. **Raises:** as `axis`."""
-        self.axis(axis)
+    def fitted(self, axis: str, measure: str | None = None) -> tuple[Slope | None, str]:
+        """The slope along an `axis`, or None and why there is none.
+
+        **Raises:** `ValueError` for an unknown `axis` or `measure`.
+        """
+        self.axis(axis), self._measure(measure)
         try:
-            return self.slope(axis), ""
+            return self.slope(axis, measure=measure), ""
         except ValueError as error:
             return None, str(error)
 
@@ -289,19 +292,19 @@ class RateStudy(TidyRecord):
             low, high, limit = -high, -low, -limit
         return below(low, high, limit)
 
-    def attained(self, axis: str | None = None) -> bool | None:
+    def attained(self, axis: str | None = None, measure: str | None = None) -> bool | None:
         """Whether theory's exponent is the measured one, within the axis' tolerance.
 
         The interval is the slope's, widened by the systematic shifts (see `budget`). True if it
         lies inside theory ± tolerance and the line is straight. False if it lies outside, and the
         line is straight or every local slope lies on that side, too. None (inconclusive) otherwise,
         or if the systematic shifts exceed half the tolerance. Each wrong answer has a probability
-        of at most (1 - level)/2. **Raises:** `ValueError` for an unknown `axis`.
+        of at most (1 - level)/2. **Raises:** `ValueError` for an unknown `axis` or `measure`.
         """
         chosen = self.axis(self.rate_axis if axis is None else axis)
         if self.inconclusive or not self.has_rate(chosen) or chosen.theory is None:
             return None
-        slope, _ = self.fitted(chosen.name)
+        slope, _ = self.fitted(chosen.name, measure)
         if slope is None or self.over_budget(chosen.name):
             return None
         shift = self.systematic(chosen.name)

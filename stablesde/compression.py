@@ -16,7 +16,7 @@ from stablesde._arguments import as_flag, as_number, as_real
 
 
 def prune(theta: Float[Array, "n p"], kappa: float) -> Float[Array, "n p"]:
-    """Θ^(κn): keeps the ⌈κn⌉ rows of largest Euclidean norm, the others become zero.
+    """Θ^(κn): keeps the ⌊κn⌋ rows of largest Euclidean norm, the others become zero.
 
     **Arguments:** `theta` (n, p); `kappa`, the kept fraction in (0, 1].
     **Returns:** an array of the same shape and dtype.
@@ -30,14 +30,14 @@ def prune(theta: Float[Array, "n p"], kappa: float) -> Float[Array, "n p"]:
 
 
 def kept_rows(n: int, kappa: float) -> int:
-    """⌈κn⌉, where κn within rounding of an integer is that integer: 3 for κ = 0.3 and n = 10.
+    """⌊κn⌋, where κn within rounding of an integer is that integer: 7 for κ = 0.7 and n = 10.
 
-    Rounding: a few units in the last place of κ's own precision, so float32 0.3 keeps 3 of 10, too.
-    Raises `ValueError` unless 0 < κ ≤ 1.
+    The floor is the paper's. Rounding: a few units in the last place of κ's own precision, so that
+    float32 0.7 keeps 7 of 10, too. Raises `ValueError` unless 0 < κ ≤ 1.
     """
     fraction = as_number("kappa, the kept fraction,", kappa, 0, 1, "(]")
     exact = fractions.Fraction(fraction) * n
-    return -int(-exact * (1 - fractions.Fraction(_slack(np.asarray(kappa).dtype))) // 1)
+    return min(int(exact * (1 + fractions.Fraction(_slack(np.asarray(kappa).dtype))) // 1), n)
 
 
 def _slack(dtype: np.dtype) -> float:
@@ -53,13 +53,13 @@ def _kept_rows(n: int, kappa: float | Float[Array, "*k"]) -> Int[Array, "*k"]:
         return jnp.asarray(np.array(counts, int).reshape(values.shape))
     dtype = kappa.dtype if jnp.issubdtype(kappa.dtype, jnp.floating) else jnp.result_type(float)
     product = kappa.astype(dtype) * n
-    return jnp.clip(jnp.ceil(product * (1 - _slack(dtype))).astype(int), 0, n)
+    return jnp.clip(jnp.floor(product * (1 + _slack(dtype))).astype(int), 0, n)
 
 
 def compression_error(
     theta: Float[Array, "n p"], kappa: float | Float[Array, "*k"]
 ) -> Float[Array, "*k"]:
-    """Relative error `‖Θ^(κn) - Θ‖_F / ‖Θ‖_F` of keeping the ⌈κn⌉ rows of largest norm.
+    """Relative error `‖Θ^(κn) - Θ‖_F / ‖Θ‖_F` of keeping the ⌊κn⌋ rows of largest norm.
 
     Nothing is squared before it is scaled: rows of any size, from the smallest normal number of the
     dtype to its largest, rank by their norms, and neither sum over- or underflows.

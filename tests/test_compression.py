@@ -20,7 +20,7 @@ def brute_force_keep(theta, count):
 
 @pytest.mark.parametrize("kappa", [0.05, 0.1, 1 / 3, 0.5, 1.0])
 def test_prune_and_error(kappa, dtype):
-    kept = brute_force_keep(THETA, int(np.ceil(kappa * 37 - 1e-9)))
+    kept = brute_force_keep(THETA, int(np.floor(kappa * 37 + 1e-9)))
     theta = jnp.asarray(THETA, dtype)
     np.testing.assert_allclose(ssd.prune(theta, kappa), kept.astype(dtype))
     error = np.linalg.norm(kept - THETA) / np.linalg.norm(THETA)
@@ -90,8 +90,8 @@ def test_gradients_are_finite_beside_rows_of_zeros():
 
 @pytest.mark.parametrize("n", [1, 3, 10, 37, 100, 1999, 10**6])
 def test_one_rule_for_the_number_of_kept_rows(n):
-    """⌈jn/100⌉ in integers: κ = j/100 in double and single precision, and traced."""
-    exact = [-(-j * n // 100) for j in range(1, 101)]
+    """⌊jn/100⌋ in integers: κ = j/100 in double and single precision, and traced."""
+    exact = [j * n // 100 for j in range(1, 101)]
     kappas = np.arange(1, 101) / 100
     assert [kept_rows(n, float(k)) for k in kappas] == exact
     single = jnp.asarray(kappas, jnp.float32)

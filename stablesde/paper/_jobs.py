@@ -71,16 +71,20 @@ QUICK = Size(
     },
     settings={
         "strong-error": dict(
-            widths=(10, 32, 100, 316, 1000), num_steps=(4, 8, 16, 32), fine_steps=512, replicas=16
+            widths=(10, 32, 100, 316, 1000), num_steps=(4, 8, 16, 32), fine_steps=512, replicas=16,
+            predict=16,
         ),
         "linear-drift": dict(
             widths=(10, 32, 100, 316), num_steps=(4, 8, 16, 32), fine_steps=512, replicas=192,
             batch=64,
         ),
-        "propagation-of-chaos": dict(widths=powers(16, 512), num_steps=32, replicas=64),
+        "propagation-of-chaos": dict(
+            widths=powers(16, 512), num_steps=32, replicas=64, predict=256
+        ),
         "tails": dict(num_columns=2**19, num_steps=16),
         "compressibility": dict(
-            widths=(300, 1000, 3000, 10000), kappas=(0.1, 0.3), num_steps=16, replicas=256
+            widths=(300, 1000, 3000, 10000), kappas=(0.1, 0.3), num_steps=16, replicas=256,
+            predict=2**18,
         ),
     },
     training=dict(width=500, seeds=1),
@@ -97,16 +101,19 @@ DEFAULT = Size(
     settings={
         "strong-error": dict(
             widths=(10, 32, 100, 316, 1000), num_steps=(8, 16, 32, 64, 128), fine_steps=2048,
-            replicas=32,
+            replicas=32, predict=32,
         ),
         "linear-drift": dict(
             widths=(10, 32, 100, 316, 1000, 3162), num_steps=(4, 8, 16, 32), fine_steps=512,
             replicas=512, batch=64,
         ),
-        "propagation-of-chaos": dict(widths=powers(16, 2048), num_steps=32, replicas=384),
+        "propagation-of-chaos": dict(
+            widths=powers(16, 2048), num_steps=32, replicas=384, predict=1024
+        ),
         "tails": dict(num_columns=2**23, num_steps=16),
         "compressibility": dict(
-            widths=(316, 1000, 3162, 10000, 31623), kappas=(0.1, 0.3), num_steps=16, replicas=256
+            widths=(316, 1000, 3162, 10000, 31623), kappas=(0.1, 0.3), num_steps=16, replicas=256,
+            predict=2**18,
         ),
     },
     training=dict(width=2000, seeds=3),
@@ -125,7 +132,7 @@ FULL = Size(
     settings={
         "strong-error": dict(
             widths=(8, 32, 128, 512), num_steps=powers(2, 2048), fine_steps=32768, replicas=24,
-            batch=8, dtype="float64",
+            batch=8, dtype="float64", predict=64,
         ),
         "linear-drift": dict(
             widths=(100, 316, 1000, 3162, 10000, 31623, 100000), num_steps=(2, 4, 8, 16),
@@ -133,11 +140,12 @@ FULL = Size(
         ),
         "propagation-of-chaos": dict(
             widths=powers(16, 2**15), num_steps=32, replicas=512, batch=64, law_particles=2**23,
+            predict=2048,
         ),
         "tails": dict(num_columns=2**24, num_steps=16),
         "compressibility": dict(
             widths=(1000, 3162, 10000, 31623, 100000, 316228), kappas=(0.1, 0.3), num_steps=8,
-            replicas=256, batch=16,
+            replicas=256, batch=16, predict=2**20,
         ),
         "sharpness": dict(
             widths=(8, 32, 128, 512), num_steps=powers(4, 256), fine_steps=8192, replicas=24,

@@ -20,7 +20,7 @@ import numpy as np
 from stablesde._version import __version__
 from stablesde.paper._jobs import SIZES, STUDIES, Job, Size, Study, jobs
 from stablesde.paper._train import TrainResult
-from stablesde.studies import RateStudy, TailStudy
+from stablesde.studies import RateStudy, Ratio, TailStudy
 from stablesde.studies._format import format_rows, three_valued_and
 from stablesde.studies._statistics import LEVEL, simultaneous_level
 
@@ -168,8 +168,13 @@ def _joined(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 HEAD = [
     "study", "case", "exponent of", "theory", "measured", "95 % interval", "bound holds",
-    "exponent attained",
+    "exponent attained", "measured/predicted",
 ]  # fmt: skip
+BOUND_NAMES = {
+    "paper": "the paper's bound",
+    "gronwall": "the Grönwall bound",
+    "jump": "the bound of order one",
+}
 _ATTAINED = {True: "yes", False: "no", None: "inconclusive"}
 
 
@@ -179,22 +184,36 @@ def rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
     for outcome in outcomes:
         study, joint = outcome.study, outcome.joint
         bound = _ATTAINED[joint.bound_holds] if study.has_bound else "—"
-        for name, theory, estimate, attained in _exponents(study, joint):
+        for name, theory, estimate, attained, constant in _exponents(study, joint):
             measured = ["not fitted", "—"]
             if estimate is not None:
                 value, low, high = estimate
                 sign = "" if name == "tail index" else "+"
                 measured = [f"{value:{sign}.3f}", f"[{low:{sign}.3f}, {high:{sign}.3f}]"]
             case = [outcome.job.group, outcome.job.label, name, theory]
-            found.append([*case, *measured, bound, _ATTAINED[attained]])
+            told = "—" if constant is None else f"{constant}, {_ATTAINED[constant.attained]}"
+            found.append([*case, *measured, bound, _ATTAINED[attained], told])
     return found
 
 
 def note(outcomes: Sequence[Outcome]) -> str:
-    """What the verdicts in the table rest on."""
+    """What the verdicts in the table rest on, and which bounds are vacuous."""
     level = max((o.level for o in outcomes), default=LEVEL)
-    told = f"Verdicts: intervals of {100 * level:.4g} % each, which hold together at 95 %."
-    return told if level > LEVEL else ""
+    told = []
+    if level > LEVEL:
+        told.append(
+            f"Verdicts: intervals of {100 * level:.4g} % each, which hold together at 95 %; those "
+            "on measured/predicted, within 10 %, of 95 % each."
+        )
+    empty = {
+        (o.job.group, BOUND_NAMES.get(k, k))
+        for o in outcomes
+        if isinstance(o.study, RateStudy)
+        for k, where in o.study.vacuous.items()
+        if where.all()
+    }
+    told += [f"Vacuous (nowhere below 2cT): {word}, {group}." for group, word in sorted(empty)]
+    return " ".join(told)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -202,16 +221,29 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return f"{format_rows(rows(outcomes))}\n\n{note(outcomes)}".rstrip()
 
 
-def _exponents(study: Study, joint: Study) -> list[tuple[str, str, Any, bool | None]]:
-    """Name, theory's value, (estimate, lower, upper) or None, and the verdict, of each exponent."""
+Exponent = tuple[str, str, Any, bool | None, Ratio | None]
+
+
+def _exponents(study: Study, joint: Study) -> list[Exponent]:
+    """Name, theory's value, (estimate, lower, upper) or None, verdict, constant, of each exponent.
+
+    Beside the mean over particles of chaos stands the sup, which Theorem 4.2 is about.
+    """
     if isinstance(study, TailStudy):
         estimate = (study.estimate, study.lower, study.upper)
-        return [("tail index", f"{study.alpha:g}", estimate, joint.exponent_attained)]
+        attained = joint.exponent_attained
+        return [("tail index", f"{study.alpha:g}", estimate, attained, study.constant)]
     assert isinstance(joint, RateStudy)
-    rows: list[tuple[str, str, Any, bool | None]] = []
-    for axis in study.axes:
-        if axis.theory is not None:
-            slope, _ = study.fitted(axis.name)
+    found: list[Exponent] = []
+    others = ["sup"] if study.rate_measure == "mean" and "sup" in study.errors else []
+    for measure in (study.rate_measure, *others):
+        for axis in study.axes:
+            if axis.theory is None:
+                continue
+            slope, _ = study.fitted(axis.name, measure)
             ends = None if slope is None else (slope.estimate, slope.lower, slope.upper)
-            rows.append((axis.name, f"{axis.theory:+.3f}", ends, joint.attained(axis.name)))
-    return rows
+            name = axis.name if measure == study.rate_measure else f"{axis.name}, {measure}"
+            constant = study.constant(measure) if axis.name == study.rate_axis else None
+            attained = joint.attained(axis.name, measure)
+            found.append((name, f"{axis.theory:+.3f}", ends, attained, constant))
+    return found

@@ -75,6 +75,8 @@ def _bounds(study: RateStudy) -> str:
             if factor <= FAR_ABOVE
             else f"{name} is at least {float(f'{factor:.2g}'):,.0f} times above and not drawn"
         )
+    if study.predicted:
+        told.append("red, dashed: the predicted errors, without a fit, and their Monte-Carlo band")
     if not told:
         return ""
     of = _MEASURES.get(study.bounded_measure, study.bounded_measure)

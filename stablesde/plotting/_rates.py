@@ -34,6 +34,8 @@ _DISTANCES = {
     "propagation_of_chaos": r"\|\theta^{i,n}_t-\theta^{i,\infty}_t\|",
 }
 _TIMES = {"strong_error": "k", "propagation_of_chaos": "t"}
+# Of predictions: their lines and Monte-Carlo bands.
+PREDICTED = "#a03030"
 # A bound this many times above the errors is told in the legend, not drawn.
 FAR_ABOVE = 30
 # A log axis of fewer decades has its ticks written as numbers.
@@ -138,8 +140,14 @@ def rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
         )  # fmt: skip
         # One slope for all lines, an intercept of its own for each: what was fitted.
         panel.plot(x, curve.fit[:, number], "-", color=colour, lw=0.9, zorder=2)
+        if curve.predicted is not None:
+            predicted, below, above = curve.predicted[:, :, number]
+            panel.fill_between(x, below, above, color=PREDICTED, alpha=0.25, lw=0, zorder=1)
+            panel.plot(x, predicted, "--", color=PREDICTED, lw=1.1, zorder=2)
     bent = "" if slope.straight else ", bent"
     drawn: list[Any] = [Line2D([], [], color="k", lw=0.9, label=f"fit {slope}{bent}")]
+    if curve.predicted is not None:
+        drawn.append(Line2D([], [], color=PREDICTED, ls="--", lw=1.1, label="predicted, no fit"))
     if axis.theory is not None:
         # Above all data, so that it covers none.
         guide = x**axis.theory

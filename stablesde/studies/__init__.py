@@ -3,6 +3,7 @@
 from stablesde.studies._axis import Axis
 from stablesde.studies._budget import ErrorSource
 from stablesde.studies._compressibility import compressibility, iid_compressibility
+from stablesde.studies._constants import Ratio
 from stablesde.studies._design import StudyDesign, design
 from stablesde.studies._independence import (
     IndependenceStudy,
@@ -29,6 +30,7 @@ __all__ = [
     "PairDependence",
     "ProbabilityStudy",
     "RateStudy",
+    "Ratio",
     "Slope",
     "StudyDesign",
     "TailDiagnosis",

@@ -26,7 +26,14 @@ from stablesde.studies._draws import (
     stable_norms,
 )
 from stablesde.studies._records import RateStudy
-from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
+from stablesde.studies._setup import (
+    STREAM_PREDICTION,
+    configuration,
+    count,
+    lazy_flow,
+    replica_errors,
+    sizes,
+)
 from stablesde.system import System
 
 # Systems of small widths are cut from this many columns, or from one largest system.
@@ -44,6 +51,7 @@ def compressibility(
     replicas: int = 32,
     batch: int = 4,
     law_particles: int = 2**17,
+    predict: int = 0,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
@@ -56,8 +64,9 @@ def compressibility(
     well. θ₀ and the drift add to ‖Θ‖² a part of order n, which the heavy part of order n^{2/α}
     outgrows slowly near α = 2: see `ssd.theory.compression_law`.
 
-    **Arguments:** `widths`, at least 4; `kappas`, kept fractions in (0, 1); the rest as in
-    `ssd.propagation_of_chaos`.
+    **Arguments:** `widths`, at least 4; `kappas`, kept fractions in (0, 1); `predict`, the columns
+    (1000 or more) from which the error is predicted (`CompressionLaw.geometric_mean`), 0 for none;
+    the rest as in `ssd.propagation_of_chaos`.
 
     **Returns:** a `RateStudy` with axes "width" and "kappa".
     **Raises:** as `ssd.strong_error`, and `ValueError` for κ outside (0, 1), or so large that the
@@ -66,6 +75,7 @@ def compressibility(
     widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
     law_particles = count("law_particles", law_particles)
     kept = checked_kappas(kappas, min(widths))
+    predict = count("predict", predict, 0)
     config = configuration(
         system, key, widths=widths, kappas=kept, t1=t1, replicas=replicas, dtype=dtype,
         batch=batch, num_steps=num_steps, law_particles=law_particles,
@@ -85,6 +95,17 @@ def compressibility(
 
     errors = replica_errors("compressibility", config, key, compute, run_dir)
     power = theory.compression_exponent(config["alpha"])
+    predicted = {}
+    if predict and power < 0:
+        one = jax.random.fold_in(key, STREAM_PREDICTION)
+        theta = simulate_limit(flow(), one, num_particles=predict, dtype=dtype).final
+        columns = finite_columns(theta, system.noise, scale)
+        law = functools.partial(
+            theory.compression_law, system.noise, columns=columns, sigma=config["sigma"],
+            t1=config["t1"],
+        )  # fmt: skip
+        by_kappa = [[law(k).geometric_mean(n) for n in widths] for k in kept]
+        predicted = {"relative error": np.asarray(by_kappa).T[None]}
     return RateStudy(
         name="compressibility",
         config=config,
@@ -100,11 +121,12 @@ def compressibility(
         bounded_measure="relative error",
         claims_rate=True,
         claim="‖Θ^(κn) - Θ‖_F / ‖Θ‖_F → 0  (Theorem 3.1; rate n^(1/2 - 1/α))",
+        predicted=predicted,
     )
 
 
 def checked_kappas(kappas: Sequence[float], width: int) -> tuple[float, ...]:
-    """The kept fractions; `ValueError` unless each leaves out a row of the smallest width."""
+    """The kept fractions; `ValueError` unless each keeps and leaves out a row of each width."""
     try:
         kept = tuple(as_number("kappas", k) for k in kappas)
     except (TypeError, ValueError):
@@ -114,6 +136,11 @@ def checked_kappas(kappas: Sequence[float], width: int) -> tuple[float, ...]:
     if len(set(kept)) < len(kept):
         raise ValueError(f"kappas must differ, got {kept!r}.")
     for kappa in kept:
+        if kept_rows(width, kappa) == 0:
+            raise ValueError(
+                f"kappas: {kappa:g} keeps none of the {width} columns of the smallest width: take "
+                "a larger kappa or larger widths."
+            )
         if kept_rows(width, kappa) >= width:
             raise ValueError(
                 f"kappas: {kappa:g} keeps all {width} columns of the smallest width, so the error "

@@ -24,6 +24,7 @@ from stablesde.studies._budget import (
 )
 from stablesde.studies._records import RateStudy
 from stablesde.studies._setup import (
+    STREAM_PREDICTION,
     configuration,
     constants_of,
     count,
@@ -38,8 +39,6 @@ from stablesde.system import System
 # The largest error of the law flow, relative to the fluctuation at the largest width, with which a
 # rate can be read: both add in squares, so 1/4 raises the last point by 3 %.
 MAX_FLOOR = 0.25
-# The keys of predictions, beside those of the replicas.
-_STREAM_PREDICTION = 2**31 - 3
 
 
 def strong_error(
@@ -125,7 +124,7 @@ def strong_error(
     predicted = {}
     if predict:
         drawn = theory.predict_strong_error(
-            system, jax.random.fold_in(key, _STREAM_PREDICTION), widths=widths, num_steps=steps,
+            system, jax.random.fold_in(key, STREAM_PREDICTION), widths=widths, num_steps=steps,
             t1=t1, fine_steps=fine_steps, replicas=predict, dtype=dtype,
         )  # fmt: skip
         predicted = drawn._asdict()
@@ -209,7 +208,7 @@ def propagation_of_chaos(
     predicted = {}
     if predict:
         drawn = theory.predict_chaos(
-            system, jax.random.fold_in(key, _STREAM_PREDICTION), widths=widths,
+            system, jax.random.fold_in(key, STREAM_PREDICTION), widths=widths,
             num_steps=num_steps, t1=t1, replicas=predict, dtype=dtype,
         )  # fmt: skip
         predicted = drawn._asdict()

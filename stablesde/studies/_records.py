@@ -27,12 +27,15 @@ from stablesde.studies._statistics import (
 from stablesde.studies._tidy import TidyRecord
 from stablesde.studies._verdicts import all_below, below, equivalent
 
+_PREDICTED = ("predicted", "predicted_lower", "predicted_upper")
+
 
 class Curve(NamedTuple):
     """Errors against one axis of a study of K sizes; a column for each point of the other axis.
 
     `sizes` (K,); `estimate`, its interval `lower` and `upper`, and the fitted power `fit`, NaN
-    where there is none: (K, L), L = 1 without another axis.
+    where there is none: (K, L), L = 1 without another axis. `predicted` (3, K, L): the predicted
+    errors and their Monte-Carlo interval, NaN where there are none; None for a study without.
     """
 
     sizes: np.ndarray
@@ -40,6 +43,7 @@ class Curve(NamedTuple):
     lower: np.ndarray
     upper: np.ndarray
     fit: np.ndarray
+    predicted: np.ndarray | None = None
 
 
 def along(values: np.ndarray, position: int) -> np.ndarray:
@@ -142,7 +146,10 @@ class RateStudy(TidyRecord):
         if slope is not None:
             x = np.log(sizes)[:, None]
             fit = np.exp(np.mean(np.log(estimate), 0) + slope.estimate * (x - np.mean(x)))
-        return Curve(sizes, estimate, lower, upper, fit)
+        predicted = self.predicted_interval()
+        if predicted is not None:
+            predicted = np.stack([along(v, position) for v in predicted])
+        return Curve(sizes, estimate, lower, upper, fit, predicted)
 
     def location_interval(
         self,
@@ -205,11 +212,14 @@ class RateStudy(TidyRecord):
         shifts.pop("Monte Carlo")
         return ", ".join(f"{name} may move it by {shift:+.3f}" for name, shift in shifts.items())
 
-    def fitted(self, axis: str) -> tuple[Slope | None, str]:
-        """The slope along an `axis`, or None and why there is none. **Raises:** as `axis`."""
-        self.axis(axis)
+    def fitted(self, axis: str, measure: str | None = None) -> tuple[Slope | None, str]:
+        """The slope along an `axis`, or None and why there is none.
+
+        **Raises:** `ValueError` for an unknown `axis` or `measure`.
+        """
+        self.axis(axis), self._measure(measure)
         try:
-            return self.slope(axis), ""
+            return self.slope(axis, measure=measure), ""
         except ValueError as error:
             return None, str(error)
 
@@ -289,19 +299,19 @@ class RateStudy(TidyRecord):
             low, high, limit = -high, -low, -limit
         return below(low, high, limit)
 
-    def attained(self, axis: str | None = None) -> bool | None:
+    def attained(self, axis: str | None = None, measure: str | None = None) -> bool | None:
         """Whether theory's exponent is the measured one, within the axis' tolerance.
 
         The interval is the slope's, widened by the systematic shifts (see `budget`). True if it
         lies inside theory ± tolerance and the line is straight. False if it lies outside, and the
         line is straight or every local slope lies on that side, too. None (inconclusive) otherwise,
         or if the systematic shifts exceed half the tolerance. Each wrong answer has a probability
-        of at most (1 - level)/2. **Raises:** `ValueError` for an unknown `axis`.
+        of at most (1 - level)/2. **Raises:** `ValueError` for an unknown `axis` or `measure`.
         """
         chosen = self.axis(self.rate_axis if axis is None else axis)
         if self.inconclusive or not self.has_rate(chosen) or chosen.theory is None:
             return None
-        slope, _ = self.fitted(chosen.name)
+        slope, _ = self.fitted(chosen.name, measure)
         if slope is None or self.over_budget(chosen.name):
             return None
         shift = self.systematic(chosen.name)
@@ -386,7 +396,7 @@ class RateStudy(TidyRecord):
         rows: list[dict[str, Any]] = []
         for measure, errors in self.errors.items():
             _, low, high = self.location_interval(measure)
-            tails = self.tail_diagnosis(measure)
+            tails, predicted = self.tail_diagnosis(measure), self.predicted_interval(measure)
             summaries = {s: location(errors, s) for s in STATISTICS}
             for number, point in enumerate(np.ndindex(errors.shape[1:])):
                 row: dict[str, Any] = {"measure": measure}
@@ -395,24 +405,30 @@ class RateStudy(TidyRecord):
                 row |= {"lower": float(low[point]), "upper": float(high[point])}
                 row |= {"interval_of": self.rate_statistic, "level": self.level}
                 row |= {"tail": dataclasses.asdict(tails[number])}
-                if measure in self.predicted:
-                    row |= self._predicted_cell(measure, point)
+                if predicted is not None and np.isfinite(predicted[(0, *point)]):
+                    found = predicted[(slice(None), *point)].tolist()
+                    row |= dict(zip(_PREDICTED, found, strict=True))
                 if measure == self.bounded_measure:
                     row |= {f"{k}_bound": float(v[point]) for k, v in self.bounds.items()}
                 row["replicas"] = len(errors)
                 rows.append(row)
         return rows
 
-    def _predicted_cell(self, measure: str, point: tuple[int, ...]) -> dict[str, float]:
-        """The predicted location at a grid point, with its Monte-Carlo interval."""
-        at = np.moveaxis(self.predicted[measure], 0, -1)[point][:, None]
-        if not np.all(np.isfinite(at)):
-            return {}
-        centre = low = high = location(at, self.rate_statistic)
-        if len(at) > 1:
-            _, low, high = estimate_interval(at, self.rate_statistic, lambda v: v, LEVEL)
-        names = ("predicted", "predicted_lower", "predicted_upper")
-        return {k: float(v[0]) for k, v in zip(names, (centre, low, high), strict=True)}
+    def predicted_interval(self, measure: str | None = None) -> np.ndarray | None:
+        """Predicted errors and the ends of their 95 % Monte-Carlo interval, (3, *grid).
+
+        NaN where nothing is predicted; None without a prediction. **Raises:** `ValueError` for an
+        unknown `measure`.
+        """
+        measure = self._measure(measure)
+        if measure not in self.predicted:
+            return None
+        values = np.where(np.isfinite(self.predicted[measure]), self.predicted[measure], 0.0)
+        known = np.all(np.isfinite(self.predicted[measure]), axis=0)
+        centre = low = high = location(values, self.rate_statistic)
+        if len(values) > 1:
+            _, low, high = estimate_interval(values, self.rate_statistic, lambda v: v, LEVEL)
+        return np.where(known, np.stack([centre, low, high]), np.nan)
 
     def summary(self) -> dict[str, Any]:
         """Cells, slopes, verdicts. An axis without a slope has its reason in `not_fitted`."""

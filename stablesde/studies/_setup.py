@@ -26,6 +26,8 @@ from stablesde.system import System, check_is_system, check_num_initial
 
 # More of them take more memory for their resamples than any machine has.
 _MOST_REPLICAS = 10**6
+# The keys of predictions, beside those of the replicas.
+STREAM_PREDICTION = 2**31 - 3
 
 
 def count(name: str, value: Any, least: int = 1) -> int:

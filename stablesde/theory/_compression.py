@@ -117,19 +117,30 @@ class CompressionLaw:
         return self._limit_probability(2 * np.log(eps), _checked_width(n))
 
     def geometric_mean(self, n: float) -> float:
-        """exp E log(error) at width `n`, up to a relative error of order 1/(κn); offset 0 only.
+        """exp E log(error) at width `n`, up to a relative error of order 1/(κn).
 
-        E log A = γ (2/α - 1), γ Euler's constant (Zolotarev 1986, §3.6), so its local slope in
-        log n is 1/2 - 1/α up to terms of order 1/n: stable columns have no slow approach.
-        Raises `ValueError` for another offset, or unless n ≥ 2.
+        E log A = γ (2/α - 1), γ Euler's constant (Zolotarev 1986, §3.6), so for stable columns
+        (offset 0) its local slope in log n is 1/2 - 1/α up to terms of order 1/n: they have no slow
+        approach. With an offset the mean is taken over the quantiles of A.
+        Raises `ValueError` unless n ≥ 2.
         """
         n = _checked_width(n)
-        if self.offset != 0:
-            raise ValueError("geometric_mean is known for stable columns only (offset 0).")
+        if kept_rows(int(n), self.kappa) == 0:
+            return 1.0
         log_d, weight, variance = self._discarded(n, float(kept_rows(int(n), self.kappa)))
         mean_d = float(np.sum(weight * (log_d - variance / 2)))
         log_sum = math.log(n) - self.spread / (2 * n)
-        mean_s = self.log_scale + 2 / self.alpha * log_sum + np.euler_gamma * (2 / self.alpha - 1)
+        scale = self.log_scale + 2 / self.alpha * log_sum
+        if self.offset == 0:
+            mean_s = scale + np.euler_gamma * (2 / self.alpha - 1)
+            return math.exp((mean_d - mean_s) / 2)
+        z, normal = np.polynomial.hermite_e.hermegauss(32)
+        quantiles = np.clip(scipy.special.ndtr(z), 1e-14, 1 - 1e-14)  # where weights vanish
+        log_a = np.array([positive_quantile_log(q, self.alpha / 2) for q in quantiles])
+        # A whole that is not positive has no probability but for the law's own error.
+        whole = 1 + n * self.offset * np.exp(-(scale + log_a))
+        log_whole = scale + log_a + np.log(np.maximum(whole, 0.05))
+        mean_s = float(np.sum(normal * log_whole) / np.sum(normal))
         return math.exp((mean_d - mean_s) / 2)
 
     def _discarded(self, n: float, kept: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -154,6 +165,8 @@ class CompressionLaw:
 
     def _law(self, n: float, kept: float) -> Callable[[np.ndarray], np.ndarray]:
         """log e ↦ P(error² ≤ e), exact where it can be."""
+        if kept == 0:  # nothing is kept, the error is 1
+            return lambda log_square: np.where(np.asarray(log_square) >= 0, 1.0, 0.0)
         if self.transform is None or kept > _EXACT_KEPT or self.alpha < _SMALLEST_ALPHA:
             return functools.partial(self._limit_probability, n=n)
         return finite_law(n, kept, self.norms, self.transform, self.alpha)
@@ -223,21 +236,25 @@ def compression_law(
     log_tail = math.log(noise.norm_tail_constant()) + math.log(t1) + alpha * math.log(sigma)
     tail = math.exp(min(log_tail, _LOG_MAX))
     norms = np.sort(np.linalg.norm(theta, axis=-1))
+    scale = math.log(sigma) + math.log(t1) / alpha
     return CompressionLaw(
         alpha,
         float(kappa),
-        log_scale + 2 * math.log(sigma) + 2 / alpha * math.log(t1),
+        log_scale + 2 * scale,
         spread,
         SampleNorm(norms, alpha, tail),
-        _offset(norms, alpha, tail),
+        _offset(norms, alpha, tail, norm_law(noise), scale),
     )
 
 
-def _offset(norms: np.ndarray, alpha: float, tail: float) -> float:
-    """The finite part of E‖θ‖²: the limit of E[‖θ‖²; ‖θ‖ ≤ x] - C α/(2-α) x^{2-α}.
+def _offset(
+    norms: np.ndarray, alpha: float, tail: float, noise: NormLaw, log_scale: float
+) -> float:
+    """What ‖θ‖² has more than ‖σL‖²: the limit of E[‖θ‖²; ‖θ‖ ≤ x] - E[‖σL‖²; ‖σL‖ ≤ x].
 
-    0 for a stable vector (the analytic continuation of E|Z|^p vanishes at p = 2). At the 99 %
-    quantile of the sample: further out the noise grows, further in the tail is not yet a power.
+    `noise` is the law of σL in units of `log_scale`. Its exact moment, not that of its tail: near
+    α = 2 the tail is a power far beyond any quantile of a sample. At the 99 % quantile: further out
+    the sampling noise grows.
     """
     x = float(norms[int(0.99 * len(norms))])
     second = float(np.sum(norms[norms <= x] ** 2)) / len(norms)
@@ -247,7 +264,9 @@ def _offset(norms: np.ndarray, alpha: float, tail: float) -> float:
             f"columns are not of this noise, sigma and t1: below {x:.3g} they have {second:.3g} of "
             f"the second moment, where the tail alone would have {power:.3g}."
         )
-    return second - power
+    p = min(max(noise.survival(math.log(x) - log_scale), 1e-12), 1 - 1e-12)
+    own = float(noise.truncated(np.array([p])).log_second[0])
+    return second - math.exp(own + 2 * log_scale)
 
 
 def required_width(

@@ -51,6 +51,9 @@ class NormLaw(Protocol):
     def below(self, p: float) -> tuple[np.ndarray, np.ndarray]:
         """Nodes ‖X‖²/q² ≤ 1 and their masses (sum at most 1 - p), q the upper p quantile."""
 
+    def survival(self, log_r: float) -> float:
+        """P(‖X‖ > r)."""
+
 
 class ExactNorm:
     """From a formula for p(r): tabulated in log r, with `C r^-α` where p < 1e-20.
@@ -94,6 +97,9 @@ class ExactNorm:
             moments.append(power * log_q + np.log(np.maximum(gain @ weight, _TINY)))
         return Truncated(log_q, *moments)
 
+    def survival(self, log_r: float) -> float:
+        return float(np.exp(self._log_survival(np.asarray(log_r))))
+
     def below(self, p: float) -> tuple[np.ndarray, np.ndarray]:
         log_q = float(self.truncated(np.array([p])).log_q[0])
         u, weight = _graded_rule()
@@ -132,6 +138,11 @@ class SampleNorm:
                 inner = np.log(np.maximum(inner, _TINY)) + power * log_unit
             moments.append(np.logaddexp(inner, outer))
         return Truncated(log_q, *moments)
+
+    def survival(self, log_r: float) -> float:
+        if log_r > math.log(self._unit):
+            return math.exp(min(self._log_tail - self._alpha * log_r, 0.0))
+        return 1 - float(np.searchsorted(self._norms, math.exp(log_r))) / len(self._norms)
 
     def below(self, p: float) -> tuple[np.ndarray, np.ndarray]:
         log_q = float(self.truncated(np.array([p])).log_q[0])

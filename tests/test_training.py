@@ -251,7 +251,7 @@ def test_minibatches_cover_an_epoch_and_are_addressed_by_step():
 
 
 def test_a_diverging_seed_does_not_lose_the_others(monkeypatch):
-    from stablesde.training import _train
+    from stablesde.paper import _train
 
     whole = paper.train("teacher", seeds=3, **SMALL)
     start = _train.initialise
@@ -291,7 +291,7 @@ def test_training_on_digits_works_and_noise_prunes():
     assert plain.test_accuracy.mean > 0.85
     assert noisy.pruning_ratio.mean > plain.pruning_ratio.mean + 5
     text = str(noisy)
-    assert "no such row" in text
+    assert "no such run" in text
     assert "pruning ratio" in text
     assert set(noisy.to_dict()["pruning_ratio"]) == {"mean", "std", "values"}
 

@@ -59,13 +59,14 @@ def _stable():
 def _theory(network):
     yield ssd.theory.lemma_b1(1.5, 1000)
     yield ssd.theory.compression_law(ssd.stable_noise("I", 1.7, 1), 0.1)
+    yield ssd.theory.Prediction(np.ones((9, 4, 3)), np.ones((9, 4, 3)))
     yield ssd.theory.chaos_bound(network.assumption_constants(), width=100, t1=1.0)
 
 
 def _simulations(network, noise):
     settings = {"num_particles": 64, **GRID}
     flow = ssd.law_flow(ssd.System(network, noise), KEY, **settings)
-    yield flow
+    yield from (flow, ssd.System(network, noise))
     yield ssd.simulate(ssd.System(network, noise), KEY, save_every=2, **settings)
     yield dynamics.picard_flow(ssd.System(network, noise), KEY, **settings)
     yield ssd.fokker_planck(
@@ -88,8 +89,8 @@ def _studies(network, noise):
     )  # fmt: skip
     yield from (axis, study, study.slope())
     yield studies.StudyDesign(
-        ssd.propagation_of_chaos, network, noise, KEY, {"replicas": 640, "t1": 1.0}, 0.02, 0.019,
-        {"law flow": 0.001}, 12.0, study,
+        ssd.propagation_of_chaos, ssd.System(network, noise), KEY, {"replicas": 640, "t1": 1.0},
+        0.02, 0.019, {"law flow": 0.001}, 12.0, study,
     )  # fmt: skip
     means = rng.uniform(-1, 1, (64, 4, 8))
     pairs = means[..., None] * means[..., None, :]

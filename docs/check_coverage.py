@@ -33,7 +33,7 @@ MODULES = (
     "stablesde.training",
 )
 # Constants and submodules, which are described in the text of their pages.
-EXEMPT = {"ACTIVATIONS", "NAMES", "__version__"}
+EXEMPT = {"NAMES", "__version__"}
 # How many calls into the package are followed to find what a function may raise.
 DEPTH = 2
 _RAISES = re.compile(r"\*\*Raises:\*\*|\b[Rr]aises `")

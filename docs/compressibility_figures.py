@@ -13,6 +13,7 @@ from systems import Kuramoto
 
 import stablesde as ssd
 from stablesde import plotting, theory
+from stablesde.theory._maximum import lemma_b1_threshold
 
 FIGURES = Path(__file__).parent / "figures"
 KEY = jax.random.key(20231106)
@@ -96,7 +97,7 @@ def lemma_b1() -> None:
         figure, axes = plt.subplots(figsize=(4.8, 3.2), layout="constrained")
         for constant, line in (("both tails", "-"), ("one tail", "--")):
             bounds = [theory.lemma_b1(a, 1e7, constant=constant).paper for a in alphas]
-            threshold = theory.lemma_b1_threshold(constant=constant)
+            threshold = lemma_b1_threshold(constant=constant)
             label = f"lemma, C_α of {constant}: fails below α = {threshold:.4f}"
             axes.plot(alphas, np.divide(bounds, unit), line, color="0.5", label=label)
             axes.axvline(threshold, color="0.5", ls=":", lw=0.8)

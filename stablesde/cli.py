@@ -191,7 +191,9 @@ def report(directory: Path) -> None:
 @click.option("--steps", type=int, default=None, help="Default: the paper's.")
 @click.option("--seeds", type=int, default=3, show_default=True, help="Number of seeds.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="The first seed.")
-@click.option("--data", type=click.Path(path_type=Path), default=None, help="Data directory.")
+@click.option(
+    "--data", "root", type=click.Path(path_type=Path), default=None, help="Data directory."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -200,24 +202,16 @@ def report(directory: Path) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the record, not the table.")
 @_one_line_errors
-def train(
-    dataset: str, width: int, scaling: str, noise: str, alpha: float, sigma: float | None,
-    learning_rate: float | None, steps: int | None, seeds: int, seed: int, data: Path | None,
-    out: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+def train(scaling: str, out: Path | None, as_json: bool, **settings: Any) -> None:
     """Train a one-hidden-layer network with heavy-tailed SGD, prune it, compare with the paper."""
     from stablesde import paper
     from stablesde.store import check_writable
 
     if out is not None:
         check_writable(out)
-    settings = {
-        "sigma": sigma, "learning_rate": learning_rate, "steps": steps, "seeds": seeds,
-        "seed": seed, "root": data,
-    }  # fmt: skip
-    given: dict[str, Any] = {k: v for k, v in settings.items() if v is not None}
+    given = {name: value for name, value in settings.items() if value is not None}
     run = paper.train_mean_field if scaling == "mean-field" else paper.train
-    result = run(dataset, width=width, noise=noise, alpha=alpha, **given)
+    result = run(**given)
     try:
         if out is not None:
             result.save(out)
@@ -241,17 +235,15 @@ def train(
 @click.option("--learning-rate", type=float, default=None, help="Default: the paper's.")
 @click.option("--steps", type=int, default=None, help="Default: the paper's.")
 @click.option("--width", type=int, default=None, help="Hidden units; default: the table's.")
-@click.option("--data", type=click.Path(path_type=Path), default=None, help="Data directory.")
+@click.option(
+    "--data", "root", type=click.Path(path_type=Path), default=None, help="Data directory."
+)
 @click.option(
     "--predict", is_flag=True, help="Beside them, the pruning ratio of start and noise alone."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the record, not the table.")
 @_one_line_errors
-def table(
-    number: int, run: bool, out: Path, seeds: int, only: Sequence[str], sigma: float | None,
-    learning_rate: float | None, steps: int | None, width: int | None, data: Path | None,
-    predict: bool, as_json: bool,
-) -> None:  # fmt: skip
+def table(number: int, predict: bool, as_json: bool, **settings: Any) -> None:
     """Show Table NUMBER of the paper (1 to 6, 10 to 20), ours beside the printed numbers.
 
     Shows what --out holds and says what is missing; --run computes it, a cell for each row and
@@ -260,24 +252,12 @@ def table(
     """
     from stablesde import paper
 
-    found = paper.paper_table(
-        number,
-        out,
-        run=run,
-        seeds=seeds,
-        only=only,
-        root=data,
-        width=width,
-        sigma=sigma,
-        learning_rate=learning_rate,
-        steps=steps,
-        predict=_NETWORKS if predict else 0,
-    )
+    found = paper.paper_table(number, predict=_NETWORKS if predict else 0, **settings)
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=1))
         return
     click.echo(found)
-    if not found.complete and not run:
+    if not found.complete and not settings["run"]:
         click.echo("compute it with the same command and --run")
 
 

@@ -11,7 +11,8 @@ from stablesde._arguments import as_count
 from stablesde._extras import MissingExtraError
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._system import check_number
-from stablesde.noise import STREAM_NOISE, StableNoise, particle_index
+from stablesde.noise import StableNoise
+from stablesde.noise._base import STREAM_NOISE, particle_index
 from stablesde.stable._bits import Words, fold, key_words
 from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype

@@ -18,7 +18,7 @@ from stablesde._status import duration, status
 from stablesde.cli import main
 from stablesde.paper import _check, _outcomes
 from stablesde.paper._jobs import SIZES, Job
-from stablesde.studies import _tidy, summary_rows, tidy_rows
+from stablesde.studies import _tidy
 from stablesde.studies._runner import run_cells
 
 matplotlib.use("Agg")
@@ -81,7 +81,7 @@ def test_check_writes_table_figures_and_record(tiny, tmp_path):
     assert record["studies"]["strong_error"]["exponent_attained"] is False
     assert "tanh network, Type I, α = 1.5: " in record["studies"]["strong_error"]["verdict"]
     assert len(list((folder / "figures").glob("*.png"))) == 5
-    for name, rows in (("results", tidy_rows), ("summary", summary_rows)):
+    for name, rows in (("results", _tidy.tidy_rows), ("summary", _tidy.summary_rows)):
         assert len((folder / f"{name}.csv").read_text().splitlines()) == 1 + len(rows(record))
     page = (folder / "results.md").read_text()
     for part in ("stablesde check --quick --seed 0", "Type I, α = 1.5](figures/", "Training run"):
@@ -404,7 +404,7 @@ def test_bad_input_ends_in_one_line(arguments, message, tmp_path):
 
 @pytest.mark.parametrize("record", [[], {"studies": {"x": 1}}, {"name": "x"}, {"studies": []}])
 def test_tables_of_no_record(record):
-    for rows in (tidy_rows, summary_rows):
+    for rows in (_tidy.tidy_rows, _tidy.summary_rows):
         with pytest.raises(ValueError, match="record"):
             rows(record)
 
@@ -412,18 +412,18 @@ def test_tables_of_no_record(record):
 def test_long_tables(tmp_path):
     pandas = pytest.importorskip("pandas")
     chaos = study(None)
-    rows = tidy_rows(chaos.to_dict())
+    rows = _tidy.tidy_rows(chaos.to_dict())
     assert len(rows) == 2 * 4 * 12
     assert set(map(tuple, rows)) == {_tidy.TIDY_COLUMNS}
     (point,) = [
-        r for r in summary_rows(chaos.to_dict()) if (r["measure"], r["width"]) == ("sup", 100)
+        r for r in _tidy.summary_rows(chaos.to_dict()) if (r["measure"], r["width"]) == ("sup", 100)
     ]
     assert point["mean"] == pytest.approx(chaos.errors["sup"][:, 2].mean())
     assert (point["replicas"], point["case"]) == (12, None)
-    ssd.studies.write_csv(tmp_path / "a.csv", rows)
+    _tidy.write_csv(tmp_path / "a.csv", rows)
     frame = pandas.read_csv(tmp_path / "a.csv")
     assert frame.value.tolist() == [r["value"] for r in rows]
     means = chaos.to_frame().query("measure == 'mean'").groupby("width").value.mean()
     np.testing.assert_allclose(means, chaos.errors["mean"].mean(0))
-    ssd.studies.write_csv(tmp_path / "empty.csv", [])
+    _tidy.write_csv(tmp_path / "empty.csv", [])
     assert (tmp_path / "empty.csv").read_text().startswith("study,case,")

@@ -10,6 +10,7 @@ import scipy.stats
 import stablesde as ssd
 from stablesde import theory
 from stablesde.compression import kept_rows
+from stablesde.theory._maximum import lemma_b1_smallest_n, lemma_b1_threshold
 
 
 def simulated(noise, kappa, n, replicas, key):
@@ -150,11 +151,11 @@ def test_an_offset_is_part_of_the_mean(key):
 
 def test_lemma_b1_fails_below_its_threshold():
     """Γ(1-1/α) c^{1/α} > 8c + 1 for α < 1.1155 (both tails), 1.2145 (one tail)."""
-    both, one = theory.lemma_b1_threshold(), theory.lemma_b1_threshold(constant="one tail")
+    both, one = lemma_b1_threshold(), lemma_b1_threshold(constant="one tail")
     assert (both, one) == (pytest.approx(1.11546, abs=1e-4), pytest.approx(1.21449, abs=1e-4))
     for alpha in (1.02, 1.05, both - 0.005):
         assert not theory.lemma_b1(alpha, 1e7).holds
-        assert theory.lemma_b1_smallest_n(alpha) < 1e6
+        assert lemma_b1_smallest_n(alpha) < 1e6
     for alpha in (both + 0.005, 1.5, 1.95):
         assert theory.lemma_b1(alpha, 1e7).holds
     record = theory.lemma_b1(1.5, 1e7)

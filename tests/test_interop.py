@@ -10,6 +10,7 @@ import pytest
 from test_layouts import finish, start
 
 import stablesde as ssd
+from stablesde.studies import _tidy
 
 
 @pytest.mark.slow  # each compiles dozens of programs
@@ -117,8 +118,8 @@ def test_frames_of_studies(key):
     tails = ssd.tail_study(ssd.System(model, noise), key, num_columns=1000, **setting)
     for study in (chaos, tails):
         for summary, view in (
-            (False, ssd.studies.tidy_rows),
-            (True, ssd.studies.summary_rows),
+            (False, _tidy.tidy_rows),
+            (True, _tidy.summary_rows),
         ):
             frame, rows = study.to_frame(summary=summary), view(study.to_dict())
             assert list(frame.columns) == list(rows[0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import stablesde as ssd
-from stablesde.model import ACTIVATIONS
+from stablesde.model._units import ACTIVATIONS
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 3))

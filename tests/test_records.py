@@ -49,7 +49,6 @@ TELLS = {
     "PrunedTree": "of 80 units removed",
     "TrainResult": "3 seeds",
     "Measured": "0.9235 ± 0.011",
-    "StableNoiseState": "count=0",
     "PaperTable": "Table 1",
     "Recording": "complete",
 }

@@ -8,6 +8,7 @@ from scipy import stats
 
 import stablesde as ssd
 from stablesde.studies import simultaneous_level
+from stablesde.studies._budget import ErrorSource
 from stablesde.studies._slopes import fit_slope
 from stablesde.studies._statistics import (
     _drawn,
@@ -161,7 +162,7 @@ def test_a_source_of_error_moves_the_slope_by_what_it_is():
     clean = power_with(0 * SIZES)
     raised = np.sqrt(clean**2 + floor**2)
     factor = 1 / np.sqrt(1 + SIZES / SIZES[-1] * 0.04)
-    source = ssd.studies.ErrorSource("law flow", "synthetic", 0.02, factor)
+    source = ErrorSource("law flow", "synthetic", 0.02, factor)
     with_floor = study(raised, sources=(source,))
     shift = with_floor.budget()["law flow"]
     assert shift == pytest.approx(

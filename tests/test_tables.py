@@ -16,6 +16,7 @@ from helpers import shells
 from stablesde import paper, training
 from stablesde.cli import main
 from stablesde.paper._presets import paper_tables
+from stablesde.paper._suite import Setting
 
 TABLES = sorted(int(n) for n in paper_tables()["tables"])
 
@@ -51,7 +52,7 @@ def test_presets_of_the_tables(tmp_path):
 
     assert settings(2)["1.75"].preset == paper.Preset(5e-5, 0.5, 3000)
     assert settings(3)["1.75"].preset.sigma == 0.15
-    assert settings(2)["none"] == paper.Setting(
+    assert settings(2)["none"] == Setting(
         "ecg5000", 10_000, "none", None, paper.Preset(5e-5, 0.0, 3000)
     )
     assert [s.preset.sigma for s in settings(20).values()] == [1e-5, 2e-5, 3e-5]

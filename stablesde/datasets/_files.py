@@ -100,9 +100,15 @@ def _read_archive(path: Path, checksum: str) -> Arrays:
 
 # What unpacking raises for bytes that are not what they should be.
 _NOT_UNPACKED = (
-    OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile,
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
     tarfile.TarError,
-)  # fmt: skip
+)
 
 
 def _unpacked(url: str, known_hash: str | None, unpack: Callable[[Path], Arrays]) -> Arrays:

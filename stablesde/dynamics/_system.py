@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, UInt32
 
 from stablesde._arguments import as_choice, as_count, as_number, is_concrete
 from stablesde.model import MeanFieldModel
-from stablesde.noise import STREAM_INITIAL, STREAM_NOISE
+from stablesde.noise._base import STREAM_INITIAL, STREAM_NOISE
 from stablesde.stable._bits import Words, fold, threefry2x32
 from stablesde.stable._elementary import flip_sign
 from stablesde.stable._sampling import symmetric_from_words

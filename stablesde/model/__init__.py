@@ -4,19 +4,16 @@ from stablesde.model._base import MeanFieldModel, MeanReversion
 from stablesde.model._losses import Loss, loss
 from stablesde.model._network import AssumptionConstants, NetworkModel
 from stablesde.model._systems import FunctionModel, WeightDecay
-from stablesde.model._units import ACTIVATIONS, RidgeUnit, Unit, UserUnit
+from stablesde.model._units import Unit
 
 __all__ = [
-    "ACTIVATIONS",
     "AssumptionConstants",
     "FunctionModel",
     "Loss",
     "MeanFieldModel",
     "MeanReversion",
     "NetworkModel",
-    "RidgeUnit",
     "Unit",
-    "UserUnit",
     "WeightDecay",
     "loss",
 ]

@@ -9,11 +9,7 @@ see the same noise, and so does every block of them, on whatever device it is co
 """
 
 from stablesde.noise._base import (
-    STREAM_INITIAL,
-    STREAM_NOISE,
-    STREAM_SAMPLE,
     StableNoise,
-    particle_index,
     scalar_tail_constant,
 )
 from stablesde.noise._general import EllipticalStable, SpectralStable
@@ -25,16 +21,12 @@ from stablesde.noise._types import (
 )
 
 __all__ = [
-    "STREAM_INITIAL",
-    "STREAM_NOISE",
-    "STREAM_SAMPLE",
     "EllipticalStable",
     "IndependentStable",
     "IsotropicStable",
     "OneFactorStable",
     "SpectralStable",
     "StableNoise",
-    "particle_index",
     "scalar_tail_constant",
     "stable_noise",
 ]

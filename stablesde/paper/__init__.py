@@ -2,9 +2,8 @@
 
 from stablesde.paper._mean_field import MeanFieldResult, train_mean_field
 from stablesde.paper._prediction import PredictedRatio, predicted_ratio
-from stablesde.paper._presets import Preset, paper_row, paper_tables, preset
-from stablesde.paper._suite import Setting
-from stablesde.paper._tables import PaperTable, TableRow, paper_table
+from stablesde.paper._presets import Preset, paper_row, preset
+from stablesde.paper._tables import PaperTable, paper_table
 from stablesde.paper._train import Measured, TrainResult, fit, train
 
 __all__ = [
@@ -13,13 +12,10 @@ __all__ = [
     "PaperTable",
     "PredictedRatio",
     "Preset",
-    "Setting",
-    "TableRow",
     "TrainResult",
     "fit",
     "paper_row",
     "paper_table",
-    "paper_tables",
     "predicted_ratio",
     "preset",
     "train",

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 
-from stablesde import studies
 from stablesde._version import __version__
 from stablesde.paper._jobs import SIZES, STUDIES, Size, jobs
 from stablesde.paper._outcomes import (
@@ -21,6 +20,7 @@ from stablesde.paper._outcomes import (
 from stablesde.paper._report import write_report
 from stablesde.paper._train import TrainResult, train
 from stablesde.store import check_writable, write_json
+from stablesde.studies._tidy import summary_rows, tidy_rows, write_csv
 
 
 def main_job(
@@ -60,8 +60,8 @@ def main_job(
         outcomes = jointly([found[name] for name in order if name in found])
         record = results(size, seed, outcomes, trained)
         write_json(path, record)
-        studies.write_csv(folder / "results.csv", studies.tidy_rows(record))
-        studies.write_csv(folder / "summary.csv", studies.summary_rows(record))
+        write_csv(folder / "results.csv", tidy_rows(record))
+        write_csv(folder / "summary.csv", summary_rows(record))
         write_report(folder)
         names = {(j.group, j.label) for j in chosen}
         return [o for o in outcomes if (o.job.group, o.job.label) in names], record

@@ -117,7 +117,7 @@ class MeanFieldResult(JsonRecord):
                 f"{'bound on ‖D_T‖: T sup‖b‖':40}{r.drift_bound:>18.4g}",
                 f"{'law flow, largest standard error':40}{r.flow_error:>18.2g}",
             ]
-        )  # fmt: skip
+        )
 
     def __repr__(self) -> str:
         return (
@@ -193,18 +193,32 @@ def train_mean_field(
         for k in range(predictions)
     ]
     free = predicted_ratio(
-        width, noise, alpha, sigma=sigma, learning_rate=learning_rate, steps=steps,
-        dim=data.dim, seed=chosen[0],
-    )  # fmt: skip
+        width,
+        noise,
+        alpha,
+        sigma=sigma,
+        learning_rate=learning_rate,
+        steps=steps,
+        dim=data.dim,
+        seed=chosen[0],
+    )
     return MeanFieldResult(
-        dataset=data.name, width=width, unit=unit, noise=noise, alpha=alpha,
-        sigma=sigma, learning_rate=learning_rate, steps=steps, seeds=chosen,
+        dataset=data.name,
+        width=width,
+        unit=unit,
+        noise=noise,
+        alpha=alpha,
+        sigma=sigma,
+        learning_rate=learning_rate,
+        steps=steps,
+        seeds=chosen,
         dtype=str(jnp.zeros(0).dtype),
-        predicted=dataclasses.replace(free, samples=tuple(fresh)), predicted_noise=free,
+        predicted=dataclasses.replace(free, samples=tuple(fresh)),
+        predicted_noise=free,
         drift_bound=t1 * model.assumption_constants().drift_bound,
         flow_error=float(jnp.max(flow.standard_error)),
         **{k: Measured(tuple(r[k] for r in runs)) for k in runs[0]},
-    )  # fmt: skip
+    )
 
 
 _FRESH = 10**6

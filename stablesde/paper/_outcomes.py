@@ -167,9 +167,16 @@ def _joined(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 HEAD = [
-    "study", "case", "exponent of", "theory", "measured", "95 % interval", "bound holds",
-    "exponent attained", "measured/predicted",
-]  # fmt: skip
+    "study",
+    "case",
+    "exponent of",
+    "theory",
+    "measured",
+    "95 % interval",
+    "bound holds",
+    "exponent attained",
+    "measured/predicted",
+]
 BOUND_NAMES = {
     "paper": "the paper's bound",
     "gronwall": "the Grönwall bound",

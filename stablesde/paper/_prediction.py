@@ -123,9 +123,12 @@ def predicted_ratio(
             "larger alpha."
         )
     return PredictedRatio(
-        width, noise, None if noise == "none" else alpha, scale,
+        width,
+        noise,
+        None if noise == "none" else alpha,
+        scale,
         tuple(100 * r for r in samples[:networks]),
-    )  # fmt: skip
+    )
 
 
 def noise_scale(sigma: float, time: float, alpha: float) -> float:

@@ -130,9 +130,14 @@ def label(seed: int) -> str:
 def _measure(setting: Setting, seed: int, data: Dataset, folder: Path) -> Cell:
     try:
         network, steps = fit(
-            data, setting.width, setting.noise, setting.alpha or 2.0, setting.preset, seed,
+            data,
+            setting.width,
+            setting.noise,
+            setting.alpha or 2.0,
+            setting.preset,
+            seed,
             run_dir=folder,
-        )  # fmt: skip
+        )
     except DivergedError as error:
         warnings.warn(str(error), stacklevel=2)
         return {"diverged": np.ones(())}

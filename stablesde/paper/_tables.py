@@ -257,10 +257,15 @@ def _predicted(row: TableRow, networks: int) -> TableRow:
         return row
     steps = round(sum(row.steps_taken) / len(row.steps_taken)) if until else chosen.steps
     law = predicted_ratio(
-        setting.width, setting.noise, setting.alpha or 2.0, sigma=chosen.sigma,
-        learning_rate=chosen.learning_rate, steps=steps, dim=_INPUT_DIM[setting.dataset],
+        setting.width,
+        setting.noise,
+        setting.alpha or 2.0,
+        sigma=chosen.sigma,
+        learning_rate=chosen.learning_rate,
+        steps=steps,
+        dim=_INPUT_DIM[setting.dataset],
         networks=networks,
-    )  # fmt: skip
+    )
     return dataclasses.replace(row, predicted=law)
 
 
@@ -305,8 +310,10 @@ def _text(table: PaperTable) -> str:
             what = "start alone" if row.setting.noise == "none" else "noise alone"
             lines.append(f"{'':8}{what:12}{cells.rstrip()[5:]} ")  # longer than the other labels
     if any(row.differs(n) for row in table.rows for n in columns):
-        lines.append("* off the paper's by more than 0.01 (accuracies) or two of its standard "
-                     "deviations (ratio; 0.4 where none is printed)")  # fmt: skip
+        lines.append(
+            "* off the paper's by more than 0.01 (accuracies) or two of its standard "
+            "deviations (ratio; 0.4 where none is printed)"
+        )
     return "\n".join([*lines, *_gaps(table)])
 
 

@@ -263,8 +263,9 @@ def fit(
     rows = min(len(data.x_train), settings.batch_size or len(data.x_train))
     require_memory(
         jnp.zeros(0).dtype.itemsize * width * (4.0 * (data.dim + data.num_classes) + 2.0 * rows),
-        f"width={width}, inputs of length {data.dim}", "Take a smaller width.",
-    )  # fmt: skip
+        f"width={width}, inputs of length {data.dim}",
+        "Take a smaller width.",
+    )
     start, noise_key, batch_key = jax.random.split(jax.random.key(seed), 3)
     network = initialise(start, data.dim, width, data.num_classes)
     x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
@@ -283,9 +284,16 @@ def fit(
         while not finished:
             count = min(_CHUNK, settings.steps - done)
             carry = train_chunk(
-                *carry, x, y, jnp.asarray(done), rule,
-                noise=kind, alpha=alpha, steps=count, batch_size=batch,
-            )  # fmt: skip
+                *carry,
+                x,
+                y,
+                jnp.asarray(done),
+                rule,
+                noise=kind,
+                alpha=alpha,
+                steps=count,
+                batch_size=batch,
+            )
             done += count
             _check_finite(carry[0], settings, seed, done)
             bar.update(count)

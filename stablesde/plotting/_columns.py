@@ -23,9 +23,11 @@ def plot_probability(study: ProbabilityStudy) -> Figure:
     handles, labels = panels[0].get_legend_handles_labels()
     order = np.argsort(labels, kind="stable")
     figure.legend(
-        [handles[i] for i in order], [labels[i] for i in order], loc="outside upper center",
+        [handles[i] for i in order],
+        [labels[i] for i in order],
+        loc="outside upper center",
         ncols=3,
-    )  # fmt: skip
+    )
     figure.suptitle(setting(study.config), fontsize=9)
     return figure
 
@@ -43,9 +45,15 @@ def probability_panel(axes: Axes, study: ProbabilityStudy, k: int) -> None:
         p = study.probability[:, j, k]
         reach = np.array([p - low[:, j, k], high[:, j, k] - p])
         axes.errorbar(
-            study.widths, p, np.maximum(reach, 0), fmt=marker, color=colour, ms=4, capsize=2,
+            study.widths,
+            p,
+            np.maximum(reach, 0),
+            fmt=marker,
+            color=colour,
+            ms=4,
+            capsize=2,
             label=f"particles, κ = {kappa:g}, with interval",
-        )  # fmt: skip
+        )
         copies = (study.copies / systems)[:, j, k]
         label = "independent copies of the limit"
         axes.plot(study.widths, copies, line, color=colour, lw=1.2, label=label)
@@ -82,15 +90,29 @@ def _draw_dependence(
     top = np.sqrt(np.maximum([d.upper for d in each], 1e-300))
     if any(d.independent for d in each):
         axes.errorbar(
-            widths, top, 0.3 * top, fmt=marker, uplims=True, color=colour, mfc="none", ms=4,
-            lw=0.8, label=f"{label}: upper end of the interval",
-        )  # fmt: skip
+            widths,
+            top,
+            0.3 * top,
+            fmt=marker,
+            uplims=True,
+            color=colour,
+            mfc="none",
+            ms=4,
+            lw=0.8,
+            label=f"{label}: upper end of the interval",
+        )
         return
     distance = np.array([d.distance for d in each])
     bottom = np.sqrt(np.maximum([d.lower for d in each], 0))
     reach = np.maximum([distance - bottom, top - distance], 0)
     axes.errorbar(
-        widths, distance, reach, fmt=marker, color=colour, ms=4, capsize=2,
+        widths,
+        distance,
+        reach,
+        fmt=marker,
+        color=colour,
+        ms=4,
+        capsize=2,
         label=f"{label}: slope {study.slope()}",
-    )  # fmt: skip
+    )
     axes.plot(widths, distance[-1] * widths[-1] / widths, line, color=colour, lw=1)

@@ -70,10 +70,18 @@ def overlay(panel: Axes, studies: dict[str, RateStudy]) -> None:
         for column in range(curve.estimate.shape[1]):
             y, bars = curve.estimate[:, column], _bars(curve, column)
             panel.errorbar(
-                curve.sizes, y, bars, color=colour, marker=MARKERS[number % len(MARKERS)], ms=4.5,
-                ls="", lw=1, capsize=2.5, mfc="w" if number % 2 else colour,
+                curve.sizes,
+                y,
+                bars,
+                color=colour,
+                marker=MARKERS[number % len(MARKERS)],
+                ms=4.5,
+                ls="",
+                lw=1,
+                capsize=2.5,
+                mfc="w" if number % 2 else colour,
                 label=f"{label}: {study.fitted(axis)[0]}" if column == 0 else None,
-            )  # fmt: skip
+            )
             panel.plot(curve.sizes, curve.fit[:, column], "-", color=colour, lw=0.9)
     panel.set(xscale="log", yscale="log", xlabel=LABELS.get(axis, axis), ylabel="error")
     panel.legend()
@@ -133,11 +141,20 @@ def rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
         y = curve.estimate[:, number]
         points.append(
             panel.errorbar(
-                x, y, _bars(curve, number), color=colour, marker=MARKERS[number % len(MARKERS)],
-                ms=4.5, ls="", lw=1, capsize=2.5, label=label, zorder=3,
+                x,
+                y,
+                _bars(curve, number),
+                color=colour,
+                marker=MARKERS[number % len(MARKERS)],
+                ms=4.5,
+                ls="",
+                lw=1,
+                capsize=2.5,
+                label=label,
+                zorder=3,
                 mfc="w" if number % 2 else colour,
             )
-        )  # fmt: skip
+        )
         # One slope for all lines, an intercept of its own for each: what was fitted.
         panel.plot(x, curve.fit[:, number], "-", color=colour, lw=0.9, zorder=2)
         if curve.predicted is not None:
@@ -236,6 +253,9 @@ def _draw_trend(panel: Axes, study: RateStudy, name: str) -> None:
     middle = (x.min() + x.max()) / 2
     slopes = slope.estimate + slope.curvature * (at - middle) / (x.max() - x.min())
     panel.annotate(
-        "", (np.exp(at[1]), slopes[1]), (np.exp(at[0]), slopes[0]), annotation_clip=False,
+        "",
+        (np.exp(at[1]), slopes[1]),
+        (np.exp(at[0]), slopes[0]),
+        annotation_clip=False,
         arrowprops={"arrowstyle": "->", "ls": (0, (4, 2)), "color": "0.35", "lw": 1.1},
-    )  # fmt: skip
+    )

@@ -164,10 +164,15 @@ def legends_above(panel: Axes, groups: list[list[Any]], columns: list[int]) -> N
         rows = -(-len(handles) // most)
         lift = transforms.ScaledTranslation(0, height / 72, figure.dpi_scale_trans)
         earlier = panel.legend(
-            handles=handles, ncols=-(-len(handles) // rows), loc="lower left", borderaxespad=0,
-            bbox_to_anchor=(0, 1), bbox_transform=panel.transAxes + lift, handletextpad=0.4,
+            handles=handles,
+            ncols=-(-len(handles) // rows),
+            loc="lower left",
+            borderaxespad=0,
+            bbox_to_anchor=(0, 1),
+            bbox_transform=panel.transAxes + lift,
+            handletextpad=0.4,
             handlelength=None if most < 4 else 1.2,
-        )  # fmt: skip
+        )
         height += rows * _ROW + 1.5
 
 

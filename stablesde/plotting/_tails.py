@@ -24,9 +24,12 @@ def tail_panel(panel: Axes, study: TailStudy) -> None:
     """Exceedance of the norm, with intervals of the count and the predicted tail."""
     rank = np.arange(1, len(study.top) + 1)
     points = panel.plot(
-        study.top, rank / study.num_columns, "k.", ms=2.5,
+        study.top,
+        rank / study.num_columns,
+        "k.",
+        ms=2.5,
         label=f"{power_of_ten(study.num_columns)} columns",
-    )  # fmt: skip
+    )
     # Exact for a count (Garwood 1936): the last points have few others beside them.
     low = stats.gamma.ppf((1 - LEVEL) / 2, rank) / study.num_columns
     high = stats.gamma.ppf((1 + LEVEL) / 2, rank + 1) / study.num_columns
@@ -36,9 +39,13 @@ def tail_panel(panel: Axes, study: TailStudy) -> None:
     predicted = []
     if study.has_bound:
         predicted = panel.plot(
-            study.top, study.tail_constant * study.top**-study.alpha, "-", color="0.35", lw=1.3,
+            study.top,
+            study.tail_constant * study.top**-study.alpha,
+            "-",
+            color="0.35",
+            lw=1.3,
             label=f"predicted, ${study.tail_constant:.3g}\\,t^{{-{study.alpha:g}}}$",
-        )  # fmt: skip
+        )
     panel.set(xscale="log", yscale="log", xlabel="$t$", ylabel=r"$P(\|\theta_T\|>t)$")
     legends_above(panel, [[*points, band, *predicted]], [3])
 
@@ -48,14 +55,26 @@ def _hill_panel(panel: Axes, study: TailStudy) -> None:
     reach = stats.norm.ppf((1 + LEVEL) / 2) / np.sqrt(k)
     curve = panel.plot(k, estimates, "k-", lw=0.9, label="Hill's estimate")
     band = panel.fill_between(
-        k, estimates * (1 - reach), estimates * (1 + reach), color="0.85", lw=0,
+        k,
+        estimates * (1 - reach),
+        estimates * (1 + reach),
+        color="0.85",
+        lw=0,
         label=f"{100 * LEVEL:g} % interval",
-    )  # fmt: skip
+    )
     bars = [[study.estimate - study.lower], [study.upper - study.estimate]]
     used = panel.errorbar(
-        [study.k], [study.estimate], bars, color="k", marker="o", mfc="w", ms=5, capsize=3, lw=1.2,
+        [study.k],
+        [study.estimate],
+        bars,
+        color="k",
+        marker="o",
+        mfc="w",
+        ms=5,
+        capsize=3,
+        lw=1.2,
         label=f"used: k = {study.k}",
-    )  # fmt: skip
+    )
     alpha = panel.axhline(study.alpha, color="k", ls=":", lw=1.6, label=f"α = {study.alpha:g}")
     handles = [*curve, band, used, alpha]
     if study.has_bound:

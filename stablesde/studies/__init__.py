@@ -1,7 +1,6 @@
 """The paper's claims as studies: each returns a record of errors, slopes and verdicts."""
 
 from stablesde.studies._axis import Axis
-from stablesde.studies._budget import ErrorSource
 from stablesde.studies._compressibility import compressibility, iid_compressibility
 from stablesde.studies._constants import Ratio
 from stablesde.studies._design import StudyDesign, design
@@ -19,13 +18,11 @@ from stablesde.studies._probability import (
 from stablesde.studies._rates import propagation_of_chaos, strong_error
 from stablesde.studies._records import RateStudy
 from stablesde.studies._slopes import Slope
-from stablesde.studies._statistics import TailDiagnosis, simultaneous_level
+from stablesde.studies._statistics import simultaneous_level
 from stablesde.studies._tails import TailStudy, tail_study
-from stablesde.studies._tidy import summary_rows, tidy_rows, write_csv
 
 __all__ = [
     "Axis",
-    "ErrorSource",
     "IndependenceStudy",
     "PairDependence",
     "ProbabilityStudy",
@@ -33,7 +30,6 @@ __all__ = [
     "Ratio",
     "Slope",
     "StudyDesign",
-    "TailDiagnosis",
     "TailStudy",
     "clopper_pearson",
     "compressibility",
@@ -45,8 +41,5 @@ __all__ = [
     "propagation_of_chaos",
     "simultaneous_level",
     "strong_error",
-    "summary_rows",
     "tail_study",
-    "tidy_rows",
-    "write_csv",
 ]

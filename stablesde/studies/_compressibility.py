@@ -77,9 +77,17 @@ def compressibility(
     kept = checked_kappas(kappas, min(widths))
     predict = count("predict", predict, 0)
     config = configuration(
-        system, key, widths=widths, kappas=kept, t1=t1, replicas=replicas, dtype=dtype,
-        batch=batch, num_steps=num_steps, law_particles=law_particles,
-    )  # fmt: skip
+        system,
+        key,
+        widths=widths,
+        kappas=kept,
+        t1=t1,
+        replicas=replicas,
+        dtype=dtype,
+        batch=batch,
+        num_steps=num_steps,
+        law_particles=law_particles,
+    )
     flow = lazy_flow(
         system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
     )

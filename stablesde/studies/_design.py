@@ -139,10 +139,17 @@ def design(
         if abs(shift) > _SYSTEMATIC_SHARE * accuracy
     )
     return StudyDesign(
-        study, system, key, chosen | {"replicas": replicas}, accuracy,
-        slope.half_width * math.sqrt(pilot_replicas / replicas), shifts, each * replicas * dearer,
-        pilot, notes,
-    )  # fmt: skip
+        study,
+        system,
+        key,
+        chosen | {"replicas": replicas},
+        accuracy,
+        slope.half_width * math.sqrt(pilot_replicas / replicas),
+        shifts,
+        each * replicas * dearer,
+        pilot,
+        notes,
+    )
 
 
 def _straightened(

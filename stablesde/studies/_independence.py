@@ -243,9 +243,14 @@ class IndependenceStudy(CellRecord):
         for n, d in zip(self.widths, self.dependence(), strict=True):
             word = "independent?" if d.independent else "dependent"
             rows.append(
-                [str(n), f"{d.squared:.3g}", f"[{d.lower:.3g}, {d.upper:.3g}]",
-                 f"{n * d.distance:.4g}", word]
-            )  # fmt: skip
+                [
+                    str(n),
+                    f"{d.squared:.3g}",
+                    f"[{d.lower:.3g}, {d.upper:.3g}]",
+                    f"{n * d.distance:.4g}",
+                    word,
+                ]
+            )
         return format_rows(rows)
 
     def summary(self) -> dict[str, Any]:
@@ -311,10 +316,18 @@ def independence(
         raise ValueError("init lists a value for each particle: they are not exchangeable.")
     u = _frequencies(frequencies, system.dim)
     config = configuration(
-        system, key, widths=widths, t1=t1, dtype=dtype, batch=batch,
-        replicas=count("replicas", replicas, MIN_REPLICAS), num_steps=num_steps, coupled=coupled,
-        law_particles=law_particles, frequencies=u.tolist(),
-    )  # fmt: skip
+        system,
+        key,
+        widths=widths,
+        t1=t1,
+        dtype=dtype,
+        batch=batch,
+        replicas=count("replicas", replicas, MIN_REPLICAS),
+        num_steps=num_steps,
+        coupled=coupled,
+        law_particles=law_particles,
+        frequencies=u.tolist(),
+    )
     flow = lazy_flow(
         system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
     )

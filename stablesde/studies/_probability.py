@@ -204,12 +204,18 @@ class ProbabilityStudy(CellRecord):
         for c in self._cells():
             rows.append(
                 [
-                    str(c["width"]), f"{c['num_steps']}{'' if c['in_regime'] else ' *'}",
-                    f"{c['kappa']:g}", f"{c['epsilon']:g}", f"{c['probability']:.3f}",
-                    f"[{c['lower']:.3f}, {c['upper']:.3f}]", f"{c['claimed']:.3g}",
-                    f"{c['copies']:.3f}", f"{c['limit_law']:.3f}", c["verdict"],
+                    str(c["width"]),
+                    f"{c['num_steps']}{'' if c['in_regime'] else ' *'}",
+                    f"{c['kappa']:g}",
+                    f"{c['epsilon']:g}",
+                    f"{c['probability']:.3f}",
+                    f"[{c['lower']:.3f}, {c['upper']:.3f}]",
+                    f"{c['claimed']:.3g}",
+                    f"{c['copies']:.3f}",
+                    f"{c['limit_law']:.3f}",
+                    c["verdict"],
                 ]
-            )  # fmt: skip
+            )
         note = "" if all(self.in_regime) else "\n* larger steps than the theorem allows"
         return format_rows(rows) + note
 
@@ -267,9 +273,16 @@ def compression_probability(
     alpha, level = check_noise(system.noise), check_level(level)
     steps = tuple(_steps(n, num_steps, alpha, as_number("t1", t1, 0, ends="(]")) for n in widths)
     config = configuration(
-        system, key, t1=t1, replicas=replicas, batch=batch, dtype=dtype,
-        num_steps=max(steps), widths=widths, kappas=kept,
-    )  # fmt: skip
+        system,
+        key,
+        t1=t1,
+        replicas=replicas,
+        batch=batch,
+        dtype=dtype,
+        num_steps=max(steps),
+        widths=widths,
+        kappas=kept,
+    )
     config["steps"] = list(steps)
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:
@@ -295,10 +308,18 @@ def compression_probability(
         for n, m in zip(widths, steps, strict=True)
     )
     return ProbabilityStudy(
-        config | {"epsilons": list(targets), "level": level}, widths, steps, kept, targets,
-        errors["relative error"], _predicted(system, columns, widths, kept, targets, t1),
-        copies, systems, regime, level,
-    )  # fmt: skip
+        config | {"epsilons": list(targets), "level": level},
+        widths,
+        steps,
+        kept,
+        targets,
+        errors["relative error"],
+        _predicted(system, columns, widths, kept, targets, t1),
+        copies,
+        systems,
+        regime,
+        level,
+    )
 
 
 def _limit_columns(

@@ -80,9 +80,16 @@ def strong_error(
     fine_steps = count("fine_steps", fine_steps)
     _check_divisors(steps, fine_steps)
     config = configuration(
-        system, key, widths=widths, t1=t1, replicas=replicas, dtype=dtype, batch=batch,
-        num_steps=steps, fine_steps=fine_steps,
-    )  # fmt: skip
+        system,
+        key,
+        widths=widths,
+        t1=t1,
+        replicas=replicas,
+        dtype=dtype,
+        batch=batch,
+        num_steps=steps,
+        fine_steps=fine_steps,
+    )
     constants, alpha, sigma = constants_of(system.model), config["alpha"], config["sigma"]
     predict = count("predict", predict, 0)
 
@@ -124,9 +131,15 @@ def strong_error(
     predicted = {}
     if predict:
         drawn = theory.predict_strong_error(
-            system, jax.random.fold_in(key, STREAM_PREDICTION), widths=widths, num_steps=steps,
-            t1=t1, fine_steps=fine_steps, replicas=predict, dtype=dtype,
-        )  # fmt: skip
+            system,
+            jax.random.fold_in(key, STREAM_PREDICTION),
+            widths=widths,
+            num_steps=steps,
+            t1=t1,
+            fine_steps=fine_steps,
+            replicas=predict,
+            dtype=dtype,
+        )
         predicted = drawn._asdict()
     slope, _ = study.fitted("step")
     order = 1.0 if slope is None else slope.estimate
@@ -170,9 +183,16 @@ def propagation_of_chaos(
     law = min(256 * max(widths), 2**22) if law_particles is None else law_particles
     law = count("law_particles", law)
     config = configuration(
-        system, key, widths=widths, t1=t1, replicas=replicas, dtype=dtype, batch=batch,
-        num_steps=num_steps, law_particles=law,
-    )  # fmt: skip
+        system,
+        key,
+        widths=widths,
+        t1=t1,
+        replicas=replicas,
+        dtype=dtype,
+        batch=batch,
+        num_steps=num_steps,
+        law_particles=law,
+    )
     constants = constants_of(system.model)
     predict = count("predict", predict, 0)
     flow = lazy_flow(system, key, t1=t1, num_steps=num_steps, num_particles=law, dtype=dtype)
@@ -208,9 +228,14 @@ def propagation_of_chaos(
     predicted = {}
     if predict:
         drawn = theory.predict_chaos(
-            system, jax.random.fold_in(key, STREAM_PREDICTION), widths=widths,
-            num_steps=num_steps, t1=t1, replicas=predict, dtype=dtype,
-        )  # fmt: skip
+            system,
+            jax.random.fold_in(key, STREAM_PREDICTION),
+            widths=widths,
+            num_steps=num_steps,
+            t1=t1,
+            replicas=predict,
+            dtype=dtype,
+        )
         predicted = drawn._asdict()
     return dataclasses.replace(study, sources=sources, predicted=predicted)
 

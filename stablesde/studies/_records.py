@@ -127,9 +127,12 @@ class RateStudy(TidyRecord):
         as_choice("interval", settings[4], INTERVALS)
         if settings not in self._slopes:
             self._slopes[settings] = fit_slope(
-                self.errors[settings[1]], np.asarray(chosen.values), self.axes.index(chosen),
-                *settings[2:], vanishing=chosen.direction > 0,
-            )  # fmt: skip
+                self.errors[settings[1]],
+                np.asarray(chosen.values),
+                self.axes.index(chosen),
+                *settings[2:],
+                vanishing=chosen.direction > 0,
+            )
         return self._slopes[settings]
 
     def curve(self, axis: str | None = None) -> "Curve":

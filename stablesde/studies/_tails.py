@@ -230,9 +230,16 @@ def tail_study(
     if batches > _MOST_BATCHES:
         raise ValueError(f"num_columns={num_columns} are over {_MOST_BATCHES} times batch={batch}.")
     config = configuration(
-        system, key, t1=t1, replicas=max(batches, 2), dtype=dtype, batch=batch,
-        num_steps=num_steps, num_columns=num_columns, law_particles=law_particles,
-    )  # fmt: skip
+        system,
+        key,
+        t1=t1,
+        replicas=max(batches, 2),
+        dtype=dtype,
+        batch=batch,
+        num_steps=num_steps,
+        num_columns=num_columns,
+        law_particles=law_particles,
+    )
     flow = lazy_flow(
         system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
     )
@@ -259,7 +266,14 @@ def tail_study(
     constant = float(t1) * config["sigma"] ** alpha * system.noise.norm_tail_constant()
     constants = constants_of(system.model)
     return TailStudy(
-        config, top, num_columns, alpha, constant, k,
-        float(index.estimate), float(index.lower), float(index.upper),
+        config,
+        top,
+        num_columns,
+        alpha,
+        constant,
+        k,
+        float(index.estimate),
+        float(index.lower),
+        float(index.upper),
         drift_bounded=constants is not None and constants.holds,
-    )  # fmt: skip
+    )

@@ -45,7 +45,7 @@ class TidyRecord(StudyRecord):
     """A record of errors, or norms, on a grid: the columns of `tidy_rows`."""
 
     def to_frame(self, summary: bool = False) -> "DataFrame":
-        """The record as a long table: `ssd.studies.tidy_rows`, or with `summary` `summary_rows`.
+        """The record as a long table: a row for each replica, or with `summary` each grid point.
 
         **Returns:** a pandas `DataFrame`, whose columns docs/running.md describes. **Raises:**
         `ImportError` without pandas, an extra (`pip install "stablesde[pandas]"`).

@@ -15,11 +15,8 @@ from stablesde.theory._compression import (
 from stablesde.theory._maximum import (
     LemmaB1,
     lemma_b1,
-    lemma_b1_smallest_n,
-    lemma_b1_threshold,
     maximum_moment,
 )
-from stablesde.theory._positive import positive_stable_quantile
 from stablesde.theory._predictions import Prediction, predict_chaos, predict_strong_error
 
 __all__ = [
@@ -32,10 +29,7 @@ __all__ = [
     "compression_law",
     "euler_order",
     "lemma_b1",
-    "lemma_b1_smallest_n",
-    "lemma_b1_threshold",
     "maximum_moment",
-    "positive_stable_quantile",
     "predict_chaos",
     "predict_strong_error",
     "required_width",

@@ -225,9 +225,13 @@ def compression_law(
     log_scale, spread = exponent_moments(noise)
     if columns is None:
         return CompressionLaw(
-            alpha, float(kappa), log_scale, spread, norm_law(noise),
+            alpha,
+            float(kappa),
+            log_scale,
+            spread,
+            norm_law(noise),
             transform=square_transform(noise),
-        )  # fmt: skip
+        )
     theta = np.asarray(as_real("columns", columns), float)
     if theta.ndim != 2 or theta.shape[1] != noise.dim or len(theta) < 1000:
         raise ValueError(f"columns must have shape (N ≥ 1000, {noise.dim}), got {theta.shape}.")

@@ -46,6 +46,9 @@ class Prediction(NamedTuple):
     sup: np.ndarray
     mean: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Prediction({len(self.sup)} replicas of {self.sup.shape[1:]} errors)"
+
 
 def predict_strong_error(
     system: System,

@@ -10,7 +10,6 @@ from stablesde.training._removal import (
     remove_units,
 )
 from stablesde.training._transform import (
-    StableNoiseState,
     add_stable_noise,
     heavy_tailed_sgd,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "Network",
     "PrunedTree",
     "PruningCurve",
-    "StableNoiseState",
     "UnitAxis",
     "UnitGroup",
     "add_stable_noise",

@@ -167,10 +167,11 @@ def _place(place: UnitAxis | tuple[str, int], leaves: dict[str, Any]) -> UnitAxi
             f"groups: a place must be a UnitAxis or a pair (leaf, axis), got {place!r}."
         )
     place = dataclasses.replace(
-        place, axis=as_axis("groups: axis", place.axis),
+        place,
+        axis=as_axis("groups: axis", place.axis),
         repeat=as_count("groups: repeat", place.repeat),
         inner=as_flag("groups: inner", place.inner),
-    )  # fmt: skip
+    )
     leaf: Any = leaves.get(place.leaf)
     if not _is_numbers(leaf):
         arrays = [n for n, v in leaves.items() if _is_numbers(v)]

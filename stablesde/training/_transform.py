@@ -16,7 +16,8 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from stablesde.dynamics._system import check_number
-from stablesde.noise import STREAM_NOISE, particle_index, stable_noise
+from stablesde.noise import stable_noise
+from stablesde.noise._base import STREAM_NOISE, particle_index
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._domain import number_text
 from stablesde.stable._sampling import float_dtype

@@ -200,6 +200,24 @@ def test_pairs_with_common_noise_are_dependent(key):
     assert pair_dependence(own[..., :1] + common, frequencies=[[0.5]]).distance > 0.03
 
 
+def test_the_test_of_independence_has_its_level():
+    """Independent pairs, level 0.8: "dependent" in a tenth of 300 studies of 40 replicas.
+
+    12 to 54 have all but 1e-6 of a binomial's probability. A bootstrap of replicas, whose standard
+    deviation is √3 too large, says it in one of a hundred.
+    """
+    from stablesde.studies._independence import _dependence
+
+    rng = np.random.default_rng(0)
+    found = [_dependence(rng.normal(size=(40, 4)), 0.8) for _ in range(300)]
+    assert 12 <= sum(not d.independent for d in found) <= 54
+    # And the interval covers 0 about as often as it says.
+    assert 12 <= sum(not d.lower <= 0 <= d.upper for d in found) <= 100
+    shifted = [_dependence(0.5 + rng.normal(size=(200, 4)), 0.8) for _ in range(200)]
+    covered = sum(d.lower <= 1.0 <= d.upper for d in shifted)
+    assert 125 <= covered <= 190
+
+
 @pytest.mark.slow
 def test_pairs_become_independent_at_rate_one(key):
     settings = dict(widths=(32, 64, 128, 256), num_steps=16, t1=1.0, replicas=2000)

@@ -86,6 +86,26 @@ def test_hill_needs_only_the_tail(key):
     assert float(result.upper - result.lower) < 0.11
 
 
+@pytest.mark.parametrize("method", ["log-moment", "quantile", "ecf", "mle"])
+def test_an_interval_at_the_boundary_has_a_width(method):
+    """Uniform numbers, lighter than any stable law: 2, and an interval up to 2 that is no point."""
+    found = tail_index(np.random.default_rng(0).uniform(-1, 1, 400), method)
+    assert float(found.upper) == 2
+    assert float(found.estimate) == pytest.approx(2, abs=1e-4)
+    assert float(found.lower) < 1.999
+    assert "at the boundary" in repr(found)
+
+
+def test_hill_refuses_a_shifted_sample(key):
+    """Prices, 30 + Z: the estimate would be near 4. Centred ones, norms and far tails are taken."""
+    z = sample(key, 1.5, shape=(5000,))
+    with pytest.raises(ValueError, match=r"median 29\.9.*subtract a centre"):
+        tail_index(30 + z)
+    assert bool(tail_index(30 + z - jnp.median(30 + z), level=1 - 1e-7).contains(1.5))
+    tail_index(jnp.sort(jnp.abs(z))[-1000:])
+    tail_index(jnp.linalg.norm(z.reshape(-1, 5), axis=1))
+
+
 def test_hill_interval_is_the_gamma_law():
     """The k largest of a Pareto quantile grid: the estimate is known in closed form."""
     x = np.array([1.0] * 20 + [2.0, 4.0, 8.0, 16.0], np.float32)

@@ -53,5 +53,7 @@ def mcculloch(
     wide, narrow = 2 * points[0], 2 * points[1]
     gradient = jnp.stack([-1 / wide, 1 / narrow, -1 / narrow, 1 / wide])
     half = z * jnp.sqrt(gradient @ covariance @ gradient / x.size)
-    low, high = _index(jnp.stack([log_nu + half, log_nu - half]))
+    # One-sided where the estimate is at the boundary: from the ratio of the Gaussian law.
+    least = jnp.maximum(log_nu, _log_ratio(jnp.asarray([0.5], log_nu.dtype))[0])
+    low, high = _index(jnp.stack([least + half, log_nu - half]))
     return low, alpha, high

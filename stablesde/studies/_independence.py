@@ -31,15 +31,16 @@ from stablesde.studies._slopes import MIN_SIZES, Slope, slope_from, slope_weight
 from stablesde.studies._statistics import (
     LEVEL,
     MIN_REPLICAS,
-    bootstrap_counts,
     check_level,
     interval,
+    resamples,
 )
 from stablesde.studies._tidy import CellRecord
 from stablesde.studies._verdicts import below, equivalent
 from stablesde.system import System, check_is_system
 
 _TOLERANCE = 0.1
+_SEED = 11
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,15 @@ class PairDependence:
     """‖C‖ of the pairs of exchangeable particles, C the covariance matrix of bounded functions.
 
     - `squared`, `lower`, `upper`: unbiased estimate of `‖C‖_F²` (below 0 by chance if C = 0) and
-      its bootstrap interval over replicas. `distance`: `‖C‖_F`, the root, 0 if negative.
-    - `independent`: True if the interval contains 0, False if it lies above.
+      its interval, by multipliers over replicas. `distance`: `‖C‖_F`, the root, 0 if negative.
+    - `threshold`: what `squared` stays below with probability (1 + level)/2 if C = 0.
+    - `independent`: whether it does.
     """
 
     squared: float
     lower: float
     upper: float
+    threshold: float
     replicas: int
 
     @property
@@ -63,8 +66,8 @@ class PairDependence:
 
     @property
     def independent(self) -> bool:
-        """Whether nothing speaks against independence."""
-        return self.lower <= 0
+        """Whether nothing speaks against independence; no proof of it."""
+        return self.squared <= self.threshold
 
     def __repr__(self) -> str:
         squared, low, high = map(number_text, (self.squared, self.lower, self.upper))
@@ -95,10 +98,7 @@ def pair_dependence(
     u = _frequencies(frequencies, theta.shape[-1])
     means, pairs = jax.vmap(lambda th: pair_moments(th, u))(theta)
     influence = _influence(np.asarray(means, float), np.asarray(pairs, float))
-    samples = _resampled(influence, level)
-    low, high = interval(samples, level)
-    one = _squared(influence, np.ones((1, len(influence))))[0]
-    return PairDependence(float(one), float(low), float(high), len(influence))
+    return _dependence(influence, level)
 
 
 def pair_moments(theta: Array, u: Array) -> tuple[Array, Array]:
@@ -136,10 +136,34 @@ def _squared(influence: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return (np.sum(sums**2, -1) - own) / norm
 
 
-def _resampled(influence: np.ndarray, level: float = LEVEL) -> np.ndarray:
-    """`_squared` of resampled replicas, the same for every width."""
-    blocks = bootstrap_counts(len(influence), level)
-    return np.concatenate([_squared(influence, weights) for weights in blocks])
+def _deviations(influence: np.ndarray, level: float) -> tuple[float, np.ndarray, np.ndarray]:
+    """`_squared`, its simulated errors if C = 0, and those at the C estimated, (B,) each.
+
+    The statistic is degenerate at C = 0, where a bootstrap of replicas makes its standard deviation
+    √3 too large: the mean of the resampled W is not 0 but as large as its own error. So centred W
+    get multipliers N(0, 1) (Dehling and Mikosch (1994)), the same for every width, and the linear
+    part, 2⟨C, mean W - C⟩, the C whose square is the unbiased estimate.
+    """
+    replicas = len(influence)
+    centre = influence.mean(0)
+    squared = float(_squared(influence, np.ones((1, replicas)))[0])
+    centred = influence - centre
+    length = float(centre @ centre)
+    shrink = np.sqrt(max(squared, 0.0) / length) if length > 0 else 0.0
+    multipliers = np.random.default_rng(_SEED).normal(size=(resamples(level), replicas))
+    sums = multipliers @ centred
+    own = multipliers**2 @ np.sum(centred**2, -1)
+    null = (np.sum(sums**2, -1) - own) / (replicas * (replicas - 1))
+    return squared, null, null + 2 * shrink * (sums @ centre) / replicas
+
+
+def _dependence(influence: np.ndarray, level: float = LEVEL) -> PairDependence:
+    squared, null, errors = _deviations(influence, level)
+    low, high = interval(errors, level)
+    threshold = float(np.quantile(null, (1 + level) / 2))
+    return PairDependence(
+        squared, squared - float(high), squared - float(low), threshold, len(influence)
+    )
 
 
 @dataclass(frozen=True)
@@ -159,34 +183,25 @@ class IndependenceStudy(CellRecord):
     claim: str = "pairs of particles become independent  (chaos; rate 1/n)"
     has_bound: bool = True
 
-    def _samples(self) -> tuple[np.ndarray, np.ndarray]:
-        """Squared distances (widths,), and bootstrap samples of them (B, widths)."""
-        ones = np.ones((1, len(self.means)))
-        parts = [_influence(self.means[:, i], self.pairs[:, i]) for i in range(len(self.widths))]
-        centre = np.array([_squared(p, ones)[0] for p in parts])
-        return centre, np.stack([_resampled(p) for p in parts], axis=-1)
+    def _parts(self) -> list[np.ndarray]:
+        return [_influence(self.means[:, i], self.pairs[:, i]) for i in range(len(self.widths))]
 
     def dependence(self) -> list[PairDependence]:
         """The estimate at each width."""
-        centre, samples = self._samples()
-        low, high = interval(samples)
-        replicas = len(self.means)
-        return [
-            PairDependence(float(c), float(a), float(b), replicas)
-            for c, a, b in zip(centre, low, high, strict=True)
-        ]
+        return [_dependence(part) for part in self._parts()]
 
     def slope(self) -> Slope:
-        """The power of n in ‖C_n‖, with its bootstrap interval.
+        """The power of n in ‖C_n‖, with its interval by multipliers over replicas.
 
         **Raises:** `ValueError` for fewer than 4 widths, or a width at which the interval of ‖C_n‖²
         contains 0: what is not told from 0 has no logarithm.
         """
         if len(self.widths) < MIN_SIZES:
             raise ValueError(f"a slope needs at least {MIN_SIZES} widths, got {len(self.widths)}.")
-        centre, samples = self._samples()
-        low, _ = interval(samples)
-        if np.any(low <= 0):
+        found = [_deviations(part, LEVEL) for part in self._parts()]
+        centre = np.array([squared for squared, _, _ in found])
+        samples = centre + np.stack([errors for _, _, errors in found], axis=-1)
+        if np.any(interval(samples)[0] <= 0):
             raise ValueError(
                 "the dependence is not told from 0 at every width: take more replicas or smaller "
                 "widths."

@@ -109,14 +109,14 @@ class Layout(NamedTuple):
         """Whether particles beyond the last one of a system may stand in slots that are its own."""
         return any(m.share * self.num_devices != m.population for m in self.members)
 
-    def counts(self, systems: int) -> Bool[Array, "blocks block"]:
+    def counts(self, systems: int) -> Bool[Array | np.ndarray, "blocks block"]:
         """Which slots of the first systems hold a particle of their system."""
         members = self.members[:systems]
         blocks = [-(-m.share // self.block) for m in members]
         own = [np.arange(b * self.block) < m.share for m, b in zip(members, blocks, strict=True)]
         inside = np.concatenate(own).reshape(-1, self.block)
         if not self.padded:
-            return jnp.asarray(inside)
+            return inside
         limits = np.repeat([m.limit for m in members], blocks).astype(np.uint32)
         index = self.spread(self._index()[None], systems)[0]
         return (index < limits[:, None]) & inside

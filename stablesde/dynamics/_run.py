@@ -140,8 +140,11 @@ class Run(eqx.Module):
         plan, dtype = self.layout, theta.dtype
         counts = plan.counts(systems)
         hidden = plan.padded
-        own = plan.owner[: len(counts)] == np.arange(systems)[:, None]
-        weight = (own[:, :, None] & counts).astype(dtype)
+        if systems == 1 and not hidden and counts.all():
+            weight = jnp.ones((1, *counts.shape), dtype)  # no array that a derivative would keep
+        else:
+            own = plan.owner[: len(counts)] == np.arange(systems)[:, None]
+            weight = (own[:, :, None] & counts).astype(dtype)
 
         def of_chunk(theta: Array, weight: Array) -> Array:  # (dim, blocks, block), (J, same)
             values = statistic(theta.reshape(theta.shape[0], -1)).astype(dtype)

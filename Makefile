@@ -1,8 +1,7 @@
 # Two commands do everything on a machine with Python ≥ 3.11 and make:
 #   make check   sets up .venv and runs the main job (results/: table, figures, results.json)
 #   make test    sets up .venv and runs the tests (make test-slow: the long ones)
-# Both are safe to run again (a second check computes anew what it wrote itself, and refuses a folder
-# that holds a run of another size or seed). PYTHON=python3.12 chooses the interpreter.
+# Both are safe to run again (check keeps what is complete). PYTHON=python3.12 chooses the interpreter.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -86,4 +85,4 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) .nox dist site results results-quick
+	rm -rf $(VENV) .nox dist site results

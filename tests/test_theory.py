@@ -109,7 +109,7 @@ def test_bounds_are_ordered_and_have_their_powers(network):
         for h in (1e-6, 1e-6 / 8)
     )
     assert 0 < fine.gronwall < fine.paper
-    assert fine.least == min(fine.gronwall, fine.trivial)
+    assert fine.least == min(fine.gronwall, fine.jump, fine.trivial)
     assert fine.trivial == 2 * constants.drift_bound
     # For small steps the noise term dominates: η^{2/3}, so a factor 4 for 8 times.
     assert coarse.paper / fine.paper == pytest.approx(4, rel=0.02)

@@ -150,9 +150,9 @@ def _exp(x: float) -> float:
 def euler_order(alpha: float, holder: float = 1.0) -> float:
     """`1/2 + min(β/α, 1/2)`: the proven L_p order of the Euler scheme for a bounded β-Hölder drift.
 
-    Up to an arbitrarily small loss, for every p, `dX = b(X) dt + dL` with α-stable L, without
-    interaction: Butkovsky, Dareiotis and Gerencsér (2022). It is 1 for Lipschitz drifts, where
-    Theorem 4.1 gives 1/α.
+    Up to an arbitrarily small loss, for every p, `dX = b(X) dt + dL` with a non-degenerate α-stable
+    L (not Type I in dimension two or more), without interaction: Butkovsky, Dareiotis and Gerencsér
+    (2022). It is 1 for Lipschitz drifts, where Theorem 4.1 gives 1/α.
 
     **Arguments:** `alpha` in [2/3, 2]; `holder` β in (0, 1], above 1 - α/2 (below, the equation may
     have no unique solution). **Returns:** the order. **Raises:** `ValueError` out of range.

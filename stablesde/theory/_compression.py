@@ -1,8 +1,8 @@
 """The law of the compression error of n independent stable columns, and the width it asks for.
 
-References: Gribonval, Cevher and Davies (2012) for the exponent; the limit law is the generalised
-central limit theorem for the whole (Feller 1971, XVII.5) beside the law of large numbers for the
-discarded part (Stigler 1973 on trimmed means).
+References: Gribonval, Cevher and Davies (2012) for compressibility, without an exponent; the limit
+law is the generalised central limit theorem for the whole (Feller 1971, XVII.5) beside the law of
+large numbers for the discarded part (Stigler 1973 on trimmed means).
 """
 
 import dataclasses
@@ -38,8 +38,9 @@ def compression_exponent(alpha: float, p: float = 2.0) -> float:
     index α falls: 1/p - 1/α for p > α, else 0 (the error does not vanish for p < α, and falls like
     a power of log n at p = α). The kept fraction κ changes the constant, not the exponent.
 
-    Source: Gribonval, Cevher and Davies (2012), whose Theorem 1 has "vanishes if and only if the
-    p-th moment is infinite"; the power is that of `n v` against the stable sum, `n^{p/α}`.
+    Source: Gribonval, Cevher and Davies (2012), Proposition 1, part 2, for "vanishes if the p-th
+    moment is infinite", without an exponent; the power is that of `n v` against the stable sum,
+    `n^{p/α}`.
     **Returns:** the exponent, ≤ 0.
     **Raises:** `ValueError` for α outside (0, 2] or p that is not positive and finite.
     """

@@ -306,3 +306,12 @@ def test_bad_arguments(key):
         ssd.stable.sample(key, 1.5, dtype=jnp.int32)
     with pytest.raises(ValueError, match="several calls"):
         ssd.stable.sample(key, 1.5, shape=(2**16, 2**16))
+
+
+def test_a_raw_key_of_another_implementation(key):
+    raw = jax.random.key_data(jax.random.key(0, impl="threefry2x32"))
+    with (
+        jax.default_prng_impl("rbg"),
+        pytest.raises(ValueError, match=r"jax_default_prng_impl='rbg'.*wrap_key_data"),
+    ):
+        ssd.stable.sample(raw, 1.5)

@@ -6,6 +6,8 @@ calling the cipher with explicit counters gives 64 bits per call, and any sub-bl
 without generating the rest. The rounds are unrolled so that XLA fuses them with what consumes them.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Integer, Key, PRNGKeyArray, UInt32
@@ -44,9 +46,24 @@ def key_words(key: PRNGKeyArray | UInt32[Array, "2"]) -> Words:
         words = jax.random.bits(key, (2,), jnp.uint32)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f"key must be one JAX PRNG key, such as jax.random.key(0), got {key!r}."
+            f"key must be one JAX PRNG key, such as jax.random.key(0), got {key!r}{_reason(key)}."
         ) from error
     return words[0], words[1]
+
+
+def _reason(key: Any) -> str:
+    """Why an array of words is not a key of the default implementation, where that is the case."""
+    implementation = jax.config.jax_default_prng_impl
+    words = getattr(key, "shape", None)
+    raw = getattr(key, "dtype", None) == jnp.uint32 and words in ((2,), (4,))
+    if not raw or words == jax.random.key_data(jax.random.key(0)).shape:
+        return ""
+    given = "threefry2x32" if words == (2,) else "rbg"
+    return (
+        f": without a type it is read as a key of the default implementation, "
+        f"jax_default_prng_impl={implementation!r}, which has another number of words; say what it "
+        f"is by jax.random.wrap_key_data(key, impl={given!r})"
+    )
 
 
 def fold(key: Words, a: int | Integer[Array, ""], b: int | Integer[Array, ""] = 0) -> Words:

@@ -67,7 +67,7 @@ def _closed_log_density(x: Array, alpha: Array) -> Array:
 def log_density(x: Float[Array, "..."], alpha: Float[Array, "..."]) -> Float[Array, "..."]:
     """log f(x) for x ≥ 0."""
     value = _raw_log_density(x, alpha)
-    return jnp.where((alpha == 2), _closed_log_density(x, alpha), value)
+    return jnp.where(alpha == 2, _closed_log_density(x, alpha), value)
 
 
 @jax.custom_jvp

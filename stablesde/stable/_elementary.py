@@ -2,6 +2,9 @@
 
 On the CPU, XLA calls the C library one number at a time for `log` and reduces arguments of `sin`
 that need no reduction; the samplers spent most of their time there. float64 uses JAX's own.
+
+Bits enter only as integers and as exact factors, so that JAX differentiates everything here to any
+order by itself: a rule of `jax.custom_jvp` is lost inside `lax.scan` after one differentiation.
 """
 
 import jax
@@ -31,9 +34,9 @@ def sin_quarter(t: Float[Array, "..."]) -> Float[Array, "..."]:
 def _split_exponent(x: Array) -> tuple[Array, Array]:
     """x = 2^e (1 + r) with 1 + r in [√½, √2), for positive normal float32 x; returns (e, r)."""
     bits = jax.lax.bitcast_convert_type(x, jnp.int32)
-    e = (bits - jnp.int32(0x3F3504F3)) >> 23
-    mantissa = jax.lax.bitcast_convert_type(bits - (e << 23), jnp.float32)
-    return e.astype(jnp.float32), mantissa - 1
+    e = jnp.minimum((bits - jnp.int32(0x3F3504F3)) >> 23, 126)
+    inverse = jax.lax.bitcast_convert_type((127 - e) << 23, jnp.float32)  # 2^-e
+    return e.astype(jnp.float32), x * inverse - 1
 
 
 def _assemble_log(e: Array, r: Array) -> Array:
@@ -41,18 +44,11 @@ def _assemble_log(e: Array, r: Array) -> Array:
     return e * jnp.float32(0.693359375) + (jnp.log1p(r) - e * jnp.float32(2.12194440e-4))
 
 
-@jax.custom_jvp
 def log(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Natural logarithm of a positive normal number (no check: the samplers feed nothing else)."""
     if x.dtype != jnp.float32:
         return jnp.log(x)
     return _assemble_log(*_split_exponent(x))
-
-
-@log.defjvp
-def _log_jvp(primals, tangents):  # type: ignore[no-untyped-def]
-    (x,), (dx,) = primals, tangents
-    return log(x), dx / x
 
 
 def half_uniform(
@@ -84,23 +80,15 @@ def exponential(word: UInt32[Array, "..."], bits: int, extra: UInt32[Array, "...
     return -_assemble_log(jnp.where(lower, 0.0, e), jnp.where(lower, -w, r))
 
 
-@jax.custom_jvp
 def flip_sign(x: Float[Array, "..."], word: UInt32[Array, "..."]) -> Float[Array, "..."]:
     """x or -x, by the top bit of `word`.
 
-    Done on the bits: as the last operation of a sampler it keeps the compiler from merging the
-    sampler's last product with whatever sum comes next (a fused multiply-add rounds differently),
-    so a number is the same to the last bit in every program that draws it.
+    A product with ±1, made of bits so that the compiler takes it for a number: as the last
+    operation of a sampler it is what a fused multiply-add merges with whatever sum comes next, and
+    since this product is exact, a number is the same to the last bit in every program.
     """
     wide = x.dtype != jnp.float32
     unsigned = jnp.uint64 if wide else jnp.uint32
     sign = (word >> jnp.uint32(31)).astype(unsigned) << unsigned(63 if wide else 31)
-    bits = jax.lax.bitcast_convert_type(x, unsigned)
-    return jax.lax.bitcast_convert_type(bits ^ sign, x.dtype)
-
-
-@flip_sign.defjvp
-def _flip_sign_jvp(primals, tangents):  # type: ignore[no-untyped-def]
-    x, word = primals
-    slope = jnp.where((word >> jnp.uint32(31)) == 0, tangents[0], -tangents[0])
-    return flip_sign(x, word), slope
+    one = unsigned(0x3FF0000000000000 if wide else 0x3F800000)
+    return x * jax.lax.bitcast_convert_type(sign | one, x.dtype)

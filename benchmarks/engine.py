@@ -16,7 +16,8 @@ import numpy as np
 import stablesde as ssd
 from benchmarks._problem import network
 from benchmarks._timing import markdown, side_by_side
-from stablesde.dynamics._system import Driver, particle_index
+from stablesde.dynamics._system import Driver
+from stablesde.noise import particle_index
 from stablesde.stable._bits import key_words
 
 KEY = jax.random.key(0)
@@ -55,7 +56,7 @@ def cost_laws() -> list[list[str]]:
 def parts(kind: str, p: int, n: int, steps: int) -> dict[str, Callable[[], jax.Array]]:
     """The step, the noise alone, and the mean statistic with the drift alone, in a loop each."""
     model, noise = network(16, p), ssd.stable_noise(kind, 1.5, p)
-    driver = Driver(noise, key_words(KEY), jnp.float32(1), jnp.dtype("float32"))
+    driver = Driver.of(ssd.System(model, noise), jnp.dtype("float32")).under(key_words(KEY))
     index = particle_index(n)
     dt = jnp.float32(1.0 / steps)
     theta = jax.random.normal(KEY, (p, n))

@@ -66,7 +66,9 @@ class System(eqx.Module):
       values; or a function from a key to one θ₀ of shape (dim,).
 
     It is a pytree: its numbers can be differentiated, mapped over and replaced
-    (`equinox.tree_at`, `dataclasses.replace`).
+    (`equinox.tree_at`, `dataclasses.replace`). Compiled programs take all of them, Python floats as
+    well, as arrays: other values compile nothing anew. What is no number with a fraction (integers,
+    text, functions) is part of the program, and so is a field that is declared static.
 
     **Raises:** `ValueError` for a model or noise that is none, mismatched dimensions, a statistic
     or drift of the wrong shape, a negative or non-finite `sigma`, or an `init` of another form.

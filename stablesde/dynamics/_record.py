@@ -9,12 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_flag
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
-from stablesde.dynamics._grid import time_grid
+from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import default_block, layout
 from stablesde.dynamics._run import Run, State
 from stablesde.dynamics._simulate import Trajectory, check_fits, stretches, with_end
@@ -209,7 +209,7 @@ def record(
 def _write_parts(store: Store, run: Run, key: PRNGKeyArray) -> None:
     config = store.config
     total, every, count = (config[k] for k in _COUNTS)
-    times = np.asarray(run.grid.all_times())[::every]
+    times = np.asarray(_times(run.grid))[::every]
     step = _step(store)
     if step < 0:
         state, step = _start(run, key), 0
@@ -238,6 +238,11 @@ def _write_parts(store: Store, run: Run, key: PRNGKeyArray) -> None:
         store.put(_part_name(number), {"times": times[first : first + now]} | arrays)
         step += whole * every
         _write_state(store, state, step)
+
+
+@eqx.filter_jit
+def _times(grid: TimeGrid) -> Array:
+    return grid.all_times()
 
 
 @eqx.filter_jit

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
@@ -55,7 +56,7 @@ class Trajectory(eqx.Module):
     @property
     def final(self) -> Float[Array, "n dim"]:
         """θ at the last saved time."""
-        return self.initial + self.levy[..., -1, :, :] + self.displacement[..., -1, :, :]
+        return _final(self.initial, self.levy, self.displacement)
 
     def to_frame(self) -> "DataFrame":
         """The particles as a long table.
@@ -302,6 +303,11 @@ def with_end(
     if saved is None:
         return end
     return tuple(jnp.concatenate(pair) for pair in zip(saved, end, strict=True))
+
+
+@jax.jit
+def _final(initial: Array, levy: Array, displacement: Array) -> Array:
+    return initial + levy[..., -1, :, :] + displacement[..., -1, :, :]
 
 
 def rows(columns: Float[Array, "*S dim n"]) -> Float[Array, "*S n dim"]:

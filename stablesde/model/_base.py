@@ -23,6 +23,10 @@ class MeanFieldModel(eqx.Module):
     overrides `drift_at` (or use `FunctionModel`). The `*_columns` methods do the mapping; override
     them only to compute the same numbers faster.
 
+    Simulations see fields that are floats as traced arrays, so that one program serves all values.
+    A number on which Python code branches (`if self.power > 1`) must be an integer or a static
+    field, `equinox.field(static=True)`; the program is compiled anew for each of its values.
+
     ```python
     class Kuramoto(ssd.MeanFieldModel):
         coupling: float

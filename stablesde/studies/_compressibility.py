@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde import theory
 from stablesde._arguments import as_number
@@ -98,7 +98,7 @@ def compressibility(
         for one in keys:
             theta = simulate_limit(flow(), one, num_particles=max(widths), dtype=dtype).final
             finite_columns(theta, system.noise, scale)
-            rows.append([_error_of_blocks(theta, n, kept) for n in widths])
+            rows.append(_errors_of_blocks(theta, widths, kept))
         return {"relative error": np.asarray(rows)}
 
     errors = replica_errors("compressibility", config, key, compute, run_dir)
@@ -158,14 +158,20 @@ def checked_kappas(kappas: Sequence[float], width: int) -> tuple[float, ...]:
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _error_of_blocks(theta: Array, width: int, kappas: tuple[float, ...]) -> Array:
-    """Geometric mean over disjoint blocks of `width` columns of the error, for each κ."""
-    count = theta.shape[0] // width
-    blocks = theta[: count * width].reshape(count, width, theta.shape[1])
-    # The κ are not traced, so that the rows they keep are counted exactly.
-    each = [functools.partial(compression_error, kappa=k) for k in kappas]
-    errors = jnp.stack([jax.vmap(error)(blocks) for error in each])
-    return jnp.exp(jnp.mean(jnp.log(errors), 1))
+def _errors_of_blocks(
+    theta: Array, widths: tuple[int, ...], kappas: tuple[float, ...]
+) -> Float[Array, "widths kappas"]:
+    """Geometric mean over disjoint blocks of a width's columns of the error, for each κ."""
+
+    def of_width(width: int) -> Array:
+        count = theta.shape[0] // width
+        blocks = theta[: count * width].reshape(count, width, theta.shape[1])
+        # The κ are not traced, so that the rows they keep are counted exactly.
+        each = [functools.partial(compression_error, kappa=k) for k in kappas]
+        errors = jnp.stack([jax.vmap(error)(blocks) for error in each])
+        return jnp.exp(jnp.mean(jnp.log(errors), 1))
+
+    return jnp.stack([of_width(width) for width in widths])
 
 
 def iid_compressibility(

@@ -12,7 +12,7 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_number
-from stablesde.stable._bits import key_words
+from stablesde.dynamics._system import check_key
 from stablesde.studies._format import format_rows
 from stablesde.studies._rates import propagation_of_chaos, strong_error
 from stablesde.studies._records import RateStudy
@@ -116,7 +116,7 @@ def design(
     name = "num_steps" if study is strong_error else "widths"
     if len(sizes(name, chosen[name])) < MIN_SIZES:
         raise ValueError(f"{name} must be at least {MIN_SIZES} for a slope, got {chosen[name]!r}.")
-    key_words(key)
+    check_key(key)
     pilot_key = jax.random.fold_in(key, _STREAM_PILOT)
 
     def run(now: dict[str, Any]) -> RateStudy:

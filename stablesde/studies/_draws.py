@@ -9,8 +9,8 @@ from jaxtyping import Array, PRNGKeyArray
 
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
+from stablesde.dynamics._system import check_key
 from stablesde.noise import StableNoise
-from stablesde.stable._bits import key_words
 from stablesde.stable._sampling import float_dtype
 from stablesde.studies._setup import replicas_and_batch
 from stablesde.system import System
@@ -55,7 +55,7 @@ def noise_configuration(
 ) -> dict[str, Any]:
     """What a run directory of a study of the noise alone is bound to; checks replicas and batch."""
     settings |= replicas_and_batch(settings)
-    key_words(key)
+    check_key(key)
     return {
         "version": __version__,
         "model": "independent columns",

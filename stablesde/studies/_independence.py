@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
 from stablesde._arguments import as_flag, as_real
-from stablesde.dynamics import simulate, simulate_limit
+from stablesde.dynamics import Trajectory, simulate, simulate_limit
 from stablesde.stable._bits import Keys
 from stablesde.stable._domain import number_text
 from stablesde.studies._format import format_rows, verdict_text
@@ -101,9 +102,9 @@ def pair_dependence(
     return _dependence(influence, level)
 
 
-def pair_moments(theta: Array, u: Array) -> tuple[Array, Array]:
+def pair_moments(theta: Array, u: ArrayLike) -> tuple[Array, Array]:
     """Means of the functions over the particles, and of their products over all pairs i ≠ j."""
-    phase = theta @ u.T.astype(theta.dtype)
+    phase = theta @ jnp.asarray(u, theta.dtype).T
     f = jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], -1)
     n = theta.shape[0]
     # Centred, so that the difference below loses nothing in single precision.
@@ -347,16 +348,14 @@ def independence(
         system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
     )
 
-    def moments(one: PRNGKeyArray, n: int) -> tuple[Array, Array]:
+    def run(one: PRNGKeyArray, n: int) -> Trajectory:
         if coupled:
-            run = simulate(system, one, num_particles=n, t1=t1, num_steps=num_steps, dtype=dtype)
-        else:
-            run = simulate_limit(flow(), one, num_particles=n, dtype=dtype)
-        return pair_moments(run.final, u)
+            return simulate(system, one, num_particles=n, t1=t1, num_steps=num_steps, dtype=dtype)
+        return simulate_limit(flow(), one, num_particles=n, dtype=dtype)
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:
         flow() if not coupled else None  # outside of the transformation
-        each = [jax.vmap(lambda k, n=n: moments(k, n))(keys) for n in widths]
+        each = [_moments(jax.vmap(lambda k, n=n: run(k, n))(keys), u) for n in widths]
         return {
             "means": np.stack([np.asarray(m, float) for m, _ in each], axis=1),
             "pairs": np.stack([np.asarray(p, float) for _, p in each], axis=1),
@@ -366,10 +365,15 @@ def independence(
     return IndependenceStudy(config, widths, parts["means"], parts["pairs"], coupled)
 
 
-def _frequencies(frequencies: ArrayLike | None, dim: int) -> Array:
+@eqx.filter_jit
+def _moments(runs: Trajectory, u: np.ndarray) -> tuple[Array, Array]:
+    return jax.vmap(pair_moments, (0, None))(runs.final, u)
+
+
+def _frequencies(frequencies: ArrayLike | None, dim: int) -> np.ndarray:
     if frequencies is None:
-        return jnp.concatenate([0.5 * jnp.eye(dim), jnp.eye(dim)])
-    u = jnp.asarray(as_real("frequencies", frequencies), float)
+        return np.concatenate([0.5 * np.eye(dim), np.eye(dim)])
+    u = np.asarray(as_real("frequencies", frequencies), float)
     if not u.size or u.ndim != 2 or u.shape[1] != dim or not np.all(np.isfinite(u)):
         raise ValueError(f"frequencies must be finite, of shape (K, {dim}), got {u.shape}.")
     return u

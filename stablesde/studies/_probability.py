@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number
 from stablesde.compression import compression_error, kept_rows
-from stablesde.dynamics import simulate, simulate_limit
+from stablesde.dynamics import Trajectory, simulate, simulate_limit
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import check_noise, finite_columns, increment_scale
@@ -289,15 +290,12 @@ def compression_probability(
         rows = []
         for n, number in zip(widths, steps, strict=True):
 
-            def final(one: PRNGKeyArray, n: int = n, number: int = number) -> jax.Array:
-                return simulate(
-                    system, one, num_particles=n, t1=t1, num_steps=number, dtype=dtype
-                ).final
+            def run(one: PRNGKeyArray, n: int = n, number: int = number) -> Trajectory:
+                return simulate(system, one, num_particles=n, t1=t1, num_steps=number, dtype=dtype)
 
-            theta = jax.vmap(final)(keys)
+            theta, errors = _errors(jax.vmap(run)(keys), kept)
             finite_columns(theta, system.noise, increment_scale(system, t1, number))
-            each = [jax.vmap(lambda th, k=k: compression_error(th, k))(theta) for k in kept]
-            rows.append(np.stack([np.asarray(e, float) for e in each], axis=-1))
+            rows.append(np.asarray(errors, float))
         return {"relative error": np.stack(rows, axis=1)}
 
     errors = replica_errors("compression-probability", config, key, compute, run_dir)
@@ -320,6 +318,15 @@ def compression_probability(
         regime,
         level,
     )
+
+
+@eqx.filter_jit
+def _errors(runs: Trajectory, kappas: tuple[float, ...]) -> tuple[Array, Array]:
+    """θ at the end, (R, n, dim), and the error of each replica and κ, (R, kappas)."""
+    theta = runs.final
+    # The κ are not traced, so that the rows they keep are counted exactly.
+    each = [jax.vmap(lambda th, k=k: compression_error(th, k))(theta) for k in kappas]
+    return theta, jnp.stack(each, -1)
 
 
 def _limit_columns(

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
-from stablesde.dynamics._system import check_run
+from stablesde.dynamics._system import check_key, check_run
 from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
-from stablesde.stable._bits import Keys, key_words
+from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
 from stablesde.store import as_path
 from stablesde.studies._runner import run_cells
@@ -85,7 +84,7 @@ def configuration(system: System, key: PRNGKeyArray, **settings: Any) -> dict[st
     `ssd.simulate`, and for `replicas` or `batch` that are too small.
     """
     settings |= replicas_and_batch(settings)
-    key_words(key)
+    check_key(key)
     check_is_system(system)
     for name, number in (("t1", settings["t1"]), ("sigma", system.sigma)):
         as_number(name, number, 0)
@@ -148,8 +147,8 @@ def replica_errors(
     replicas, batch = config["replicas"], config["batch"]
 
     def cell(first: int) -> dict[str, np.ndarray]:
-        numbers = jnp.arange(first, min(first + batch, replicas))
-        errors = compute(jax.vmap(lambda r: jax.random.fold_in(key, r))(numbers))
+        numbers = np.arange(first, min(first + batch, replicas))
+        errors = compute(_keys_of(key, numbers))
         return {measure: np.asarray(values) for measure, values in errors.items()}
 
     cells = [
@@ -158,6 +157,11 @@ def replica_errors(
     ]
     parts = run_cells(name, config, cells, as_folder(run_dir))
     return {measure: np.concatenate([p[measure] for p in parts]) for measure in parts[0]}
+
+
+@jax.jit
+def _keys_of(key: PRNGKeyArray, numbers: Array) -> Keys:
+    return jax.vmap(lambda r: jax.random.fold_in(key, r))(numbers)
 
 
 def as_folder(run_dir: Any) -> Path | None:

@@ -50,7 +50,8 @@ class PairDependence:
 
     - `squared`, `lower`, `upper`: unbiased estimate of `‖C‖_F²` (below 0 by chance if C = 0) and
       its interval, by multipliers over replicas. `distance`: `‖C‖_F`, the root, 0 if negative.
-    - `threshold`: what `squared` stays below with probability (1 + level)/2 if C = 0.
+    - `threshold`: what `squared` stays below with probability (1 + level)/2 if C = 0; in a study,
+      what it stays below with that probability at all of its widths together.
     - `independent`: whether it does.
     """
 
@@ -158,10 +159,11 @@ def _deviations(influence: np.ndarray, level: float) -> tuple[float, np.ndarray,
     return squared, null, null + 2 * shrink * (sums @ centre) / replicas
 
 
-def _dependence(influence: np.ndarray, level: float = LEVEL) -> PairDependence:
+def _dependence(influence: np.ndarray, level: float = LEVEL, tests: int = 1) -> PairDependence:
+    """The estimate, and the threshold of one of so many `tests` (Bonferroni)."""
     squared, null, errors = _deviations(influence, level)
     low, high = interval(errors, level)
-    threshold = float(np.quantile(null, (1 + level) / 2))
+    threshold = float(np.quantile(null, 1 - (1 - level) / 2 / tests))
     return PairDependence(
         squared, squared - float(high), squared - float(low), threshold, len(influence)
     )
@@ -189,7 +191,7 @@ class IndependenceStudy(CellRecord):
 
     def dependence(self) -> list[PairDependence]:
         """The estimate at each width."""
-        return [_dependence(part) for part in self._parts()]
+        return [_dependence(part, tests=len(self.widths)) for part in self._parts()]
 
     def slope(self) -> Slope:
         """The power of n in ‖C_n‖, with its interval by multipliers over replicas.

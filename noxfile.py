@@ -27,8 +27,11 @@ def _files(*names: str) -> list[str]:
 
 @nox.session(python=NEWEST)
 def newest(session: nox.Session) -> None:
-    """The fast tests with the newest Python, and the newest JAX and libraries known to work."""
-    _test(session, "constraints-newest.txt", *session.posargs)
+    """The core with the newest Python, and the newest JAX and libraries known to work.
+
+    `nox -s newest -- tests` runs all fast tests.
+    """
+    _test(session, "constraints-newest.txt", *(session.posargs or _files(*CORE)))
 
 
 @nox.session(python=OLDEST)

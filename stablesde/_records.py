@@ -7,12 +7,15 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from stablesde.store import as_path, write_json
+
+# Not `Self`, which the checker of annotations at run time takes in decorated classes alone.
+Record = TypeVar("Record", bound="JsonRecord")
 
 
 class JsonRecord:
@@ -33,7 +36,7 @@ class JsonRecord:
         return {"record": type(self).__name__} | finite_json(self.summary()) | _plain_fields(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+    def from_dict(cls: type[Record], data: Mapping[str, Any]) -> Record:
         """The record of which these are the data. **Raises:** `ValueError` if they are not."""
         name = data.get("record") if isinstance(data, Mapping) else None
         if name != cls.__name__:
@@ -54,7 +57,7 @@ class JsonRecord:
         write_json(as_path("path", path), self.to_dict())
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls: type[Record], path: str | Path) -> Record:
         """The record in a file that `save` has written.
 
         **Raises:** `ValueError`, with the name of the file, if it holds something else; `OSError`

@@ -56,7 +56,7 @@ class _Closed(eqx.Module):
     """A step, with what it closes over as `constants`: arguments that can be differentiated."""
 
     jaxpr: Any
-    constants: list[Array]
+    constants: list[Array | np.ndarray]
     results: Any = eqx.field(static=True)
 
     def __call__(self, state: Tree, k: Array) -> tuple[Tree, Tree]:

@@ -144,7 +144,7 @@ class Run(eqx.Module):
             weight = jnp.ones((1, *counts.shape), dtype)  # no array that a derivative would keep
         else:
             own = plan.owner[: len(counts)] == np.arange(systems)[:, None]
-            weight = (own[:, :, None] & counts).astype(dtype)
+            weight = jnp.asarray(own[:, :, None] & counts, dtype)
 
         def of_chunk(theta: Array, weight: Array) -> Array:  # (dim, blocks, block), (J, same)
             values = statistic(theta.reshape(theta.shape[0], -1)).astype(dtype)

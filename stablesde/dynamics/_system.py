@@ -39,7 +39,7 @@ class Driver(eqx.Module):
     """
 
     system: System
-    stream: Words
+    stream: Words | None
     dtype: Any = eqx.field(static=True)
     antithetic: int = eqx.field(static=True, default=0)
     stratified: bool = eqx.field(static=True, default=False)
@@ -47,8 +47,13 @@ class Driver(eqx.Module):
     @classmethod
     def of(cls, system: System, dtype: jnp.dtype) -> "Driver":
         """The driver of a system, to be put `under` a stream inside the compiled program."""
-        nothing: Any = None
-        return cls(traced(system), nothing, dtype)
+        return cls(traced(system), None, dtype)
+
+    @property
+    def words(self) -> Words:
+        """The stream."""
+        assert self.stream is not None, "a driver draws under a stream"
+        return self.stream
 
     def under(self, stream: Words, **variants: Any) -> "Driver":
         """The driver that draws from `stream`, with the system's numbers in its dtype."""
@@ -58,7 +63,7 @@ class Driver(eqx.Module):
         self, step: Array, dt: Array, index: UInt32[Array, " n"]
     ) -> Float[Array, "dim n"]:
         """σ (L_{t + dt} - L_t) of the particles `index`, t the start of the step."""
-        words, noise = fold(self.stream, step, STREAM_NOISE), self.system.noise
+        words, noise = fold(self.words, step, STREAM_NOISE), self.system.noise
         scale = jnp.asarray(self.system.sigma, self.dtype) * noise.increment_scale(dt, self.dtype)
         return self._paired(lambda i: noise.columns(words, i, scale, self.dtype), index)
 
@@ -66,7 +71,7 @@ class Driver(eqx.Module):
         """Initial values of the particles `index`."""
         init, shape = self.system.init, (self.system.dim, index.shape[0])
         if callable(init):
-            words = fold(self.stream, 1, STREAM_INITIAL)
+            words = fold(self.words, 1, STREAM_INITIAL)
             base = jax.random.wrap_key_data(jnp.stack(words), impl="threefry2x32")
             keys = jax.vmap(lambda i: jax.random.fold_in(base, i))(index)
             return jax.vmap(init, out_axes=1)(keys).astype(self.dtype)
@@ -87,8 +92,8 @@ class Driver(eqx.Module):
     def _normal(self, scale: Array, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
         shape = (self.system.dim, index.shape[0])
         if self.stratified:
-            return scale * _lattice_normal(fold(self.stream, 2, STREAM_INITIAL), index, *shape)
-        words = fold(self.stream, 0, STREAM_INITIAL)
+            return scale * _lattice_normal(fold(self.words, 2, STREAM_INITIAL), index, *shape)
+        words = fold(self.words, 0, STREAM_INITIAL)
         slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
         bits = threefry2x32(words, (jnp.broadcast_to(index, shape), slot))
         return symmetric_from_words(bits, 2, self.dtype, scale * math.sqrt(0.5))

@@ -91,13 +91,8 @@ def test_memory_about_three_times_the_runs(network, key, kind, save_every):
             analysis = jax.jit(function).lower(point).compile().memory_analysis()
             return analysis.temp_size_in_bytes
 
-<<<<<<< HEAD
         # 2.8 to 3.2 at most: in arrays of the size of a state, 42 against 13 of the run.
         assert temporary(jax.grad(value)) <= 3.25 * temporary(value)
-=======
-        # The run itself holds little more than its states: 13 arrays of their size.
-        assert temporary(jax.grad(value)) <= 3.3 * temporary(value)
->>>>>>> engine
 
 
 @pytest.mark.slow

@@ -236,7 +236,11 @@ def test_faults_are_found_before_the_run_directory_is_claimed(
         (ssd.strong_error, dict(widths=(4, 8), num_steps=(2,), fine_steps=True), "fine_steps"),
         (ssd.compressibility, dict(widths=(10, 20), kappas=(0.0,), num_steps=2), "kappas"),
         (ssd.compressibility, dict(widths=(10, 20), kappas=0.5, num_steps=2), "a sequence"),
-        (ssd.compressibility, dict(widths=(4, 20), kappas=(0.1,), num_steps=2), "keeps none of the 4"),
+        (
+            ssd.compressibility,
+            dict(widths=(4, 20), kappas=(0.1,), num_steps=2),
+            "keeps none of the 4",
+        ),
         (ssd.tail_study, dict(num_columns=10, num_steps=2), "num_columns"),
         (ssd.tail_study, dict(num_columns=True, num_steps=2), "num_columns"),
         (ssd.tail_study, dict(num_columns=5000, num_steps=2, batch=0), "batch"),

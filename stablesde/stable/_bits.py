@@ -53,7 +53,7 @@ def key_words(key: PRNGKeyArray | UInt32[Array, "2"]) -> Words:
 
 def _reason(key: Any) -> str:
     """Why an array of words is not a key of the default implementation, where that is the case."""
-    implementation = jax.config.jax_default_prng_impl
+    implementation = jax.config.jax_default_prng_impl  # type: ignore[attr-defined]
     words = getattr(key, "shape", None)
     raw = getattr(key, "dtype", None) == jnp.uint32 and words in ((2,), (4,))
     if not raw or words == jax.random.key_data(jax.random.key(0)).shape:

@@ -293,7 +293,7 @@ def test_training_on_digits_works_and_noise_prunes():
     text = str(noisy)
     assert "no such run" in text
     assert "pruning ratio" in text
-    assert set(noisy.to_dict()["pruning_ratio"]) == {"mean", "std", "values"}
+    assert set(noisy.to_dict()["pruning_ratio"]) >= {"mean", "std", "values"}
 
 
 def test_paper_rows_and_presets():

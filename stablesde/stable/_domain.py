@@ -28,13 +28,18 @@ def law_arguments(
     check_loc(values.get("loc", 0.0))
     floats = as_host_reals(**values)
     for name, given, value in zip(values, values.values(), floats, strict=True):
-        # A double may be 0 or infinite in float32.
         if name in ("alpha", "scale", "loc") and is_concrete(value):
-            number = np.asarray(value)
-            least = jnp.finfo(value.dtype).tiny if name != "loc" else -np.inf
-            if not np.all(np.isfinite(number) & (number >= least)):
-                raise ValueError(f"{name} is too large or too small for {value.dtype}: {given}")
+            require_held(name, given, value, value.dtype)
     return floats
+
+
+def require_held(name: str, given: Any, value: Any, dtype: Any) -> None:
+    """Raises `ValueError` for a double that is 0 or infinite in `dtype` (a location may be 0)."""
+    with np.errstate(over="ignore", under="ignore"):
+        number = np.asarray(value).astype(dtype)
+    least = -np.inf if name == "loc" else jnp.finfo(dtype).tiny
+    if not np.all(np.isfinite(number) & (number >= least)):
+        raise ValueError(f"{name} is too large or too small for {dtype}: {given}")
 
 
 def aligned(*arrays: Any) -> tuple[Array, ...]:
@@ -87,6 +92,7 @@ def check_alpha(alpha: ArrayLike, upper: float = 2.0, open_above: bool = False) 
         raise ValueError(
             f"alpha must lie in (0, {upper:g}{bracket}, got {a[~inside].flat[0] if a.ndim else a}"
         )
+    require_held("alpha", alpha, a, np.float32)  # the least that any dtype holds
 
 
 def resolved(alpha: Any, least: float = LEAST_SYMMETRIC) -> Any:

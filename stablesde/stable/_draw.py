@@ -13,6 +13,7 @@ from stablesde._arguments import as_choice, as_real, is_concrete
 from stablesde.stable._bits import Words, key_words, threefry2x32
 from stablesde.stable._domain import (
     check_alpha,
+    require_held,
     valid_alpha,
     valid_beta,
     valid_loc,
@@ -76,12 +77,12 @@ def sample(
     Reference: Chambers, Mallows and Stuck (1976), Weron (1996), in the forms of `_sampling` and
     `_skewed`.
     """
-    alpha = _in_range("alpha", alpha, 0.0, 2.0, open_below=True)
-    beta = _in_range("beta", beta, -1.0, 1.0)
-    scale = _in_range("scale", scale, 0.0, np.inf, open_below=True)
-    loc = _in_range("loc", loc, -np.inf, np.inf)
-    as_choice("parametrization", parametrization, ("S0", "S1"))
     dtype = float_dtype(dtype)
+    alpha = _in_range(dtype, "alpha", alpha, 0.0, 2.0, open_below=True)
+    beta = _in_range(dtype, "beta", beta, -1.0, 1.0)
+    scale = _in_range(dtype, "scale", scale, 0.0, np.inf, open_below=True)
+    loc = _in_range(dtype, "loc", loc, -np.inf, np.inf)
+    as_choice("parametrization", parametrization, ("S0", "S1"))
     shape = _full_shape(shape, alpha=alpha, beta=beta, loc=loc, scale=scale)
     if is_concrete(beta) and not np.any(np.asarray(beta)):
         return _symmetric(key, alpha, loc, scale, shape=shape, dtype=dtype)
@@ -106,13 +107,16 @@ def sample_positive(
     **Arguments:** as in `sample`. **Returns:** an array of shape `shape`, positive and finite.
     **Raises:** `ValueError` as `sample`. Reference: Kanter (1975).
     """
-    alpha = _in_range("alpha", alpha, 0.0, 1.0, open_below=True)
-    scale = _in_range("scale", scale, 0.0, np.inf, open_below=True)
+    dtype = float_dtype(dtype)
+    alpha = _in_range(dtype, "alpha", alpha, 0.0, 1.0, open_below=True)
+    scale = _in_range(dtype, "scale", scale, 0.0, np.inf, open_below=True)
     shape = _full_shape(shape, alpha=alpha, scale=scale)
-    return _positive(key, alpha, scale, shape=shape, dtype=float_dtype(dtype))
+    return _positive(key, alpha, scale, shape=shape, dtype=dtype)
 
 
-def _in_range(name: str, value: Any, low: float, high: float, open_below: bool = False) -> Any:
+def _in_range(
+    dtype: Any, name: str, value: Any, low: float, high: float, open_below: bool = False
+) -> Any:
     """`value` as an array, of NumPy if it is none of JAX; a concrete one is in its range."""
     if not is_concrete(value):
         return value
@@ -123,6 +127,8 @@ def _in_range(name: str, value: Any, low: float, high: float, open_below: bool =
     if not np.all(np.isfinite(numbers) & (numbers <= high) & above):
         interval = f"{'(' if open_below else '['}{low:g}, {high:g}]"
         raise ValueError(f"{name} must be finite and lie in {interval}, got {value!r}.")
+    if name in ("loc", "scale"):
+        require_held(name, value, numbers, dtype)
     return value if isinstance(value, jax.Array) else numbers
 
 

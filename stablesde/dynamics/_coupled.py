@@ -142,6 +142,8 @@ def _sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
         sizes = ()
     if not sizes:
         raise ValueError(f"{name} must be positive integers, such as (10, 100), got {values!r}.")
+    if max(sizes) >= 2**32:
+        raise ValueError(f"{name} must be below 2^32, the range of the noise's counters.")
     return sizes
 
 

@@ -161,9 +161,15 @@ def law_flow(
     **Returns:** a `LawFlow`. **Raises:** as `simulate`, and `ValueError` if the scheme diverges.
     """
     check_run(
-        system, t1=t1, scheme=scheme, population=num_particles, num_steps=num_steps,
-        batches=batches, block_size=block_size,
-    )  # fmt: skip
+        system,
+        t1=t1,
+        scheme=scheme,
+        num_particles=num_particles,
+        all_listed=False,
+        num_steps=num_steps,
+        batches=batches,
+        block_size=block_size,
+    )
     if system.lists_particles:
         raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
     dtype = float_dtype(dtype)
@@ -175,7 +181,7 @@ def law_flow(
     if reduced and batches == 1:
         raise ValueError("with variance reduction the error is that of batches: give at least 2.")
     enough = reduced or num_particles >= BATCHES * _LEAST_BATCH
-    batches = batches or (BATCHES if enough else 1)
+    batches = int(batches or (BATCHES if enough else 1))
     plan = flow_layout(
         system, -(-num_particles // batches), dtype, block_size, mesh, grid, antithetic, richardson
     )

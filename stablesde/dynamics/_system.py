@@ -135,14 +135,18 @@ def check_run(
     t1: float | Array | None = None,
     scheme: str = "euler",
     num_particles: int | None = None,
+    all_listed: bool = True,
     **counts: int | None,
 ) -> None:
-    """Raises `ValueError` for settings that no simulation of `system` can run with."""
+    """Raises `ValueError` for settings that no simulation of `system` can run with.
+
+    With `all_listed`, an `init` that lists particles must list `num_particles` of them.
+    """
     check_is_system(system)
     for name, value in {"num_particles": num_particles, **counts}.items():
         if value is not None and as_count(name, value) >= 2**32:
             raise ValueError(f"{name} must be below 2^32, the range of the noise's counters.")
-    if num_particles is not None:
+    if num_particles is not None and all_listed:
         check_num_initial(system, num_particles)
     if t1 is not None:
         check_number("t1", t1)

@@ -78,8 +78,10 @@ def _forward(step: Step, state: Tree, every: int, count: int, save: bool) -> Tre
         return jax.lax.scan(lambda s, k: (step(s, k)[0], None), state, indices)[0]
 
     def stretch(state: Tree, first: Array) -> tuple[Tree, Tree]:
-        after, report = step(state, first)
-        return steps(after, first + jnp.arange(1, every, dtype=jnp.int32)), (state, report)
+        # One copy of the step in the program: all reports are kept for a while, and the first used.
+        indices = first + jnp.arange(every, dtype=jnp.int32)
+        after, reports = jax.lax.scan(lambda s, k: step(s, k), state, indices)
+        return after, (state, jax.tree.map(lambda r: r[0], reports))
 
     if not save:
         return steps(state, jnp.arange(every, dtype=jnp.int32)), None

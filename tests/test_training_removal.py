@@ -156,6 +156,7 @@ TREE = {"a": jnp.ones((4, 3)), "b": jnp.ones((4,)), "c": jnp.ones((2, 4)), "name
         (ssd.UnitGroup(("a", 0), [ssd.UnitAxis("c", 1, repeat=3)]), {}, "blocks of 3"),
         (ssd.UnitGroup(("a", 0)), {"fraction": 1.5}, "fraction"),
         (ssd.UnitGroup(("a", 0)), {"error": 1.0}, "error"),
+        (ssd.UnitGroup(("a", 0)), {"fraction": 1.0}, "all 4 units of a would be removed"),
     ],
 )
 def test_bad_groups(group, settings, message):

@@ -106,8 +106,8 @@ def prune_tree(
     **Returns:** a `PrunedTree`.
 
     **Raises:** `ValueError` for a leaf or an axis that is not there, leaves of a group that
-    disagree on the number of units, an axis named twice, `error` or `fraction` out of range, or
-    scored weights that are not finite.
+    disagree on the number of units, an axis named twice, `error` or `fraction` out of range,
+    scored weights that are not finite, or a group of which no unit would be left.
     """
     error = as_number("error", error, 0, 1, "[)")
     fraction = None if fraction is None else as_number("fraction", fraction, 0, 1)
@@ -120,6 +120,11 @@ def prune_tree(
         scored, *linked = (_place(p, leaves) for p in places)
         units = _units(scored, leaves)
         gone = _smallest(_rows(leaves[scored.leaf], scored, units), error, fraction)
+        if gone.all():
+            raise ValueError(
+                f"groups: all {units} units of {scored.leaf} would be removed: lower error or "
+                "fraction, or leave this group out."
+            )
         removed.append(gone)
         for place in (scored, *linked):
             if (place.leaf, place.axis) in seen:

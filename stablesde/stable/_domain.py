@@ -13,9 +13,7 @@ from stablesde._arguments import as_host_reals, as_real, is_concrete
 LEAST_SYMMETRIC = 0.1  # the quadratures are off by 1 % in float32 there, and by more below
 
 
-def law_arguments(
-    upper: float = 2.0, open_above: bool = False, **values: Any
-) -> tuple[Any, ...]:
+def law_arguments(upper: float = 2.0, open_above: bool = False, **values: Any) -> tuple[Any, ...]:
     """The arguments of a function of the law as floats of one dtype, after the checks by name.
 
     What is not a JAX array comes back as a NumPy array, for a compiled function to take. `alpha`

@@ -95,6 +95,7 @@ def _studies(network, noise):
     means = rng.uniform(-1, 1, (64, 4, 8))
     pairs = means[..., None] * means[..., None, :]
     yield studies.IndependenceStudy(CONFIG, widths, means, pairs)
+    yield studies.Ratio(1.0234567, 0.9345678, 1.1234567, 0.95)
     yield studies.PairDependence(0.0123456789, -0.00123456789, 0.023456789, 0.01, 64)
     top = np.sort(rng.pareto(1.7, 400) + 1)[::-1]
     yield studies.TailStudy(CONFIG, top, 10_000, 1.7, 0.3, 100, 1.712345, 1.512345, 1.912345)

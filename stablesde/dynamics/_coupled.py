@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from stablesde._arguments import as_count
 from stablesde.dynamics._flow import LawFlow, check_is_flow
-from stablesde.dynamics._grid import TimeGrid, time_grid
+from stablesde.dynamics._grid import TimeGrid, check_divisors, time_grid
 from stablesde.dynamics._layout import REPLICA_AXIS, default_block, scratch_bytes, side_by_side
 from stablesde.dynamics._memory import available_bytes, require_memory
 from stablesde.dynamics._mesh import on_mesh
@@ -88,11 +88,7 @@ def coupled_steps(
         block_size=block_size, batch=batch,
     )  # fmt: skip
     steps = _sizes("num_steps", num_steps)
-    for k in steps:
-        if fine_steps % k or k == fine_steps:
-            raise ValueError(
-                f"every num_steps must divide fine_steps={fine_steps} and be smaller, got {k}."
-            )
+    check_divisors(steps, fine_steps)
     grid = time_grid(t1, fine_steps, None, float_dtype(dtype))
     strides = tuple(int(fine_steps // k) for k in steps)
     errors = _replicas(

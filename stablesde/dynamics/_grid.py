@@ -1,6 +1,7 @@
 """The time grid of a scheme: uniform, or with step sizes of its own."""
 
 import math
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -9,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from stablesde._arguments import as_real
-from stablesde.dynamics._system import check_number
 
 
 class TimeGrid(eqx.Module):
@@ -77,13 +77,13 @@ def _given(times: ArrayLike, dtype: jnp.dtype) -> TimeGrid:
     return TimeGrid(jnp.asarray(steps, dtype), jnp.asarray(values, dtype), len(steps))
 
 
-def check_times(t1: float | Array | None) -> None:
-    """Raises `ValueError` unless t1 is None, traced, or a positive finite number."""
-    if t1 is None or isinstance(t1, jax.core.Tracer):
-        return
-    check_number("t1", t1)
-    if float(t1) == 0:
-        raise ValueError("t1 must be positive.")
+def check_divisors(num_steps: Sequence[int], fine_steps: int) -> None:
+    """Raises `ValueError` unless every number of steps divides `fine_steps` and is smaller."""
+    for k in num_steps:
+        if fine_steps % k or k == fine_steps:
+            raise ValueError(
+                f"every num_steps must divide fine_steps={fine_steps} and be smaller, got {k}."
+            )
 
 
-__all__ = ["TimeGrid", "time_grid"]
+__all__ = ["TimeGrid", "check_divisors", "time_grid"]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from stablesde import theory
 from stablesde.dynamics import coupled_limit, coupled_steps
+from stablesde.dynamics._grid import check_divisors
 from stablesde.model import AssumptionConstants
 from stablesde.stable._bits import Keys
 from stablesde.studies._axis import Axis
@@ -78,7 +79,7 @@ def strong_error(
     """
     widths, steps = sizes("widths", widths), sizes("num_steps", num_steps)
     fine_steps = count("fine_steps", fine_steps)
-    _check_divisors(steps, fine_steps)
+    check_divisors(steps, fine_steps)
     config = configuration(
         system,
         key,
@@ -128,19 +129,10 @@ def strong_error(
         claim="E sup_i ‖θ^i - θ̂^i‖ ≤ C (ηn)^(1/α)  (Theorem 4.1)",
         notes=no_bound_reason(constants),
     )
-    predicted = {}
-    if predict:
-        drawn = theory.predict_strong_error(
-            system,
-            jax.random.fold_in(key, STREAM_PREDICTION),
-            widths=widths,
-            num_steps=steps,
-            t1=t1,
-            fine_steps=fine_steps,
-            replicas=predict,
-            dtype=dtype,
-        )
-        predicted = drawn._asdict()
+    predicted = _predicted(
+        theory.predict_strong_error, system, key, predict,
+        widths=widths, num_steps=steps, fine_steps=fine_steps, t1=t1, dtype=dtype,
+    )  # fmt: skip
     slope, _ = study.fitted("step")
     order = 1.0 if slope is None else slope.estimate
     sources = (
@@ -225,18 +217,10 @@ def propagation_of_chaos(
         ),
     )
     sources = (law_flow_source(widths, law), *_rounding(study, constants, num_steps, t1))
-    predicted = {}
-    if predict:
-        drawn = theory.predict_chaos(
-            system,
-            jax.random.fold_in(key, STREAM_PREDICTION),
-            widths=widths,
-            num_steps=num_steps,
-            t1=t1,
-            replicas=predict,
-            dtype=dtype,
-        )
-        predicted = drawn._asdict()
+    predicted = _predicted(
+        theory.predict_chaos, system, key, predict,
+        widths=widths, num_steps=num_steps, t1=t1, dtype=dtype,
+    )  # fmt: skip
     return dataclasses.replace(study, sources=sources, predicted=predicted)
 
 
@@ -252,12 +236,18 @@ def _rounding(
     return (rounding_source(centre, study.config["dtype"], num_steps, bound),)
 
 
-def _check_divisors(steps: tuple[int, ...], fine_steps: int) -> None:
-    for k in steps:
-        if fine_steps % k or k == fine_steps:
-            raise ValueError(
-                f"every num_steps must divide fine_steps={fine_steps} and be smaller, got {k}."
-            )
+def _predicted(
+    function: Callable[..., theory.Prediction],
+    system: System,
+    key: PRNGKeyArray,
+    replicas: int,
+    **settings: Any,
+) -> dict[str, np.ndarray]:
+    """The errors that theory predicts, under a key of their own; nothing for no replicas."""
+    if not replicas:
+        return {}
+    own = jax.random.fold_in(key, STREAM_PREDICTION)
+    return function(system, own, replicas=replicas, **settings)._asdict()
 
 
 def _floor_too_high(floor: float, width: int, law: int) -> str:

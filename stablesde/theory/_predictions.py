@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number
 from stablesde.dynamics._system import Driver, check_run, velocity
-from stablesde.stable._bits import fold, key_words, threefry2x32
+from stablesde.stable._bits import Keys, fold, key_words, threefry2x32
 from stablesde.stable._sampling import float_dtype
 from stablesde.system import System
 
@@ -73,10 +73,8 @@ def predict_strong_error(
     **Returns:** a `Prediction`, arrays (R, widths, num_steps).
     **Raises:** `ValueError` as `ssd.simulate`, or for counts that are none.
     """
-    t1 = as_number("t1", t1, 0, ends="(]")
-    widths = tuple(as_count("each of widths", n) for n in widths)
+    t1, widths, keys = _checked(key, t1, widths, replicas)
     steps = tuple(as_count("each of num_steps", k) for k in num_steps)
-    replicas = as_count("replicas", replicas)
     check_run(system, num_particles=max(widths))
     held = [k for k in steps if k <= _GRID] or [1]
     least = int(np.lcm.reduce(held))
@@ -84,11 +82,20 @@ def predict_strong_error(
     places = tuple(
         0 if fine_steps is None else as_count("fine_steps", fine_steps) // k for k in steps
     )
-    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(replicas))
     driver = Driver.of(system, float_dtype(dtype))
     sup, mean = _strong(driver, keys, jnp.asarray(t1, float), widths, steps, places, grid)
     etas = t1 / np.asarray(steps)
     return Prediction(np.asarray(sup, float) * etas, np.asarray(mean, float) * etas)
+
+
+def _checked(
+    key: PRNGKeyArray, t1: float, widths: Sequence[int], replicas: int
+) -> tuple[float, tuple[int, ...], Keys]:
+    """t1 and the widths, checked, and a key for each replica."""
+    t1 = as_number("t1", t1, 0, ends="(]")
+    widths = tuple(as_count("each of widths", n) for n in widths)
+    numbers = jnp.arange(as_count("replicas", replicas))
+    return t1, widths, jax.vmap(functools.partial(jax.random.fold_in, key))(numbers)
 
 
 @eqx.filter_jit
@@ -183,17 +190,15 @@ def predict_chaos(
 
     **Returns:** a `Prediction`, arrays (R, widths). **Raises:** as `predict_strong_error`.
     """
-    t1 = as_number("t1", t1, 0, ends="(]")
-    widths = tuple(as_count("each of widths", n) for n in widths)
-    num_steps, replicas = as_count("num_steps", num_steps), as_count("replicas", replicas)
+    t1, widths, keys = _checked(key, t1, widths, replicas)
+    num_steps = as_count("num_steps", num_steps)
     copies = as_count("copies", copies, 2)
     check_run(system, num_particles=copies)
-    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(replicas))
     driver = Driver.of(system, float_dtype(dtype))
     tops = np.asarray(_chaos(driver, keys, jnp.asarray(t1, float), num_steps, copies), float)
     root = np.sqrt(np.asarray(widths))
     highest = np.maximum.accumulate(tops, axis=1)
-    sup = [highest[:, n - 1] if n <= copies else np.full(replicas, np.nan) for n in widths]
+    sup = [highest[:, n - 1] if n <= copies else np.full(len(keys), np.nan) for n in widths]
     return Prediction(np.stack(sup, 1) / root, tops.mean(1)[:, None] / root)
 
 

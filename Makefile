@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: check quick test coverage fuzz test-slow versions dist lint types docs \
-  notebooks bench clean
+  notebooks bench bench-gpu clean
 
 check: $(VENV)/.installed
 	$(BIN)/stablesde check
@@ -71,6 +71,9 @@ bench: $(VENV)/.installed-dev
 	-$(BIN)/python -m benchmarks.training_theory  # needs the data ECG5000
 	-$(BIN)/python -m benchmarks.training_step  # needs ECG5000, MNIST and the extra "bench"
 	-$(BIN)/python -m benchmarks.against_torch  # needs the extra "bench"
+
+bench-gpu:  # on a machine with a GPU, JAX and the dependencies; no network: PYTHON=python3
+	XLA_PYTHON_CLIENT_PREALLOCATE=false $(PYTHON) -m benchmarks.gpu --out results-gpu
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stablesde needs Python 3.11 or newer (set PYTHON=...)")'

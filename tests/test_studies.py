@@ -330,3 +330,54 @@ def test_compression_exponent(network, alpha, key):
     # 2.8 times the 95 % reach is 5.5 standard errors; 0.01 for the approach to the limit.
     assert abs(slope.estimate - ssd.theory.compression_exponent(alpha)) < 2.8 * reach + 0.01
     assert slope.upper < 0
+
+
+HEAVY = dict(widths=(8, 16, 32, 64), num_steps=4, t1=1.0, replicas=8)
+
+
+def test_the_tail_of_the_statistic_gives_the_rate_of_chaos(key, network):
+    """Known from the model, declared, or estimated with a warning: one index, one exponent."""
+    study = lambda model, alpha, **more: ssd.propagation_of_chaos(  # noqa: E731
+        ssd.System(model, ssd.stable_noise("I", alpha, model.dim)), key, **HEAVY | more
+    )
+    known = study(ssd.MeanReversion(1), 1.5)
+    assert known.axes[0].theory == pytest.approx(1 / 1.5 - 1)
+    assert known.rate_statistic == "median"
+    assert known.config["statistic_tail"] == 1.5
+    # At α = 1.2 and N = 16 n, √(n/N) is 25 %, and (n/N)^(1 - 1/α) is 63 %.
+    rough = study(ssd.MeanReversion(1), 1.2, law_particles=16 * 64)
+    assert "has 63 % of the fluctuation" in rough.blocked
+    assert rough.attained() is None
+    assert study(ssd.MeanReversion(1), 2.0).axes[0].theory == -0.5
+    assert study(network, 1.5).axes[0].theory == -0.5
+    assert "no mean" in study(ssd.MeanReversion(1), 0.9, law_particles=2000).blocked
+    plain = ssd.FunctionModel(1, lambda t, theta, m: 0.5 * m - theta, lambda theta: theta)
+    with pytest.warns(UserWarning, match="give statistic_tail|statistic_tail="):
+        found = study(plain, 1.3)
+    # The law is stable with index 1.3: 20 000 particles give it to within 20 % (6.6 errors).
+    assert abs(found.config["statistic_tail"] - 1.3) < 0.26
+    assert study(plain, 1.3, statistic_tail=1.3).axes[0].theory == pytest.approx(1 / 1.3 - 1)
+    bounded = ssd.FunctionModel(1, lambda t, theta, m: 0.5 * m - theta, jnp.tanh)
+    assert study(bounded, 1.3).axes[0].theory == -0.5
+    with pytest.raises(ValueError, match="statistic_tail must be"):
+        study(plain, 1.3, statistic_tail=-1.0)
+    with pytest.raises(ValueError, match="finite variance"):
+        study(ssd.MeanReversion(1), 1.5, predict=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alpha", [1.3, 1.5])
+def test_chaos_of_an_unbounded_statistic_attains_its_exponent(alpha, key):
+    """The particles are stable, as θ₀ = 0 and the drift is linear: the rate is exact at every n.
+
+    The slope's standard error is 0.0127, so the tolerance of 0.07 is 5.5 of them (10⁻⁷).
+    """
+    system = ssd.System(ssd.MeanReversion(1), ssd.stable_noise("I", alpha, 1), init=jnp.zeros(1))
+    study = ssd.propagation_of_chaos(
+        system, key, widths=(8, 16, 32, 64, 128), num_steps=8, t1=1.0, replicas=2048, batch=512,
+        law_particles=2**21,
+    )  # fmt: skip
+    slope = study.slope()
+    assert abs(slope.estimate - study.budget()["law flow"] - (1 / alpha - 1)) < 0.07
+    assert slope.upper < 0
+    assert slope.lower > -0.5

@@ -23,6 +23,7 @@ from stablesde.studies._budget import (
     reference_source,
     rounding_source,
 )
+from stablesde.studies._fluctuation import fluctuation
 from stablesde.studies._records import RateStudy
 from stablesde.studies._setup import (
     STREAM_PREDICTION,
@@ -36,10 +37,6 @@ from stablesde.studies._setup import (
 )
 from stablesde.studies._statistics import location
 from stablesde.system import System
-
-# The largest error of the law flow, relative to the fluctuation at the largest width, with which a
-# rate can be read: both add in squares, so 1/4 raises the last point by 3 %.
-MAX_FLOOR = 0.25
 
 
 def strong_error(
@@ -152,6 +149,7 @@ def propagation_of_chaos(
     replicas: int = 64,
     batch: int = 16,
     law_particles: int | None = None,
+    statistic_tail: float | None = None,
     predict: int = 0,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
@@ -160,19 +158,30 @@ def propagation_of_chaos(
 
     Particle i and copy i share θ₀ and noise; both use the same Euler grid. Measure "sup" is
     `sup_i sup_t ‖θ^{i,n}_t - θ^{i,∞}_t‖` of a replica, "mean" the mean over i. Slopes are fitted
-    to the mean over replicas of "mean", whose moments are all finite (the drift is bounded); with
-    "sup" the local slopes approach -1/2 only slowly, as the sup over i saturates.
+    to the mean over replicas of "mean"; with "sup" the local slopes approach -1/2 only slowly, as
+    the sup over i saturates.
+
+    The rate is that of the mean of n copies of φ(θ_t): n^(-1/2) where φ(θ_t) has a variance, as in
+    the theorem; n^(1/a - 1) where its tail index a lies in (1, 2), as in `ssd.MeanReversion`, and
+    the slope is then that of the median over replicas, whose limit is stable.
 
     **Arguments:** `widths`, at least 4; `law_particles`, the size of the independent system that
-    gives the law flow (default 256 times the largest width, at most 2²²): its error is a floor
-    below which the curve flattens, stated in `notes`, and with fewer than 16 times the largest
-    width the study is inconclusive; `predict`, the replicas of the predicted error
-    (`ssd.theory.predict_chaos`, 512 copies each), 0 for none; the rest as in `strong_error`.
+    gives the law flow (default 256 times the largest width, more where a heavy tail asks for it, at
+    most 2²²): its error is a floor below which the curve flattens, stated in `notes`, and where it
+    is more than a quarter of the fluctuation at the largest width (16 times the width, for a finite
+    variance) the study is inconclusive; `statistic_tail`, the tail index of φ(θ_t), `math.inf`
+    for a finite variance, None: the model's `statistic_growth` tells, or it is estimated from a
+    simulation, with a warning where that finds no finite variance; `predict`, the replicas of the
+    predicted error (`ssd.theory.predict_chaos`, 512 copies each), 0 for none; the rest as in
+    `strong_error`.
 
     **Returns:** a `RateStudy` with the axis "width". **Raises:** as `strong_error`.
     """
     widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
-    law = min(256 * max(widths), 2**22) if law_particles is None else law_particles
+    predict = count("predict", predict, 0)
+    run = dict(t1=t1, num_steps=num_steps, dtype=dtype)
+    tail = fluctuation(system, key, statistic_tail, **run)
+    law = tail.default_law(max(widths)) if law_particles is None else law_particles
     law = count("law_particles", law)
     config = configuration(
         system,
@@ -185,9 +194,12 @@ def propagation_of_chaos(
         num_steps=num_steps,
         law_particles=law,
     )
+    if predict and tail.index < 2:
+        raise ValueError(
+            f"predict needs a statistic of finite variance; its tail index is {tail.index:.3g}."
+        )
     constants = constants_of(system.model)
-    predict = count("predict", predict, 0)
-    flow = lazy_flow(system, key, t1=t1, num_steps=num_steps, num_particles=law, dtype=dtype)
+    flow = lazy_flow(system, key, num_particles=law, **run)
 
     def compute(keys: Keys) -> dict[str, Array]:
         errors = coupled_limit(flow(), keys, widths=widths, dtype=dtype)
@@ -197,26 +209,33 @@ def propagation_of_chaos(
     bounds = {}
     if constants is not None:
         bounds = _bound_arrays([theory.chaos_bound(constants, width=n, t1=t1) for n in widths])
-    floor = math.sqrt(max(widths) / law)
+    factor = tail.factor(widths, law)
     study = RateStudy(
         name="propagation_of_chaos",
-        config=config,
-        axes=(Axis("width", tuple(map(float, widths)), -0.5),),
+        config=config | {"statistic_tail": None if math.isinf(tail.index) else tail.index},
+        axes=(Axis("width", tuple(map(float, widths)), tail.exponent),),
         errors=errors,
         rate_measure="mean",
-        rate_statistic="mean",
+        rate_statistic=tail.statistic,
         rate_axis="width",
         bounds=bounds,
-        blocked=_floor_too_high(floor, max(widths), law),
-        claim="E sup_t sup_i ‖θ^{i,n} - θ^{i,∞}‖ ≤ C n^(-1/2)  (Theorem 4.2)",
+        blocked=tail.blocked or tail.too_coarse(max(widths), law),
+        claim=f"E sup_t sup_i ‖θ^{{i,n}} - θ^{{i,∞}}‖ ≤ C {tail.rate}  (Theorem 4.2)"
+        if math.isinf(tail.index)
+        else f"sup_t sup_i ‖θ^{{i,n}} - θ^{{i,∞}}‖ is of order {tail.rate}: the statistic has tail "
+        f"index {tail.index:.3g} ({tail.source})",
         notes=(
-            f"The law flow comes from {law} independent particles: its standard error is "
-            f"{100 * floor:.1f} % of the fluctuation of the mean statistic at the largest width, "
-            f"which raises the error there by about {50 * floor**2:.2g} %.",
+            f"The law flow comes from {law} independent particles: its error is "
+            f"{100 * tail.floor(max(widths), law):.1f} % of the fluctuation of the mean statistic "
+            f"at the largest width, which raises the error there by about "
+            f"{100 * (1 / factor.min() - 1):.2g} %.",
             *no_bound_reason(constants),
         ),
     )
-    sources = (law_flow_source(widths, law), *_rounding(study, constants, num_steps, t1))
+    sources = (
+        law_flow_source(factor, max(widths), law),
+        *_rounding(study, constants, num_steps, t1),
+    )
     predicted = _predicted(
         theory.predict_chaos, system, key, predict,
         widths=widths, num_steps=num_steps, t1=t1, dtype=dtype,
@@ -248,16 +267,6 @@ def _predicted(
         return {}
     own = jax.random.fold_in(key, STREAM_PREDICTION)
     return function(system, own, replicas=replicas, **settings)._asdict()
-
-
-def _floor_too_high(floor: float, width: int, law: int) -> str:
-    """Why a law flow with this error, relative to what is measured, allows no verdict; or ""."""
-    if floor <= MAX_FLOOR:
-        return ""
-    return (
-        f"the law flow from {law} particles has {100 * floor:.0f} % of the fluctuation at width "
-        f"{width}: take law_particles ≥ {math.ceil(width / MAX_FLOOR**2)}"
-    )
 
 
 def _bound_arrays(grid: Any) -> dict[str, np.ndarray]:

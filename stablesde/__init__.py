@@ -44,6 +44,7 @@ from stablesde.studies import (
     propagation_of_chaos,
     strong_error,
     tail_study,
+    weak_error,
 )
 from stablesde.system import System
 from stablesde.training import UnitAxis, UnitGroup, add_stable_noise, heavy_tailed_sgd, prune_tree
@@ -104,6 +105,7 @@ __all__ = [
     "tail_study",
     "theory",
     "training",
+    "weak_error",
 ]
 
 

@@ -69,14 +69,14 @@ class Run(eqx.Module):
         self, theta: Float[Array, "dim blocks block"], systems: int = 1
     ) -> Float[Array, "M J"]:
         """The mean statistic of each of the first J systems."""
-        return self._averages(self.model.statistic_columns, theta, systems)
+        return self.averages(self.model.statistic_columns, theta, systems)
 
     def variance(
         self, theta: Float[Array, "dim blocks block"], m: Float[Array, " M"]
     ) -> Float[Array, " M"]:
         """The variance over particles of the statistic, whose mean is `m`, in the first system."""
         square = lambda th: (self.model.statistic_columns(th) - m[:, None]) ** 2  # noqa: E731
-        return self._averages(square, theta, 1)[:, 0]
+        return self.averages(square, theta, 1)[:, 0]
 
     def driving(self, theta: Float[Array, "dim blocks block"], k: Array) -> Float[Array, "M J"]:
         """The m that drives each system at step k: its own mean, or the law flow's."""
@@ -135,7 +135,7 @@ class Run(eqx.Module):
         speed = self.speed(self.grid.time(k), theta, self.driving(theta, k))
         return (behind + ahead) / 2 + h / 2 * speed
 
-    def _averages(self, statistic: Callable[[Array], Array], theta: Array, systems: int) -> Array:
+    def averages(self, statistic: Callable[[Array], Array], theta: Array, systems: int) -> Array:
         """Means of a statistic over the particles of the first systems, (M, systems)."""
         plan, dtype = self.layout, theta.dtype
         counts = plan.counts(systems)

@@ -16,6 +16,9 @@ from jaxtyping import Array, Float, Int
 from stablesde.dynamics._run import Run, State
 from stablesde.stable._varying import vary_with
 
+# A number of one particle θ (p,).
+Functional = Callable[[Array], Array] | None
+
 
 class Visits(NamedTuple):
     """The levels visited at step k are `level[begin[k]:begin[k + 1]]`; the step of level i is
@@ -43,8 +46,9 @@ class Levels(NamedTuple):
     error: Float[Array, "L blocks block"]
 
 
-def step_errors(run: Run, plan: Visits) -> tuple[Array, ...]:
-    """sup, mean, final sup and final mean of the distances of the levels from the reference.
+def step_errors(run: Run, plan: Visits, function: Functional = None) -> tuple[Array, ...]:
+    """sup, mean, final sup and final mean of the distances of the levels from the reference, and
+    the mean difference of `function` at the end, if it is given.
 
     **Returns:** of every width and level of one replica, each (widths, L).
     """
@@ -94,12 +98,18 @@ def step_errors(run: Run, plan: Visits) -> tuple[Array, ...]:
         levels = meet(state, last[-1], levels)
     reached = levels.ahead if levels.behind is None else levels.behind
     final = _gap(reached, state.displacement)
-    return tuple(a.T for a in _summary(run, jnp.maximum(levels.error, final), final, widths))
+    errors = tuple(a.T for a in _summary(run, jnp.maximum(levels.error, final), final, widths))
+    if function is None:
+        return errors
+    base = layout.spread(state.initial + state.levy)
+    reference = base + state.displacement
+    of_level = lambda d: _weak(run, function, base + d, reference, widths)  # noqa: E731
+    return *errors, jax.lax.map(of_level, reached).T
 
 
-def limit_errors(run: Run) -> tuple[Array, ...]:
-    """sup, mean, final sup and final mean of the distances of every width from the limit, which is
-    the last system of the layout; of one replica, each (widths,)."""
+def limit_errors(run: Run, function: Functional = None) -> tuple[Array, ...]:
+    """As `step_errors`, of every width from the limit, which is the last system of the layout; of
+    one replica, each (widths,)."""
     layout = run.layout
     widths = len(layout.members) - layout.followers
     compared = layout.blocks_of(widths)
@@ -116,7 +126,22 @@ def limit_errors(run: Run) -> tuple[Array, ...]:
     start = vary_with(run.start(), run)
     steps = jnp.arange(run.grid.num_steps, dtype=jnp.int32)
     (state, error), _ = jax.lax.scan(step, (start, gap(start)), steps)
-    return tuple(a[0] for a in _summary(run, error[None], gap(state)[None], widths))
+    errors = tuple(a[0] for a in _summary(run, error[None], gap(state)[None], widths))
+    if function is None:
+        return errors
+    theta = run.theta(state)
+    copies = layout.spread(theta[:, compared:].reshape(theta.shape[0], -1), widths)
+    return *errors, _weak(run, function, theta[:, :compared], copies, widths)
+
+
+def _weak(
+    run: Run, function: Callable[[Array], Array], theta: Array, partner: Array, widths: int
+) -> Float[Array, " widths"]:
+    """The mean over the particles of each width of f(θ) - f(partner)."""
+    dim = theta.shape[0]
+    of_column = jax.vmap(function, in_axes=1)
+    difference = lambda both: (of_column(both[:dim]) - of_column(both[dim:]))[None]  # noqa: E731
+    return run.averages(difference, jnp.concatenate([theta, partner]), widths)[0]
 
 
 def _gap(displacement: Array, reference: Array) -> Float[Array, "*L blocks block"]:

@@ -28,7 +28,7 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "legend.fontsize": 7,
+    "legend.fontsize": 8,
     "legend.handlelength": 2.2,
     "legend.columnspacing": 1.0,
     "legend.borderaxespad": 0.3,
@@ -38,7 +38,7 @@ STYLE: Any = {
 # one hollow.
 MARKERS = "osD^vPX*"
 # Height of a row of a legend, in points.
-_ROW = 12.5
+_ROW = 13.5
 
 # Bounds by their names in a record: as they are called, and how they are drawn (matplotlib's style
 # of a line, and its name).
@@ -56,6 +56,7 @@ NOISES = {
 TITLES = {
     "strong_error": "Strong error of the Euler scheme",
     "propagation_of_chaos": "Propagation of chaos",
+    "weak_error": "Weak error",
     "compressibility": "Compressibility of the limit's columns",
     "tails": "Tail of the limit",
 }
@@ -108,7 +109,7 @@ def image(figure: Figure, kind: str) -> bytes:
     """The figure as a file of this format, without the time it was drawn at."""
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
-    figure.savefig(buffer, format=kind, dpi=160, metadata=metadata or None)
+    figure.savefig(buffer, format=kind, dpi=200, metadata=metadata or None)
     return buffer.getvalue()
 
 

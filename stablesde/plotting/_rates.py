@@ -13,9 +13,9 @@ from stablesde.plotting._style import (
     BOUNDS,
     MARKERS,
     TITLES,
+    entitle,
     legends_above,
     new_figure,
-    setting,
     shades,
 )
 from stablesde.studies import RateStudy
@@ -52,7 +52,7 @@ _LABEL_CHARACTERS = 40
 def plot_rates(study: RateStudy) -> Figure:
     """A column for each axis with at least 4 sizes: errors above, local slopes below."""
     shown = shown_axes(study)
-    figure = new_figure(4.7 * len(shown) + 0.3, 6.2)
+    figure = new_figure((4.7 if len(shown) == 1 else 5.6) * len(shown) + 0.3, 6.2)
     panels = figure.subplots(2, len(shown), squeeze=False, sharex="col", height_ratios=(3, 1.3))
     for column, name in enumerate(shown):
         rate_panel(panels[0, column], study, name)
@@ -61,8 +61,7 @@ def plot_rates(study: RateStudy) -> Figure:
         panels[0, column].set_ylabel(_error_label(study) if column == 0 else "", linespacing=1.8)
         panels[1, column].set_ylabel("local slope" if column == 0 else "")
     title = TITLES.get(study.name, study.name)
-    told = setting(study.config)
-    figure.suptitle(f"{title}: {told}" if len(shown) > 1 else f"{title}\n{told}", fontsize=10)
+    entitle(figure, title, study.config)
     return figure
 
 
@@ -89,6 +88,10 @@ def overlay(panel: Axes, studies: dict[str, RateStudy]) -> None:
             )
             panel.plot(curve.sizes, curve.fit[:, column], "-", color=colour, lw=0.9)
     panel.set(xscale="log", yscale="log", xlabel=LABELS.get(axis, axis), ylabel="error")
+    ticks = sorted({v for study in studies.values() for v in study.axis(axis).values})
+    panel.set_xticks(ticks, [_size_text(v) for v in ticks])
+    panel.xaxis.set_minor_locator(NullLocator())
+    _write_ticks(panel)
     panel.legend()
 
 

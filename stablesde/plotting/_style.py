@@ -1,6 +1,7 @@
 """What all figures share: looks that survive print and grey, names, files."""
 
 import io
+import textwrap
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ STYLE: Any = {
 MARKERS = "osD^vPX*"
 # Height of a row of a legend, in points.
 _ROW = 13.5
+# Characters of a title for each inch.
+_TITLE_CHARACTERS = 12.5
 
 # Bounds by their names in a record: as they are called, and how they are drawn (matplotlib's style
 # of a line, and its name).
@@ -138,6 +141,13 @@ def setting(config: Any) -> str:
     names = {"alpha": "α", "sigma": "σ", "t1": "T"}
     parts += [f"{name} = {config[key]:g}" for key, name in names.items() if key in config]
     return ", ".join([*parts, config.get("dtype", "")]).rstrip(", ")
+
+
+def entitle(figure: Figure, title: str, config: Any) -> None:
+    """What is shown, and below it the setting, in lines that fit the figure."""
+    whole = setting(config).replace(" = ", "\u00a0=\u00a0")  # no line ends inside
+    told = textwrap.fill(whole, int(_TITLE_CHARACTERS * figure.get_figwidth()))
+    figure.suptitle(f"{title}\n{told}", fontsize=10)
 
 
 class Drawing(Figure):

@@ -13,6 +13,7 @@ from stablesde._arguments import as_flag
 from stablesde._frames import data_frame, long_columns
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, default_block, halved, layout, scratch_bytes
+from stablesde.dynamics._lost import DIVERGES
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
@@ -115,9 +116,7 @@ def check_finite(m: Array) -> None:
     if not finite.all():
         raise ValueError(
             f"the mean statistic is not finite from step {int(np.argmin(finite))} on: the scheme "
-            "diverges. With a drift that grows faster than linearly one large jump is enough, "
-            "whatever the step (bound the drift, e.g. b / (1 + h ‖b‖)); with a linear one take "
-            "smaller steps, or scheme='exponential'."
+            f"diverges. {DIVERGES}"
         )
 
 

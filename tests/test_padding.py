@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablesde.stable import fit_symmetric, goodness_of_fit, sample, tail_index
 from stablesde.stable import _estimate as estimate
 from stablesde.stable import _likelihood as likelihood
+from stablesde.stable import fit_symmetric, goodness_of_fit, sample, tail_index
 from stablesde.stable._padding import mean, padded, padded_size, quantiles, total, weights
 
 

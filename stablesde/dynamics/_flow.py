@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import as_flag
+from stablesde._arguments import as_flag, by_name
 from stablesde._frames import data_frame, long_columns
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, default_block, halved, layout, scratch_bytes
@@ -128,6 +128,7 @@ def check_finite(m: Array) -> None:
         )
 
 
+@by_name
 def law_flow(
     system: System,
     key: PRNGKeyArray,

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stablesde._arguments import as_choice, as_count, as_number
+from stablesde._arguments import as_choice, as_count, as_number, by_name
 from stablesde.dynamics._flow import LawFlow
 from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transition
 from stablesde.dynamics._memory import require_memory
@@ -144,6 +144,7 @@ class _Problem(NamedTuple):
         return _moved(y, np.asarray(_transport(self.model, *arrays, self.scheme)))
 
 
+@by_name
 def fokker_planck(
     system: System,
     *,

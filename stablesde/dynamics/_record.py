@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import as_count, as_flag
+from stablesde._arguments import as_count, as_flag, by_name
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
 from stablesde.dynamics._grid import TimeGrid, time_grid
@@ -139,6 +139,7 @@ def _step(store: Store) -> int:
     return -1 if state is None else int(state["step"])
 
 
+@by_name
 def record(
     system: System,
     key: PRNGKeyArray,
@@ -233,7 +234,7 @@ def _write_parts(store: Store, run: Run, key: PRNGKeyArray) -> None:
         k = np.asarray(step, np.int32)
         state, saved, count_lost = _advance((run, key), state, k, every, whole, ends)
         if not told and int(count_lost):  # what is on disk is still the state before these steps
-            warn_lost_in(int(count_lost), run, key, _read_state(store), step, stacklevel=3)
+            warn_lost_in(int(count_lost), run, key, _read_state(store), step, stacklevel=4)
             told = True
         names = ("levy", "displacement", "mean_statistic")
         arrays = {k: np.asarray(v) for k, v in zip(names, saved, strict=True)}

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
-from stablesde._arguments import as_count
+from stablesde._arguments import as_count, by_name
 from stablesde._frames import data_frame, long_columns
 from stablesde.dynamics._adjoint import advance, run_and_save
 from stablesde.dynamics._flow import LawFlow, check_is_flow
@@ -90,6 +90,7 @@ class Trajectory(eqx.Module):
         )
 
 
+@by_name
 def simulate(
     system: System,
     key: PRNGKeyArray,
@@ -152,6 +153,7 @@ def simulate(
     )  # fmt: skip
 
 
+@by_name
 def simulate_limit(
     flow: LawFlow,
     key: PRNGKeyArray,
@@ -213,8 +215,15 @@ def _simulated(
     check_fits(plan, saved, size, dim, dtype.itemsize, scheme)
     run = Run(Driver.of(system, dtype), grid, flow, plan, scheme)
     every = save_every or grid.num_steps
-    trajectory, number = _compiled(run, key, every, save_every is not None, mesh, kept)
-    warn_if_lost(number, run, key, mesh, stacklevel=3)
+    try:
+        trajectory, number = _compiled(run, key, every, save_every is not None, mesh, kept)
+    except TypeError as error:
+        if kept is None or "custom_vjp" not in str(error):
+            raise
+        raise TypeError(
+            'Forward-mode derivatives (jax.jvp, jax.jacfwd) of a simulation need checkpoints="all".'
+        ) from None
+    warn_if_lost(number, run, key, mesh, stacklevel=4)
     return trajectory
 
 

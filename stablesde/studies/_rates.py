@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from stablesde import theory
+from stablesde._arguments import by_name
 from stablesde.dynamics import coupled_limit, coupled_steps
 from stablesde.dynamics._grid import check_divisors
 from stablesde.model import AssumptionConstants
@@ -42,6 +43,7 @@ from stablesde.system import System
 MAX_FLOOR = 0.25
 
 
+@by_name
 def strong_error(
     system: System,
     key: PRNGKeyArray,
@@ -142,6 +144,7 @@ def strong_error(
     return dataclasses.replace(study, sources=sources, predicted=predicted)
 
 
+@by_name
 def propagation_of_chaos(
     system: System,
     key: PRNGKeyArray,

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
-from stablesde._arguments import as_count
+from stablesde._arguments import as_count, by_name
 from stablesde.dynamics._flow import LawFlow, check_is_flow
 from stablesde.dynamics._grid import TimeGrid, check_divisors, time_grid
 from stablesde.dynamics._layout import REPLICA_AXIS, default_block, scratch_bytes, side_by_side
@@ -49,6 +49,7 @@ class CoupledErrors(eqx.Module):
         return f"CoupledErrors({replicas} replicas, {sizes} sizes, {self.sup.dtype})"
 
 
+@by_name
 def coupled_steps(
     system: System,
     keys: Keys,
@@ -101,6 +102,7 @@ def coupled_steps(
     return CoupledErrors(*errors)
 
 
+@by_name
 def coupled_limit(
     flow: LawFlow,
     keys: Keys,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import as_flag, is_concrete
+from stablesde._arguments import as_flag, by_name, is_concrete
 from stablesde.dynamics._flow import STREAM_LAW, LawFlow, check_finite, flow_layout, statistics
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._mesh import on_mesh
@@ -50,6 +50,7 @@ class PicardFlow(eqx.Module):
         return f"PicardFlow({state} after {int(self.iterations)} iterations, residual {last:.2g})"
 
 
+@by_name
 def picard_flow(
     system: System,
     key: PRNGKeyArray,

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt32
 
 from stablesde._arguments import as_choice, as_count, as_number, is_concrete
+from stablesde.dynamics._grid import TimeGrid
 from stablesde.model import MeanFieldModel
 from stablesde.noise._base import STREAM_INITIAL, STREAM_NOISE
 from stablesde.stable._bits import Words, fold, threefry2x32
@@ -97,6 +98,26 @@ class Driver(eqx.Module):
         slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
         bits = threefry2x32(words, (jnp.broadcast_to(index, shape), slot))
         return symmetric_from_words(bits, 2, self.dtype, scale * math.sqrt(0.5))
+
+
+class PairedSteps(Driver):
+    """The noise of two steps of the grid `fine` in each step: that of half their number."""
+
+    fine: TimeGrid | None = None
+
+    def under(self, stream: Words, **variants: Any) -> "PairedSteps":
+        """As `Driver.under`."""
+        system = in_dtype(self.system, self.dtype)
+        return PairedSteps(system, stream, self.dtype, **variants, fine=self.fine)
+
+    def increment(
+        self, step: Array, dt: Array, index: UInt32[Array, " n"]
+    ) -> Float[Array, "dim n"]:
+        """σ (L_{t + dt} - L_t) of the particles `index`, over the steps 2 `step` and the next."""
+        assert self.fine is not None
+        first, second = 2 * step, 2 * step + 1
+        before = super().increment(first, self.fine.at(first)[1], index)
+        return before + super().increment(second, self.fine.at(second)[1], index)
 
 
 def _lattice_normal(
@@ -184,6 +205,7 @@ def check_scheme(scheme: str, model: MeanFieldModel) -> None:
 __all__ = [
     "SCHEMES",
     "Driver",
+    "PairedSteps",
     "check_key",
     "check_number",
     "check_run",

@@ -23,15 +23,19 @@ from stablesde.stable._domain import (
     valid_loc,
     valid_scale,
 )
+from stablesde.stable._padding import Count, mean, number, padded, quantiles
 
 # Frequencies in units of 1/scale: for 0.5 ≤ α < 2 generalised least squares on these 8 loses at
 # most a few per cent against 20 or more, and its weights stay well conditioned in float32.
 _ECF_FREQUENCIES = np.geomspace(0.1, 2.0, 8)
 
 
-def _ecf_modulus(x: Float[Array, " n"], u: Float[Array, " m"]) -> Float[Array, " m"]:
-    def one(frequency: Float[Array, ""]) -> Float[Array, ""]:
-        return jnp.hypot(jnp.mean(jnp.cos(frequency * x)), jnp.mean(jnp.sin(frequency * x)))
+def _means(x: Float[Array, " n"], count: Count, u: Float[Array, " m"]) -> Float[Array, "m 2"]:
+    """The means of cos(u x) and sin(u x): real and imaginary part of the ecf at u."""
+
+    def one(frequency: Float[Array, ""]) -> Float[Array, " 2"]:
+        angle = frequency * x
+        return jnp.stack([mean(jnp.cos(angle), count), mean(jnp.sin(angle), count)])
 
     return jax.lax.map(one, u)
 
@@ -61,13 +65,16 @@ class EcfFit(eqx.Module):
     variance: Float[Array, ""]
 
 
-@jax.jit
-def ecf_fit(x: Float[Array, " n"]) -> EcfFit:
-    """Regression of log(-log|ecf|) = α log u + α log scale; the location is the median."""
-    q25, q50, q75 = jnp.quantile(x, jnp.asarray([0.25, 0.5, 0.75], x.dtype))
+def ecf_fit(x: Float[Array, " n"], count: Count) -> EcfFit:
+    """Regression of log(-log|ecf|) = α log u + α log scale; the location is the median.
+
+    The sample is `padded`.
+    """
+    q25, q50, q75 = quantiles(x, count, [0.25, 0.5, 0.75])
     unit = (q75 - q25) / 2  # 0.95 to 1 scale for 0.5 ≤ α ≤ 2
     u = jnp.asarray(_ECF_FREQUENCIES, x.dtype)
-    modulus = jnp.clip(_ecf_modulus((x - q50) / unit, u), 1e-3, 1 - 1e-6)
+    parts = _means((x - q50) / unit, count, u)
+    modulus = jnp.clip(jnp.hypot(parts[:, 0], parts[:, 1]), 1e-3, 1 - 1e-6)
     y = jnp.log(-jnp.log(modulus))
     design = jnp.stack([jnp.ones_like(u), jnp.log(u)], axis=1)
 
@@ -178,7 +185,7 @@ def goodness_of_fit(
                 raise ValueError(f"{name} must be one number, got shape {number.shape}.")
             given[name] = number.astype(data.dtype)
     free = tuple(np.flatnonzero([alpha is None, scale is None, loc is None]).tolist())
-    found = _test(data, given["alpha"], given["loc"], given["scale"], free)
+    found = _test(*padded(data), given["alpha"], given["loc"], given["scale"], free)
     if is_concrete(found.statistic) and not np.isfinite(found.statistic):
         raise ValueError("loc and scale are so far from those of x that nothing can be compared.")
     return found
@@ -187,23 +194,21 @@ def goodness_of_fit(
 @partial(jax.jit, static_argnames="free")
 def _test(
     data: Float[Array, " n"],
+    count: Count,
     alpha: Float[Array, ""] | None,
     loc: Float[Array, ""] | None,
     scale: Float[Array, ""] | None,
     free: tuple[int, ...],
 ) -> EcfTest:
     """The test at these parameters, those left out (at `free` in theta) estimated first."""
-    start = ecf_fit(data)
+    start = ecf_fit(data, count)
     index = jnp.clip(start.alpha, 0.1, 2.0) if alpha is None else valid_alpha(alpha)
     centre = start.loc if loc is None else valid_loc(loc)
     unit = start.scale if scale is None else valid_scale(scale)
     columns = np.array(free, int)
     u = jnp.asarray(_TEST_FREQUENCIES, data.dtype)
     standard = (data - centre) / unit
-    parts = jax.lax.map(
-        lambda w: jnp.stack([jnp.mean(jnp.cos(w * standard)), jnp.mean(jnp.sin(w * standard))]), u
-    )
-    observed = parts.T.ravel()
+    observed = _means(standard, count, u).T.ravel()
     theta = jnp.stack([index, jnp.zeros_like(index), jnp.zeros_like(index)])
     for _ in range(3 if free else 0):
         weight = _weight(theta, u)
@@ -213,7 +218,7 @@ def _test(
         theta = theta.at[columns].add(step)
         theta = theta.at[0].set(jnp.clip(theta[0], 0.1, 2.0))
     residual = observed - _model(theta, u)
-    statistic = data.size * (residual @ _weight(theta, u) @ residual)
+    statistic = number(data, count) * (residual @ _weight(theta, u) @ residual)
     dof = observed.size - len(free)
     p_value = gammaincc(dof / 2, statistic / 2)
     return EcfTest(

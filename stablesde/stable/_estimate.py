@@ -19,8 +19,9 @@ from jaxtyping import Array, ArrayLike, Float
 from stablesde._arguments import as_choice, as_count, as_number, as_reals, is_concrete
 from stablesde.stable._domain import number_text, observations, require_spread
 from stablesde.stable._ecf import ecf_fit
-from stablesde.stable._likelihood import fit_symmetric
+from stablesde.stable._likelihood import symmetric_fit
 from stablesde.stable._mcculloch import mcculloch
+from stablesde.stable._padding import Count, mean, number, padded, total
 
 # A sample whose median is this many interquartile ranges from 0 is shifted: at 15, Hill's 95 %
 # interval covers in 13 % of samples.
@@ -93,8 +94,10 @@ def _hill(x: Float[Array, " n"], ends: Float[Array, " 2"], k: int) -> _Interval:
     return ends[0] / total, k / total, ends[1] / total
 
 
-def _log_moment(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
-    variance = jnp.var(jnp.log(jnp.abs(x)), ddof=1)  # π²/12 + π²/(6 α²)
+def _log_moment(x: Float[Array, " n"], count: Count, z: Float[Array, ""]) -> _Interval:
+    logs = jnp.log(jnp.abs(x))
+    squares = total((logs - mean(logs, count)) ** 2, count)
+    variance = squares / (number(x, count) - 1)  # π²/12 + π²/(6 α²)
 
     def index(v: Float[Array, ""]) -> Float[Array, ""]:
         # v at α = 2 is π²/8; below it no stable law fits and the nearest is Gaussian.
@@ -104,19 +107,19 @@ def _log_moment(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
     estimate = index(variance)
     kappa2 = jnp.pi**2 * (1 / 12 + 1 / (6 * estimate**2))
     kappa4 = jnp.pi**4 * (7 / 120 + 1 / (15 * estimate**4))
-    half = z * jnp.sqrt((kappa4 + 2 * kappa2**2) / x.size)
+    half = z * jnp.sqrt((kappa4 + 2 * kappa2**2) / number(x, count))
     # One-sided where the estimate is at the boundary, from the variance there.
     least = jnp.maximum(variance, jnp.pi**2 / 8)
     return index(least + half), estimate, index(variance - half)
 
 
-def _ecf(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
-    fit = ecf_fit(x)
-    return _clipped(fit.alpha, z * jnp.sqrt(fit.variance / x.size))
+def _ecf(x: Float[Array, " n"], count: Count, z: Float[Array, ""]) -> _Interval:
+    fit = ecf_fit(x, count)
+    return _clipped(fit.alpha, z * jnp.sqrt(fit.variance / number(x, count)))
 
 
-def _mle(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
-    result = fit_symmetric(x)
+def _mle(x: Float[Array, " n"], count: Count, z: Float[Array, ""]) -> _Interval:
+    result = symmetric_fit(x, count)
     variance = result.covariance[0, 0]
     # Where the likelihood has no curvature, at its boundary above all, nothing is excluded.
     half = jnp.where(variance > 0, z * jnp.sqrt(jnp.where(variance > 0, variance, 1)), jnp.inf)
@@ -130,7 +133,7 @@ def _clipped(alpha: Float[Array, ""], half: Float[Array, ""]) -> _Interval:
     return low, mid, high
 
 
-_LAW_METHODS: dict[str, Callable[[Float[Array, " n"], Float[Array, ""]], _Interval]] = {
+_LAW_METHODS: dict[str, Callable[[Float[Array, " n"], Count, Float[Array, ""]], _Interval]] = {
     "log-moment": jax.jit(_log_moment),
     "quantile": jax.jit(mcculloch),
     "ecf": jax.jit(_ecf),
@@ -193,7 +196,7 @@ def tail_index(
         raise ValueError(f"k belongs to method='hill', not to {method!r}")
     _check_body(data, method)
     z: Any = np.asarray(normal_quantile(level), data.dtype)
-    lower, estimate, upper = _LAW_METHODS[method](data, z)
+    lower, estimate, upper = _LAW_METHODS[method](*padded(data), z)
     return TailIndex(estimate, lower, upper, level, method, data.size)
 
 

@@ -12,6 +12,7 @@ from stablesde._arguments import is_concrete
 from stablesde.stable._density import log_density
 from stablesde.stable._domain import number_text, observations, require_spread
 from stablesde.stable._ecf import ecf_fit
+from stablesde.stable._padding import Count, number, padded, total, weights
 
 _LARGEST = 2 - 1e-5  # at 2 the score in α has no variance
 _SMALLEST = 0.2
@@ -78,16 +79,16 @@ def fit_symmetric(x: ArrayLike) -> StableFit:
     """
     data = observations(x, 20, "a fit")
     require_spread(data, "a fit")
-    return _fit(data)
+    return _compiled(*padded(data))
 
 
-@jax.jit
-def _fit(data: Float[Array, " n"]) -> StableFit:
-    start = ecf_fit(data)
+def symmetric_fit(data: Float[Array, " n"], count: Count) -> StableFit:
+    """The fit of a `padded` sample."""
+    start = ecf_fit(data, count)
     standard = (data - start.loc) / start.scale
 
     def step(_: int, theta: Float[Array, " 3"]) -> Float[Array, " 3"]:
-        scores = _scores(theta, standard)
+        scores = _scores(theta, standard) * weights(standard, count)
         move = jnp.linalg.solve(scores @ scores.T, jnp.sum(scores, axis=1))
         theta = theta + jnp.clip(move, -0.3, 0.3)
         return theta.at[0].set(jnp.clip(theta[0], _SMALLEST, _LARGEST))
@@ -96,15 +97,18 @@ def _fit(data: Float[Array, " n"]) -> StableFit:
     theta = jnp.stack([alpha, jnp.zeros_like(alpha), jnp.zeros_like(alpha)])
     theta = jax.lax.fori_loop(0, _STEPS, step, theta)
 
-    def total(theta: Float[Array, " 3"]) -> Float[Array, ""]:
-        return jnp.sum(_log_likelihoods(theta, standard))
+    def likelihood(theta: Float[Array, " 3"]) -> Float[Array, ""]:
+        return total(_log_likelihoods(theta, standard), count)
 
-    covariance = jnp.linalg.inv(-jax.hessian(total)(theta))
+    covariance = jnp.linalg.inv(-jax.hessian(likelihood)(theta))
     unit = jnp.stack([jnp.ones_like(alpha), jnp.ones_like(alpha), start.scale])
     return StableFit(
         alpha=theta[0],
         scale=start.scale * jnp.exp(theta[1]),
         loc=start.loc + start.scale * theta[2],
         covariance=unit[:, None] * unit[None] * covariance,
-        log_likelihood=total(theta) - data.size * jnp.log(start.scale),
+        log_likelihood=likelihood(theta) - number(data, count) * jnp.log(start.scale),
     )
+
+
+_compiled = jax.jit(symmetric_fit)

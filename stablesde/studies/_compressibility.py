@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde import theory
-from stablesde._arguments import as_number
+from stablesde._arguments import as_number, by_name
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._memory import require_memory
@@ -40,6 +40,7 @@ from stablesde.system import System
 _BLOCKS_OF = 2**20
 
 
+@by_name
 def compressibility(
     system: System,
     key: PRNGKeyArray,
@@ -174,6 +175,7 @@ def _errors_of_blocks(
     return jnp.stack([of_width(width) for width in widths])
 
 
+@by_name
 def iid_compressibility(
     noise: StableNoise,
     key: PRNGKeyArray,

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
-from stablesde._arguments import as_flag, as_real
+from stablesde._arguments import as_flag, as_real, by_name
 from stablesde.dynamics import Trajectory, simulate, simulate_limit
 from stablesde.stable._bits import Keys
 from stablesde.stable._domain import number_text
@@ -294,6 +294,7 @@ class IndependenceStudy(CellRecord):
         return f"IndependenceStudy({len(self.means)} replicas; {verdict_text(self)})"
 
 
+@by_name
 def independence(
     system: System,
     key: PRNGKeyArray,

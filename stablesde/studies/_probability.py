@@ -16,7 +16,7 @@ import numpy as np
 import scipy
 from jaxtyping import Array, PRNGKeyArray
 
-from stablesde._arguments import as_count, as_number
+from stablesde._arguments import as_count, as_number, by_name
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import Trajectory, simulate, simulate_limit
 from stablesde.stable._bits import Keys
@@ -235,6 +235,7 @@ class ProbabilityStudy(CellRecord):
         return f"ProbabilityStudy({len(self.errors)} replicas; {verdict_text(self)})"
 
 
+@by_name
 def compression_probability(
     system: System,
     key: PRNGKeyArray,

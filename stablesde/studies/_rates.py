@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from stablesde import theory
+from stablesde._arguments import by_name
 from stablesde.dynamics import coupled_limit, coupled_steps
 from stablesde.dynamics._grid import check_divisors
 from stablesde.model import AssumptionConstants
@@ -39,6 +40,7 @@ from stablesde.studies._statistics import location
 from stablesde.system import System
 
 
+@by_name
 def strong_error(
     system: System,
     key: PRNGKeyArray,
@@ -139,6 +141,7 @@ def strong_error(
     return dataclasses.replace(study, sources=sources, predicted=predicted)
 
 
+@by_name
 def propagation_of_chaos(
     system: System,
     key: PRNGKeyArray,

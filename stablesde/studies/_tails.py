@@ -14,6 +14,7 @@ import scipy
 from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
+from stablesde._arguments import by_name
 from stablesde.dynamics import simulate_limit
 from stablesde.studies._constants import Ratio
 from stablesde.studies._draws import finite_columns, increment_scale
@@ -199,6 +200,7 @@ class TailStudy(TidyRecord):
         return f"TailStudy({self.num_columns} columns; {verdict_text(self)})"
 
 
+@by_name
 def tail_study(
     system: System,
     key: PRNGKeyArray,

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_parameter, as_real, is_concrete
 from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
+from stablesde.noise import LevyNoise
 from stablesde.stable._domain import number_text
 
 Tree = TypeVar("Tree")
@@ -75,7 +75,7 @@ class System(eqx.Module):
     """
 
     model: MeanFieldModel
-    noise: StableNoise
+    noise: LevyNoise
     sigma: float | Float[Array, ""] = eqx.field(default=1.0, converter=_as_sigma)
     init: InitialLaw = eqx.field(default=None, converter=_as_init)
 
@@ -84,9 +84,9 @@ class System(eqx.Module):
             raise ValueError(
                 f"model must be a stablesde.MeanFieldModel, got {type(self.model).__name__}."
             )
-        if not isinstance(self.noise, StableNoise):
+        if not isinstance(self.noise, LevyNoise):
             raise ValueError(
-                f"noise must be a stablesde.StableNoise, got {type(self.noise).__name__}."
+                f"noise must be a stablesde.LevyNoise, got {type(self.noise).__name__}."
             )
         if self.noise.dim != self.model.dim:
             raise ValueError(

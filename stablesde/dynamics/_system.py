@@ -64,8 +64,8 @@ class Driver(eqx.Module):
     ) -> Float[Array, "dim n"]:
         """σ (L_{t + dt} - L_t) of the particles `index`, t the start of the step."""
         words, noise = fold(self.words, step, STREAM_NOISE), self.system.noise
-        scale = jnp.asarray(self.system.sigma, self.dtype) * noise.increment_scale(dt, self.dtype)
-        return self._paired(lambda i: noise.columns(words, i, scale, self.dtype), index)
+        scale = jnp.asarray(self.system.sigma, self.dtype)
+        return self._paired(lambda i: noise.increments(words, i, dt, scale, self.dtype), index)
 
     def initial(self, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
         """Initial values of the particles `index`."""

@@ -22,7 +22,7 @@ from stablesde._arguments import as_choice, as_count, as_number
 from stablesde.dynamics._flow import LawFlow
 from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transition
 from stablesde.dynamics._memory import require_memory
-from stablesde.dynamics._system import check_run, velocity
+from stablesde.dynamics._system import check_run, check_stable, velocity
 from stablesde.model import MeanFieldModel
 from stablesde.noise import (
     EllipticalStable,
@@ -33,7 +33,7 @@ from stablesde.noise import (
     StableNoise,
 )
 from stablesde.stable._domain import number_text
-from stablesde.system import System, check_is_system
+from stablesde.system import System
 
 # Older versions of JAX have it in jax.experimental.
 _enable_x64: Any = getattr(jax, "enable_x64", None)
@@ -187,7 +187,7 @@ def fokker_planck(
 
 
 def _check(system: System, t1: float, num_steps: int, scheme: str) -> None:
-    check_is_system(system)
+    check_stable(system, "fokker_planck")
     if system.dim != 1:
         raise ValueError(
             f"fokker_planck needs a system with dim=1, got dim={system.dim}: use law_flow instead."

@@ -14,6 +14,7 @@ from stablesde._arguments import as_number
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._memory import require_memory
+from stablesde.dynamics._system import check_stable
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
@@ -76,6 +77,7 @@ def compressibility(
     law_particles = count("law_particles", law_particles)
     kept = checked_kappas(kappas, min(widths))
     predict = count("predict", predict, 0)
+    check_stable(system, "compressibility")
     config = configuration(
         system,
         key,

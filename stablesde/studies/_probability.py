@@ -19,6 +19,7 @@ from jaxtyping import Array, PRNGKeyArray
 from stablesde._arguments import as_count, as_number
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import Trajectory, simulate, simulate_limit
+from stablesde.dynamics._system import check_stable
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import check_noise, finite_columns, increment_scale
@@ -27,7 +28,7 @@ from stablesde.studies._setup import configuration, count, lazy_flow, replica_er
 from stablesde.studies._statistics import LEVEL, check_level, simultaneous_level
 from stablesde.studies._tidy import CellRecord
 from stablesde.studies._verdicts import difference_interval
-from stablesde.system import System, check_is_system
+from stablesde.system import System
 from stablesde.theory import compression_law
 
 _COLUMNS = 2**20  # of the limit, for the predicted probability
@@ -270,7 +271,7 @@ def compression_probability(
     widths = sizes("widths", widths)
     kept = checked_kappas(kappas, min(widths))
     targets = _checked_epsilons(epsilons)
-    check_is_system(system)
+    check_stable(system, "compression_probability")
     alpha, level = check_noise(system.noise), check_level(level)
     steps = tuple(_steps(n, num_steps, alpha, as_number("t1", t1, 0, ends="(]")) for n in widths)
     config = configuration(

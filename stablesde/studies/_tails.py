@@ -15,6 +15,7 @@ from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
 from stablesde.dynamics import simulate_limit
+from stablesde.dynamics._system import check_stable
 from stablesde.studies._constants import Ratio
 from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import format_rows, verdict_text
@@ -229,6 +230,7 @@ def tail_study(
     batches = -(-num_columns // batch)
     if batches > _MOST_BATCHES:
         raise ValueError(f"num_columns={num_columns} are over {_MOST_BATCHES} times batch={batch}.")
+    check_stable(system, "tail_study")
     config = configuration(
         system,
         key,

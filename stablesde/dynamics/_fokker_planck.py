@@ -22,7 +22,7 @@ from stablesde._arguments import as_choice, as_count, as_number
 from stablesde.dynamics._flow import LawFlow
 from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transition
 from stablesde.dynamics._memory import require_memory
-from stablesde.dynamics._system import check_run, check_stable, velocity
+from stablesde.dynamics._system import check_run, check_stable, stable_part, velocity
 from stablesde.model import MeanFieldModel
 from stablesde.noise import (
     EllipticalStable,
@@ -160,8 +160,9 @@ def fokker_planck(
     `MemoryError` if the matrix of the nodes will not fit.
     """
     _check(system, t1, num_steps, scheme)
-    init, t1, alpha = system.init, float(t1), float(system.noise.alpha)
-    sigma = float(system.sigma) * _scalar_scale(system.noise)
+    noise, sigma = stable_part(system)
+    init, t1, alpha = system.init, float(t1), float(noise.alpha)
+    sigma = sigma * _scalar_scale(noise)
     grid, rough = _grids(alpha, sigma, t1, init, num_nodes, core, reach)
     with _enable_x64(True):
         problem = _Problem(_doubled(system.model), alpha, sigma, t1, init, scheme)

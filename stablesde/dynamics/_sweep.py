@@ -117,11 +117,12 @@ def step_errors(run: Run, plan: Visits) -> tuple[Array, ...]:
 
     def step(carry: tuple[State, Levels], k: Array) -> tuple[tuple[State, Levels], None]:
         state, levels = carry
-        if multiplied:
+        if levels.drawn is not None:
             drawn, m = run.increment(k), run.driving(run.theta(state), k)
             met = meet(state, k, levels)
+            since: Any = met.drawn
             after = run.step_multiplied(state, k, m, drawn)
-            return (after, met._replace(drawn=met.drawn + drawn)), None
+            return (after, met._replace(drawn=since + drawn)), None
         return (run.step(state, k)[0], meet(state, k, levels)), None
 
     last = jnp.arange(run.grid.num_steps + 1, dtype=jnp.int32)

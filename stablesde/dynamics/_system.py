@@ -193,6 +193,13 @@ def check_stable(system: System, what: str) -> None:
         )
 
 
+def stable_part(system: System) -> tuple[StableNoise, float]:
+    """The noise and σ of a system that `check_stable` has let pass."""
+    noise, sigma = system.noise, system.sigma
+    assert isinstance(noise, StableNoise), "check_stable comes before"
+    return noise, float(sigma)  # type: ignore[arg-type]
+
+
 def check_key(key: Any) -> None:
     """Raises `ValueError` for what is not one PRNG key, of either of JAX's kinds."""
     try:
@@ -228,5 +235,6 @@ __all__ = [
     "check_run",
     "check_scheme",
     "check_stable",
+    "stable_part",
     "velocity",
 ]

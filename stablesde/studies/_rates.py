@@ -14,6 +14,7 @@ from jaxtyping import Array, PRNGKeyArray
 from stablesde import theory
 from stablesde.dynamics import coupled_limit, coupled_steps
 from stablesde.dynamics._grid import check_divisors
+from stablesde.dynamics._system import stable_part
 from stablesde.model import AssumptionConstants
 from stablesde.stable._bits import Keys
 from stablesde.studies._axis import Axis
@@ -106,10 +107,11 @@ def strong_error(
     etas = tuple(t1 / k for k in steps)
     bounds = {}
     if constants is not None and bounded:
+        noise, _ = stable_part(system)
         grid = [
             [
                 theory.strong_error_bound(
-                    constants, system.noise, width=n, step_size=h, t1=t1, sigma=sigma
+                    constants, noise, width=n, step_size=h, t1=t1, sigma=sigma
                 )
                 for h in etas
             ]

@@ -74,7 +74,7 @@ def constants_of(model: MeanFieldModel) -> AssumptionConstants | None:
 
 def is_plain(system: System) -> bool:
     """Whether the system is of the paper's kind: stable noise times a number."""
-    plain = system.additive and np.ndim(system.sigma) == 0  # type: ignore[arg-type]
+    plain = not callable(system.sigma) and np.ndim(system.sigma) == 0
     return plain and isinstance(system.noise, StableNoise)
 
 
@@ -94,7 +94,7 @@ def configuration(system: System, key: PRNGKeyArray, **settings: Any) -> dict[st
     check_key(key)
     check_is_system(system)
     as_number("t1", settings["t1"], 0)
-    if system.additive and np.ndim(system.sigma) == 0:
+    if not callable(system.sigma) and np.ndim(system.sigma) == 0:
         as_number("sigma", system.sigma, 0)
     model, noise, init = system.model, system.noise, system.init
     largest = max(settings.get("widths", (settings["batch"],)))

@@ -75,7 +75,8 @@ def coupled_steps(
     - `keys`: PRNG keys, shape (R,): one replica each.
     - `widths`: numbers of particles. `num_steps`: numbers of coarse steps, each a divisor of
       `fine_steps`, the number of steps of the reference.
-    - `scheme`: of the coarse systems and of the reference.
+    - `scheme`: of the coarse systems and of the reference. Where sigma is a function, a coarse
+      increment of L is the sum of the fine ones, and distances are those of θ itself.
     - `batch`: replicas that are advanced together (by `vmap`); None: as many as fit into
       a quarter of the memory. The numbers are the same, to rounding.
     - `mesh`: a `jax.sharding.Mesh`; its axis "replicas" takes replicas, all others particles.
@@ -194,6 +195,8 @@ def _replicas(
     plan = side_by_side(widths, limit, mesh, with_limit=flow is not None)
     levels = 1 + len(strides)
     per_replica = itemsize * dim * (4 * plan.drawn + plan.slots * (4 + 2 * levels))
+    if not system.additive:
+        per_replica += itemsize * plan.drawn * system.noise.dim * (2 + 2 * len(strides))
     per_replica += plan.block * plan.chunk * scratch_bytes(size, dim, itemsize)
     require_memory(
         per_replica,

@@ -97,10 +97,13 @@ def fluctuation(
         if not (isinstance(declared, float) and declared == math.inf):
             declared = as_number("statistic_tail", declared, 0, ends="(]")
         return _judged(float(declared), "declared")
-    growth, alpha = getattr(system.model, "statistic_growth", None), float(system.noise.alpha)
-    if growth is not None:
-        heavy = growth > 0 and alpha < 2
-        return _judged(alpha / growth if heavy else math.inf, "known from the model")
+    growth = getattr(system.model, "statistic_growth", None)
+    if growth == 0:
+        return Fluctuation(math.inf, "known from the model")
+    # With a coefficient that depends on θ the tail of θ_t may be heavier than the noise's.
+    if growth is not None and system.additive:
+        tail = float(system.noise.tail_index)
+        return _judged(math.inf if tail >= 2 else tail / growth, "known from the model")
     return _estimated(system, key, run)
 
 

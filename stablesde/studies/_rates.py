@@ -15,6 +15,7 @@ from stablesde import theory
 from stablesde._arguments import by_name
 from stablesde.dynamics import coupled_limit, coupled_steps
 from stablesde.dynamics._grid import check_divisors
+from stablesde.dynamics._system import stable_part
 from stablesde.model import AssumptionConstants
 from stablesde.stable._bits import Keys
 from stablesde.studies._axis import Axis
@@ -31,6 +32,7 @@ from stablesde.studies._setup import (
     configuration,
     constants_of,
     count,
+    is_plain,
     lazy_flow,
     no_bound_reason,
     replica_errors,
@@ -91,6 +93,7 @@ def strong_error(
         fine_steps=fine_steps,
     )
     constants, alpha, sigma = constants_of(system.model), config["alpha"], config["sigma"]
+    bounded = constants is not None and is_plain(system)
     predict = count("predict", predict, 0)
 
     def compute(keys: Keys) -> dict[str, Array]:
@@ -102,11 +105,12 @@ def strong_error(
     errors = replica_errors("strong_error", config, key, compute, run_dir)
     etas = tuple(t1 / k for k in steps)
     bounds = {}
-    if constants is not None:
+    if constants is not None and bounded:
+        noise, _ = stable_part(system)
         grid = [
             [
                 theory.strong_error_bound(
-                    constants, system.noise, width=n, step_size=h, t1=t1, sigma=sigma
+                    constants, noise, width=n, step_size=h, t1=t1, sigma=sigma
                 )
                 for h in etas
             ]
@@ -126,7 +130,7 @@ def strong_error(
         rate_axis="step",
         bounds=bounds,
         claim="E sup_i ‖θ^i - θ̂^i‖ ≤ C (ηn)^(1/α)  (Theorem 4.1)",
-        notes=no_bound_reason(constants),
+        notes=_notes(system, constants),
     )
     predicted = _predicted(
         theory.predict_strong_error, system, key, predict,
@@ -136,7 +140,7 @@ def strong_error(
     order = 1.0 if slope is None else slope.estimate
     sources = (
         reference_source(steps, fine_steps, order, (len(widths), len(steps))),
-        *_rounding(study, constants, fine_steps, t1),
+        *_rounding(study, constants if bounded else None, fine_steps, t1),
     )
     return dataclasses.replace(study, sources=sources, predicted=predicted)
 
@@ -210,7 +214,7 @@ def propagation_of_chaos(
 
     errors = replica_errors("propagation_of_chaos", config, key, compute, run_dir)
     bounds = {}
-    if constants is not None:
+    if constants is not None and is_plain(system):
         bounds = _bound_arrays([theory.chaos_bound(constants, width=n, t1=t1) for n in widths])
     factor = tail.factor(widths, law)
     study = RateStudy(
@@ -232,18 +236,31 @@ def propagation_of_chaos(
             f"{100 * tail.floor(max(widths), law):.1f} % of the fluctuation of the mean statistic "
             f"at the largest width, which raises the error there by about "
             f"{100 * (1 / factor.min() - 1):.2g} %.",
-            *no_bound_reason(constants),
+            *_notes(system, constants),
         ),
     )
+    known = constants if is_plain(system) else None
     sources = (
         law_flow_source(factor, max(widths), law),
-        *_rounding(study, constants, num_steps, t1),
+        *_rounding(study, known, num_steps, t1),
     )
     predicted = _predicted(
         theory.predict_chaos, system, key, predict,
         widths=widths, num_steps=num_steps, t1=t1, dtype=dtype,
     )  # fmt: skip
     return dataclasses.replace(study, sources=sources, predicted=predicted)
+
+
+def _notes(system: System, constants: AssumptionConstants | None) -> tuple[str, ...]:
+    """Why there is no bound, and what the theorem does not speak of."""
+    if is_plain(system):
+        return no_bound_reason(constants)
+    if system.additive:
+        return ("No bound: the theorems are on stable noise times a number.",)
+    return (
+        "No bound: the theorems are on additive noise. With a coefficient that depends on θ the "
+        "errors are differences of θ itself, and of another order in η.",
+    )
 
 
 def _rounding(

@@ -28,7 +28,7 @@ from jaxtyping import Array
 
 from stablesde.stable._varying import vary_with
 
-Kind = Literal["density", "tails"]
+Kind = Literal["density", "tails", "all"]
 _AT_ONE = 1e-30  # stands for 1 - α = 0; every quotient by it is exact to rounding
 _HALF_PI = np.pi / 2
 
@@ -129,7 +129,11 @@ def _law(z: Array, alpha: Array, beta: Array, continuous: bool, least: float) ->
     slope = _HALF_PI * jnp.where(size < 0.02, series, jnp.sin(safe) / safe)
     c = slope * size
     b = sign * beta
-    shifted = z * c + b * s if continuous else z * c  # c times the S1 variable
+    if not continuous:  # there is no S1 variable at α = 1
+        continuous_z = z * c + b * s
+        shifted = jnp.where(alpha == 1, continuous_z, z * c)
+    else:
+        shifted = z * c + b * s  # c times the S1 variable
     mirrored = shifted < 0
     z = jnp.where(mirrored, -z, z)
     b = jnp.where(mirrored, -b, b)
@@ -149,7 +153,7 @@ def _law(z: Array, alpha: Array, beta: Array, continuous: bool, least: float) ->
     turn = jnp.arctan2(flat, steep) + jnp.where(upper, _HALF_PI * size, 0.0)
     rho = jnp.maximum(shifted / norm, least)
     positive = b >= 0
-    z0 = z if continuous else z - bs / c
+    z0 = z if continuous else z - jnp.where(alpha == 1, 0.0, bs / c)
     denominator = norm + jnp.where(positive, bs, 0.0)
     ratio = sign * slope * (z0 - c / denominator) / norm
     return _Law(
@@ -312,7 +316,7 @@ def _nodes(rule: _Rule) -> tuple[np.ndarray, ...]:
     return rule.step * j, np.expm1(k) - k, np.expm1(k) / rule.growth
 
 
-def _integrals(law: _Law, kind: Kind) -> tuple[tuple[Array, ...], _Plan]:
+def _integrals(law: _Law, kind: Kind, order: int = 1) -> tuple[tuple[Array, ...], _Plan]:
     """log of ∫ E e^-E dU, or of ∫ e^-E dU and ∫ 1 - e^-E dU; less the plateau where it is light."""
     dtype = law.rho.dtype
     rule = rule_for(dtype)
@@ -336,6 +340,9 @@ def _integrals(law: _Law, kind: Kind) -> tuple[tuple[Array, ...], _Plan]:
         guess = jnp.clip(guess - u / jnp.maximum(halley, 0.3), lowest, t)
         guess = jax.lax.stop_gradient(guess)
         here = _level(guess, law)
+        for _ in range(order - 1):  # each Newton step doubles the order of the derivatives
+            guess = guess - (omega * guess + here.value - r) / (omega + here.first)
+            here = _level(guess, law)
         # What is left of the error enters to first order, and carries the derivatives.
         shift = -(omega * guess + here.value - r) / (omega + here.first)
         t_new = guess + shift
@@ -348,12 +355,13 @@ def _integrals(law: _Law, kind: Kind) -> tuple[tuple[Array, ...], _Plan]:
         mass = weight * jnp.exp(log_e - beyond)
         low, high = here.low + here.rate * shift, here.high - here.rate * shift
         rate = here.rate * (1 + shift * (here.high - here.low) / law.length)
-        if kind == "density":
-            terms: tuple[Array, ...] = (mass * rate * speed,)
-        else:
+        terms: tuple[Array, ...] = ()
+        if kind != "tails":
+            terms = (mass * rate * speed,)
+        if kind != "density":
             model = jnp.exp(r - (plan.top - log_end))
             drop = jnp.exp(-model)
-            terms = (
+            terms += (
                 mass * low * rise * speed,
                 weight * ((drop - jnp.exp(-e)) * rate * speed + high * model * drop),
             )
@@ -363,7 +371,7 @@ def _integrals(law: _Law, kind: Kind) -> tuple[tuple[Array, ...], _Plan]:
         return (jax.lax.stop_gradient(t_new), speed, curve, r, sums), None
 
     zero = jnp.zeros_like(law.rho)
-    sums = (zero,) * (1 if kind == "density" else 2)
+    sums = (zero,) * {"density": 1, "tails": 2, "all": 3}[kind]
     carry = vary_with((plan.t, zero, zero, plan.top, sums), law.rho)
     nodes = tuple(jnp.asarray(n, dtype) for n in _nodes(rule))
     sums = jax.lax.scan(visit, carry, nodes)[0][-1]
@@ -385,18 +393,21 @@ def _capped(law: _Law, dtype: Any) -> tuple[_Law, Array]:
     return law._replace(rho=rho, rho_ratio=ratio), beyond
 
 
-def _start(z: Array, alpha: Array, beta: Array, continuous: bool) -> tuple[_Law, Array, Array]:
+def _start(
+    z: Array, alpha: Array, beta: Array, continuous: bool
+) -> tuple[_Law, Array, Array]:
+    """The law at z; logs of what was cut off its size; whether it is outside of the support."""
     z, alpha, beta = jnp.broadcast_arrays(z, alpha, beta)
-    least = 1e-290 if z.dtype == jnp.float64 else 1e-34
-    law = _law(z, alpha, beta, continuous, least)
-    empty = law.length <= 0  # outside of the support
-    return (*_capped(law, z.dtype), empty)
+    wide = z.dtype == jnp.float64
+    most = 1e280 if wide else 1e32
+    size = jnp.abs(z)
+    cut = jnp.log(jnp.where(size > most, size, most)) - np.log(most)
+    law = _law(jnp.clip(z, -most, most), alpha, beta, continuous, 1e-290 if wide else 1e-34)
+    law, beyond = _capped(law, z.dtype)
+    return law, beyond + cut, law.length <= 0
 
 
-def raw_log_density(z: Array, alpha: Array, beta: Array, continuous: bool) -> Array:
-    """log f at `z`, the S0 variable (`continuous`) or the S1 variable (α ≠ 1)."""
-    law, beyond, empty = _start(z, alpha, beta, continuous)
-    (total,), plan = _integrals(law, "density")
+def _log_density(law: _Law, plan: _Plan, total: Array, beyond: Array, empty: Array) -> Array:
     plateau = jnp.where(plan.light, _plateau(law), 0.0)
     skip = plan.huge | empty
     # Far in a light tail: by Laplace's method, up to what e^plateau does not show.
@@ -407,12 +418,10 @@ def raw_log_density(z: Array, alpha: Array, beta: Array, continuous: bool) -> Ar
     return jnp.where(empty, -jnp.inf, value)
 
 
-def raw_log_tails(
-    z: Array, alpha: Array, beta: Array, continuous: bool
+def _log_tails(
+    law: _Law, plan: _Plan, sums: tuple[Array, Array], beyond: Array, empty: Array
 ) -> tuple[Array, Array]:
-    """log P(Z ≤ z) and log P(Z > z), for `z` as in `raw_log_density`."""
-    law, beyond, empty = _start(z, alpha, beta, continuous)
-    (inner, outer), plan = _integrals(law, "tails")
+    inner, outer = sums
     plateau = jnp.where(plan.light, _plateau(law), 0.0)
     skip = plan.huge | empty
     log_inner = jnp.where(skip, -plateau / 2, jnp.log(jnp.where(skip, 1.0, inner) / jnp.pi))
@@ -429,7 +438,38 @@ def raw_log_tails(
     rest = law.c1 / jnp.pi
     some = rest > 0
     lower = jnp.where(some, jnp.log(jnp.where(some, rest, 1.0) + jnp.exp(part)), part)
-    lower = jnp.where(empty, 0.0, lower)
-    upper = jnp.where(empty, -jnp.inf, upper)
+    lower = jnp.where(empty, 0.0, jnp.minimum(lower, 0.0))
+    upper = jnp.where(empty, -jnp.inf, jnp.minimum(upper, 0.0))
     mirrored = law.mirrored
     return jnp.where(mirrored, upper, lower), jnp.where(mirrored, lower, upper)
+
+
+def raw_log_density(
+    z: Array, alpha: Array, beta: Array, continuous: bool, order: int = 1
+) -> Array:
+    """log f at `z`, the S0 variable, or (not `continuous`) the S1 variable where α ≠ 1.
+
+    Its derivatives are right up to `order`.
+    """
+    law, beyond, empty = _start(z, alpha, beta, continuous)
+    (total,), plan = _integrals(law, "density", order)
+    return _log_density(law, plan, total, beyond, empty)
+
+
+def raw_log_tails(
+    z: Array, alpha: Array, beta: Array, continuous: bool
+) -> tuple[Array, Array]:
+    """log P(Z ≤ z) and log P(Z > z), for `z` as in `raw_log_density`."""
+    law, beyond, empty = _start(z, alpha, beta, continuous)
+    (inner, outer), plan = _integrals(law, "tails")
+    return _log_tails(law, plan, (inner, outer), beyond, empty)
+
+
+def raw_log_law(
+    z: Array, alpha: Array, beta: Array, continuous: bool
+) -> tuple[Array, Array, Array]:
+    """`raw_log_density` and `raw_log_tails` in one pass."""
+    law, beyond, empty = _start(z, alpha, beta, continuous)
+    (total, *tails), plan = _integrals(law, "all")
+    density = _log_density(law, plan, total, beyond, empty)
+    return (density, *_log_tails(law, plan, (tails[0], tails[1]), beyond, empty))

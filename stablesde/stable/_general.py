@@ -141,9 +141,7 @@ def log_tails(z: Array, alpha: Array, beta: Array, continuous: bool) -> tuple[Ar
     return (_S0 if continuous else _S1)[1](z, alpha, beta)
 
 
-def log_law(
-    z: Array, alpha: Array, beta: Array, continuous: bool
-) -> tuple[Array, Array, Array]:
+def log_law(z: Array, alpha: Array, beta: Array, continuous: bool) -> tuple[Array, Array, Array]:
     """log f, log P(Z ≤ z) and log P(Z > z) in one pass; for values, not for derivatives."""
     closed, values = _closed(z, alpha, beta, continuous)
     found = raw_log_law(z, alpha, beta, continuous)

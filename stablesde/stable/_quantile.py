@@ -13,8 +13,8 @@ from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import gammaln, ndtri
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde.stable._constants import tail_constant
 from stablesde.stable import _general
+from stablesde.stable._constants import tail_constant
 from stablesde.stable._density import is_continuous, is_symmetric, log_density, survival
 from stablesde.stable._domain import (
     aligned,

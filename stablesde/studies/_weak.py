@@ -120,6 +120,7 @@ def weak_error(
     errors = replica_errors("weak_error", config | told, key, compute, run_dir)["weak"]
     mean = np.mean(errors, axis=0)
     sign = float(np.sign(mean[int(np.argmax(np.abs(mean)))])) or 1.0
+    sources: tuple[ErrorSource, ...]
     if against == "step":
         sources = (reference_source(steps, fine, 1.0, (len(steps),)),)
     else:

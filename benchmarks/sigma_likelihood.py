@@ -75,9 +75,14 @@ def rows(number: int, networks: int) -> tuple[list[str], list[float]]:
         f"{printed:g}",
         f"{SIGMAS[best]:g}",
         f"{min(inside):g} to {max(inside):g}",
-        f"{curve[at] - curve[best]:.1f}",
+        _shown(curve[at] - curve[best]),
         f"{fits[best]:.3f}",
     ], curve
+
+
+def _shown(difference: float) -> str:
+    """A kernel estimate says nothing of how far out a point in its tails is."""
+    return f"{difference:.1f}" if difference > -20 else "< -20"
 
 
 def main() -> None:
@@ -93,7 +98,7 @@ def main() -> None:
     for number in TABLES:
         line, curve = rows(number, options.networks)
         found.append(line)
-        columns.append([f"{v - max(curve):.1f}" for v in curve])
+        columns.append([_shown(v - max(curve)) for v in curve])
     curves += [[f"{s:g}", *v] for s, v in zip(SIGMAS, zip(*columns, strict=True), strict=True)]
     text = markdown(found) + "\n\nLog-likelihood less the largest:\n\n" + markdown(curves) + "\n"
     print(text)

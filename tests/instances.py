@@ -38,6 +38,13 @@ def _noises():
     yield ssd.IsotropicStable(1.7, 2)
     yield ssd.EllipticalStable(1.7, jnp.eye(30))
     yield ssd.SpectralStable(1.7, jnp.eye(30), jnp.ones(30))
+    yield ssd.Brownian(2)
+    yield ssd.TemperedStable(1.7, 2)
+    yield ssd.CompoundPoisson(1.0, 2)
+    yield ssd.VarianceGamma(30, skew=jnp.ones(30))
+    yield ssd.NormalInverseGaussian(30, skew=jnp.ones(30))
+    yield ssd.SumNoise(ssd.Brownian(2), ssd.IsotropicStable(1.7, 2))
+    yield ssd.LinearImage(jnp.eye(30), ssd.Brownian(30))
 
 
 def _models(network):

@@ -23,7 +23,7 @@ from stablesde._arguments import as_choice, as_count, as_number, by_name
 from stablesde.dynamics._flow import LawFlow
 from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transition
 from stablesde.dynamics._memory import require_memory
-from stablesde.dynamics._system import check_run, velocity
+from stablesde.dynamics._system import check_run, check_stable, stable_part, velocity
 from stablesde.model import FunctionModel, MeanFieldModel
 from stablesde.noise import (
     EllipticalStable,
@@ -34,7 +34,7 @@ from stablesde.noise import (
     StableNoise,
 )
 from stablesde.stable._domain import number_text
-from stablesde.system import System, check_is_system
+from stablesde.system import System
 
 # Older versions of JAX have it in jax.experimental.
 _enable_x64: Any = getattr(jax, "enable_x64", None)
@@ -189,8 +189,9 @@ def fokker_planck(
     `MemoryError` if the matrix of the nodes will not fit.
     """
     _check(system, t1, num_steps, scheme)
-    init, t1, alpha = system.init, float(t1), float(system.noise.alpha)
-    sigma = float(system.sigma) * _scalar_scale(system.noise)
+    noise, sigma = stable_part(system)
+    init, t1, alpha = system.init, float(t1), float(noise.alpha)
+    sigma = sigma * _scalar_scale(noise)
     grid, rough = _grids(alpha, sigma, t1, init, num_nodes, core, reach)
     with _enable_x64(True):
         problem = _Problem(_doubled(system.model), alpha, sigma, t1, init, scheme)
@@ -217,7 +218,7 @@ def fokker_planck(
 
 
 def _check(system: System, t1: float, num_steps: int, scheme: str) -> None:
-    check_is_system(system)
+    check_stable(system, "fokker_planck")
     if system.dim != 1:
         raise ValueError(
             f"fokker_planck needs a system with dim=1, got dim={system.dim}: use law_flow instead."

@@ -22,7 +22,7 @@ from stablesde.dynamics._simulate import Trajectory, check_fits, stretches, with
 from stablesde.dynamics._system import Driver, check_key, check_run, run_dtype
 from stablesde.stable._bits import key_words
 from stablesde.store import Arrays, Store, as_path
-from stablesde.system import System
+from stablesde.system import System, sigma_setting
 
 _PART_BYTES = 2**27
 
@@ -197,7 +197,7 @@ def record(
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "init": fingerprint(system.init),
         "grid": fingerprint(grid),
-        "sigma": float(system.sigma),
+        "sigma": sigma_setting(system),
         "dtype": str(dtype),
         **{"num_particles": int(num_particles), "num_steps": grid.num_steps},
         **{"save_every": int(save_every), "saves_per_file": int(count)},

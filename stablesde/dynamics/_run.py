@@ -7,6 +7,11 @@ With h the step, L the noise and b the drift, all schemes update `θ = θ₀ + �
   the step, which contains the step's noise (Kloeden and Platen 1992, §15.1, with additive noise).
 - "exponential": `D += h φ(λh) b(t, θ, m)`, φ(z) = (1 - e^-z) / z, exact for the linear part -λθ of
   the drift while the rest stands still (exponential Euler; Hochbruck and Ostermann 2010, §2.1).
+- "tamed": `D += h b / (1 + h ‖b‖)`, which no drift carries further than 1 in a step (Hutzenthaler,
+  Jentzen and Kloeden 2012).
+
+If σ is a function, `D += σ(t, θ, m) ΔL` as well, each particle with its own: nothing is shared
+then but the increments, σL in the state stays 0, and D is all of `θ - θ₀`.
 """
 
 from collections.abc import Callable
@@ -69,14 +74,14 @@ class Run(eqx.Module):
         self, theta: Float[Array, "dim blocks block"], systems: int = 1
     ) -> Float[Array, "M J"]:
         """The mean statistic of each of the first J systems."""
-        return self._averages(self.model.statistic_columns, theta, systems)
+        return self.averages(self.model.statistic_columns, theta, systems)
 
     def variance(
         self, theta: Float[Array, "dim blocks block"], m: Float[Array, " M"]
     ) -> Float[Array, " M"]:
         """The variance over particles of the statistic, whose mean is `m`, in the first system."""
         square = lambda th: (self.model.statistic_columns(th) - m[:, None]) ** 2  # noqa: E731
-        return self._averages(square, theta, 1)[:, 0]
+        return self.averages(square, theta, 1)[:, 0]
 
     def driving(self, theta: Float[Array, "dim blocks block"], k: Array) -> Float[Array, "M J"]:
         """The m that drives each system at step k: its own mean, or the law flow's."""
@@ -109,6 +114,8 @@ class Run(eqx.Module):
 
     def step_given(self, state: State, k: Array, m: Float[Array, "M J"]) -> State:
         """The state after step k, in which `m` drives the drift."""
+        if not self.driver.system.additive:
+            return self.step_multiplied(state, k, m, self.increment(k))
         t, h = self.grid.at(k)
         speed = self.speed(t, self.theta(state), m)
         # Noise is drawn for all particles at once: its temporaries are no larger than the state,
@@ -120,10 +127,46 @@ class Run(eqx.Module):
             moved = self.arrive(base, state.displacement, moved, k + 1, h)
         return _computed(State(state.initial, levy, moved))
 
+    def increment(self, k: Array) -> Float[Array, "q drawn"]:
+        """ΔL of step k where σ is a function."""
+        drawn = self.driver.increment(k, self.grid.at(k)[1], self.layout.particles())
+        return jax.lax.optimization_barrier(drawn)
+
+    def step_multiplied(self, state: State, k: Array, m: Array, drawn: Array) -> State:
+        """The state after step k, with the increments of L in it, where σ is a function."""
+        t, h = self.grid.at(k)
+        moved = self.move(state.initial, state.displacement, t, h, m, drawn)
+        return _computed(State(state.initial, state.levy, moved))
+
+    def move(
+        self, initial: Array, displacement: Array, t: Array, h: Array, m: Array, drawn: Array
+    ) -> Float[Array, "dim blocks block"]:
+        """D after a step of size h from t in which L moves by `drawn`, where σ is a function."""
+        theta = self.layout.spread(initial) + displacement
+        kicks = self._kicks(t, theta, m, self.layout.spread(drawn))
+        return self.leave(displacement, self.speed(t, theta, m), h) + kicks
+
+    def _kicks(self, t: Array, theta: Array, m: Array, drawn: Array) -> Array:
+        """σ(t, θ, m) ΔL in every slot."""
+        sigma = self.driver.system.sigma
+
+        def one(theta: Array, m: Array, drawn: Array) -> Array:
+            value = jnp.asarray(sigma(t, theta, m), theta.dtype)  # type: ignore[operator]
+            # Not a matrix product, whose precision accelerators lower.
+            return jnp.sum(value * drawn, -1) if value.ndim == 2 else value * drawn
+
+        columns = jax.vmap(one, in_axes=(1, None, 1), out_axes=1)  # (dim, block), (M,), (q, block)
+        blocks = jax.vmap(columns, in_axes=1, out_axes=1)
+        owner = self.layout.owner
+        m = jnp.take(m, owner, axis=1, mode="clip") if len(owner) > 1 else m
+        return by_chunks(blocks, self.layout.chunk, theta, m, drawn)
+
     def leave(
         self, displacement: Array, speed: Array, h: Array
     ) -> Float[Array, "dim blocks block"]:
         """D at the end of a step of size h, from D and the drift at its start."""
+        if self.scheme == "tamed":
+            speed = tamed(speed, h)
         return displacement + h * linear_weight(self.model, self.scheme, h) * speed
 
     def arrive(self, base: Array, behind: Array, ahead: Array, k: Array, h: Array) -> Array:
@@ -135,7 +178,7 @@ class Run(eqx.Module):
         speed = self.speed(self.grid.time(k), theta, self.driving(theta, k))
         return (behind + ahead) / 2 + h / 2 * speed
 
-    def _averages(self, statistic: Callable[[Array], Array], theta: Array, systems: int) -> Array:
+    def averages(self, statistic: Callable[[Array], Array], theta: Array, systems: int) -> Array:
         """Means of a statistic over the particles of the first systems, (M, systems)."""
         plan, dtype = self.layout, theta.dtype
         counts = plan.counts(systems)
@@ -165,6 +208,16 @@ class Run(eqx.Module):
 def _computed(state: State) -> State:
     """Keeps the compiler from drawing the noise again for every statistic that reads the state."""
     return jax.lax.optimization_barrier(state)
+
+
+def tamed(speed: Float[Array, "dim blocks block"], h: Array) -> Array:
+    """b / (1 + h ‖b‖), also where ‖b‖² or b itself is too large a number."""
+    largest = float(jnp.finfo(speed.dtype).max) ** 0.5 / 4
+    top = jnp.max(jnp.abs(speed), 0, keepdims=True)
+    size = jnp.clip(top, 1.0, largest)
+    unit = jnp.clip(speed, -largest, largest) / size
+    norm = size * jnp.sqrt(jnp.sum(unit * unit, 0, keepdims=True))
+    return unit * (size / (1 + h * norm))
 
 
 def linear_weight(model: MeanFieldModel, scheme: str, h: Array) -> Array:

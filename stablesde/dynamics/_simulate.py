@@ -34,7 +34,8 @@ class Trajectory(eqx.Module):
     """A simulated system at the saved times, split as `θ = θ₀ + σL + D`.
 
     - `times` (S,); `initial` (n, dim): θ₀.
-    - `levy` (S, n, dim): σ L_t. `displacement` (S, n, dim): D_t, the integrated drift.
+    - `levy` (S, n, dim): σ L_t; 0 where sigma is a function. `displacement` (S, n, dim): D_t, the
+      integrated drift, and with it the integral of σ dL where sigma is a function.
     - `mean_statistic` (S, M): the m_t on which the drift depends: the mean of φ(θ_t) over the
       particles, or the law flow's for copies of the limit.
 
@@ -118,7 +119,8 @@ def simulate(
       steps of different sizes, such as a decreasing schedule.
     - `save_every`: save θ₀ and every so many steps (must divide `num_steps`); None: the end only.
     - `scheme`: "euler"; "heun", which averages the drift over both ends of a step; "exponential",
-      which integrates the linear part of `WeightDecay` and `MeanReversion` exactly.
+      which integrates the linear part of `WeightDecay` and `MeanReversion` exactly; "tamed", for
+      drifts that grow faster than linearly: `b / (1 + η ‖b‖)` in place of b.
     - `block_size`: particles per block; temporary memory is O(block_size (M + dim)). None chooses
       blocks that suit the device's caches.
     - `mesh`: a `jax.sharding.Mesh` over whose devices the particles are spread (over all axes but

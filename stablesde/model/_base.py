@@ -24,6 +24,10 @@ class MeanFieldModel(eqx.Module):
     them only to compute the same numbers faster.
 
     Simulations see fields that are floats as traced arrays, so that one program serves all values.
+    A model whose statistic grows like a power of ‖θ‖ may say so in a field or property
+    `statistic_growth` (0: bounded; 1: linearly), from which `ssd.propagation_of_chaos` takes its
+    rate.
+
     A number on which Python code branches (`if self.power > 1`) must be an integer or a static
     field, `equinox.field(static=True)`; the program is compiled anew for each of its values.
 
@@ -87,6 +91,11 @@ class MeanReversion(MeanFieldModel):
     def linear_rate(self) -> float | Float[Array, ""]:
         """λ of the linear part -λθ of the drift, for exponential schemes."""
         return self.rate
+
+    @property
+    def statistic_growth(self) -> float:
+        """The power of ‖θ‖ that the statistic grows like."""
+        return 1.0
 
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " p"]:
         return theta

@@ -176,6 +176,14 @@ class NetworkModel(MeanFieldModel):
         f = jnp.mean(jax.vmap(self.outputs)(theta), 0)
         return jnp.mean(loss_of(self.loss).value(f, self.y.astype(f.dtype)))
 
+    @property
+    def statistic_growth(self) -> float | None:
+        """The power of ‖θ‖ that h grows like: 0 if it is bounded; None: unknown."""
+        sup = self.unit.bounds(np.asarray(self.x))
+        if sup is not None and np.all(np.isfinite(sup[:, 0])):
+            return 0.0
+        return 1.0 if isinstance(self.unit, RidgeUnit) else None
+
     def assumption_constants(self) -> AssumptionConstants:
         """Ψ, Φ and B of Assumption 1 for this unit, loss and data.
 

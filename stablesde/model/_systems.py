@@ -93,6 +93,11 @@ class WeightDecay(MeanFieldModel):
         """λ of the linear part -λθ of the drift, for exponential schemes."""
         return self.rate + getattr(self.model, "linear_rate", 0.0)
 
+    @property
+    def statistic_growth(self) -> float | None:
+        """The power of ‖θ‖ that the statistic grows like; None: unknown."""
+        return getattr(self.model, "statistic_growth", None)
+
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
         return self.model.statistic(theta)
 

@@ -1,4 +1,8 @@
-"""Density and distribution function of the symmetric α-stable law, E exp(iuZ) = exp(-|u|^α)."""
+"""Density and distribution function of the α-stable law, for every β.
+
+β = 0, given as a number, has a program of its own: Fourier inversion of exp(-|u|^α) (`_inversion`).
+Every other β, a traced one and arrays of them go through `_general`.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,16 +15,18 @@ from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import erfc
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde._arguments import as_real
+from stablesde._arguments import as_choice, as_real, is_concrete
+from stablesde.stable import _general
 from stablesde.stable._domain import (
     aligned,
     law_arguments,
     mask_resolved,
     require_resolved,
-    require_symmetric,
+    valid_beta,
     valid_loc,
     valid_scale,
 )
+from stablesde.stable._draw import Parametrization
 from stablesde.stable._inversion import ray_part, split, tail_part
 
 
@@ -122,34 +128,59 @@ log_density.defjvp(_log_density_jvp, symbolic_zeros=True)
 survival.defjvp(_survival_jvp, symbolic_zeros=True)
 
 
+def is_symmetric(beta: Any) -> bool:
+    """Whether β is the number 0, so that the program for the symmetric law serves."""
+    return np.ndim(beta) == 0 and is_concrete(beta) and float(beta) == 0
+
+
 def standardise(
     x: ArrayLike, alpha: ArrayLike, beta: ArrayLike, loc: ArrayLike, scale: ArrayLike
 ) -> tuple[Any, ...]:
-    """x, alpha, loc, scale and the unit of the density, of one dtype, after the boundary's checks.
+    """x, alpha, beta, loc, scale and the unit of the density, of one dtype, after the checks.
 
     Numbers that NumPy holds in double precision are centred and scaled in it, before they are
-    rounded to the dtype of the computation: loc and scale are then 0 and 1.
+    rounded to the dtype of the computation: loc and scale are then 0 and 1. Of the symmetric law,
+    beta is left out.
     """
-    require_symmetric(beta)
-    x_, a, location, s = law_arguments(x=x, alpha=alpha, loc=loc, scale=scale)
+    x_, a, b, location, s = law_arguments(x=x, alpha=alpha, beta=beta, loc=loc, scale=scale)
     require_resolved(a)
+    law = (a,) if is_symmetric(beta) else (a, b)
     if not any(isinstance(v, jax.Array) for v in (x_, location, s)):
         exact = [np.asarray(as_real(name, v)) for name, v in (("x", x), ("loc", loc), ("", scale))]
         wide = np.result_type(np.float64, *exact)
         with np.errstate(all="ignore"):
             z = (exact[0].astype(wide) - exact[1]) / exact[2]
             x_ = z.astype(s.dtype)
-        return x_, a, np.zeros((), s.dtype), np.ones((), s.dtype), s
-    return x_, a, location, s, s
+        return (x_, *law, np.zeros((), s.dtype), np.ones((), s.dtype), s)
+    return (x_, *law, location, s, s)
 
 
-def centred(
-    x: Array, alpha: Array, loc: Array, scale: Array, unit: Array
-) -> tuple[Array, Array, Array]:
-    """((x - loc) / scale, alpha, unit) with as many axes each, NaN where a traced one is no law."""
-    x, alpha, loc, scale, unit = aligned(x, alpha, loc, scale, unit)
+def centred(x: Array, *rest: Array) -> tuple[Array, ...]:
+    """((x - loc) / scale, alpha, …, unit) with as many axes each, NaN where traced are no law.
+
+    `rest`: alpha, perhaps beta, loc, scale, unit.
+    """
+    x, *law, loc, scale, unit = aligned(x, *rest)
     z = (x - valid_loc(loc)) / valid_scale(scale)
-    return z, alpha, unit
+    return (z, *law, unit)
+
+
+def skewed(x: Array, *rest: Array, continuous: bool) -> tuple[Array, Array, Array, Array, Array]:
+    """(z, alpha, beta, unit, z where it is finite) for `_general`.
+
+    `rest`: alpha, beta, loc, scale, unit. S1 at α = 1 has the shift (2/π) β scale log(scale).
+    """
+    z, alpha, beta, unit = centred(x, *rest)
+    beta = valid_beta(beta)
+    if not continuous:
+        shift = 2 / jnp.pi * beta * jnp.log(unit)
+        z = z - jnp.where(alpha == 1, shift, jnp.zeros_like(shift))
+    return z, alpha, beta, unit, jnp.where(jnp.isinf(z), jnp.zeros_like(z), z)
+
+
+def is_continuous(parametrization: Any) -> bool:
+    """Whether the parametrization is S0. Raises `ValueError` unless it is S0 or S1."""
+    return as_choice("parametrization", parametrization, ("S0", "S1")) == "S0"
 
 
 def logpdf(
@@ -159,31 +190,42 @@ def logpdf(
     *,
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
+    parametrization: Parametrization = "S1",
 ) -> Float[Array, "..."]:
-    r"""Log-density of the symmetric α-stable law at `x`.
+    r"""Log-density of the α-stable law S(α, β, scale, loc) at `x`.
 
-    The law of scale·Z + loc, $E\exp(iuZ) = \exp(-|u|^\alpha)$: α = 2 is N(0, 2), not N(0, 1).
-    Differentiable in every argument, to any order, forward and reverse; the derivative in α at
-    α = 2 is the one-sided one. Formula: Fourier inversion on deformed contours (`_inversion`).
+    The law of `sample`: α = 2 is N(0, 2), not N(0, 1). Differentiable in every argument, forward
+    and reverse, twice (for the symmetric law to any order); the derivative in α at α = 2 is the
+    one-sided one. Formulas: Zolotarev's integral in a variable in which nothing is steep
+    (`_zolotarev`; Zolotarev 1986, Nolan 1997); for β = 0, given as a number, Fourier inversion on
+    deformed contours (`_inversion`), which is twice as fast. Neither is singular at α = 1.
+
+    In light tails (|β| = 1) the log-density keeps its relative accuracy however small it is.
 
     **Arguments:**
 
-    - `x`, `alpha`, `loc`, `scale`: broadcast against each other. A scalar `alpha` is fastest.
-    - `beta`: must be 0.
+    - `x`, `alpha`, `beta`, `loc`, `scale`: broadcast against each other.
+    - `parametrization`: `"S1"` (default, that of scipy) or `"S0"`, continuous in α at 1; the same
+      thing for β = 0. See `sample`.
 
-    **Returns:** an array of the broadcast shape, -inf at x = ±inf.
+    **Returns:** an array of the broadcast shape, -inf at x = ±inf and outside of the support.
 
-    **Raises:** `ValueError` for a concrete `alpha` outside [0.1, 2] (a traced one gives NaN), a
-    `scale` that is not positive and finite, a `loc` that is not finite, or what is no number;
-    `NotImplementedError` for `beta` other than 0. An `x` that is NaN gives NaN.
+    **Raises:** `ValueError` for a concrete `alpha` outside [0.1, 2] or `beta` outside [-1, 1]
+    (traced ones give NaN), a `scale` that is not positive and finite, a `loc` that is not finite,
+    what is no number, or another parametrization. An `x` that is NaN gives NaN.
     """
-    return _logpdf(*standardise(x, alpha, beta, loc, scale))
+    arguments = standardise(x, alpha, beta, loc, scale)
+    return _logpdf(*arguments, continuous=is_continuous(parametrization))
 
 
-@jax.jit
-def _logpdf(x: Array, alpha: Array, loc: Array, scale: Array, unit: Array) -> Array:
-    z, a, s = centred(x, alpha, loc, scale, unit)
-    value = log_density(jnp.abs(z), a) - jnp.log(s)
+@partial(jax.jit, static_argnames="continuous")
+def _logpdf(*arguments: Array, continuous: bool) -> Array:
+    if len(arguments) == 5:
+        z, a, s = centred(*arguments)
+        value = log_density(jnp.abs(z), a) - jnp.log(s)
+    else:
+        z, a, b, s, finite = skewed(*arguments, continuous=continuous)
+        value = _general.log_density(finite, a, b, continuous) - jnp.log(s)
     return mask_resolved(jnp.where(jnp.isinf(z), -jnp.inf, value), a)
 
 
@@ -194,20 +236,26 @@ def pdf(
     *,
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
+    parametrization: Parametrization = "S1",
 ) -> Float[Array, "..."]:
-    """Density of the symmetric α-stable law; arguments and formula as for `logpdf`.
+    """Density of the α-stable law; arguments and formulas as for `logpdf`.
 
     **Returns:** an array of the broadcast shape, 0 at x = ±inf. **Raises:** as `logpdf`.
     """
-    return _pdf(*standardise(x, alpha, beta, loc, scale))
+    arguments = standardise(x, alpha, beta, loc, scale)
+    return _pdf(*arguments, continuous=is_continuous(parametrization))
 
 
-@jax.jit
-def _pdf(x: Array, alpha: Array, loc: Array, scale: Array, unit: Array) -> Array:
-    z, a, s = centred(x, alpha, loc, scale, unit)
-    value = jnp.exp(log_density(jnp.abs(z), a))
-    bounded = jnp.clip(z, -1e18, 1e18)
-    value = jnp.where(a == 1, exactly(value, 1 / (jnp.pi * (1 + bounded * bounded))), value)
+@partial(jax.jit, static_argnames="continuous")
+def _pdf(*arguments: Array, continuous: bool) -> Array:
+    if len(arguments) == 5:
+        z, a, s = centred(*arguments)
+        value = jnp.exp(log_density(jnp.abs(z), a))
+        bounded = jnp.clip(z, -1e18, 1e18)
+        value = jnp.where(a == 1, exactly(value, 1 / (jnp.pi * (1 + bounded * bounded))), value)
+    else:
+        z, a, b, s, finite = skewed(*arguments, continuous=continuous)
+        value = jnp.exp(_general.log_density(finite, a, b, continuous))
     return mask_resolved(jnp.where(jnp.isinf(z), 0.0, value) / s, a)
 
 
@@ -218,21 +266,29 @@ def sf(
     *,
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
+    parametrization: Parametrization = "S1",
 ) -> Float[Array, "..."]:
     """P(X > x), with full relative accuracy in the right tail; arguments as for `logpdf`.
 
     **Returns:** an array of the broadcast shape. **Raises:** as `logpdf`.
     """
-    return _tail(*standardise(x, alpha, beta, loc, scale), mirrored=False)
+    arguments = standardise(x, alpha, beta, loc, scale)
+    return _tail(*arguments, mirrored=False, continuous=is_continuous(parametrization))
 
 
-@partial(jax.jit, static_argnames="mirrored")
-def _tail(x: Array, alpha: Array, loc: Array, scale: Array, unit: Array, mirrored: bool) -> Array:
-    z, a, _ = centred(x, alpha, loc, scale, unit)
-    z = -z if mirrored else z
-    upper = survival(jnp.abs(z), a)
-    upper = jnp.where(jnp.isinf(z), 0.0, upper)
-    return mask_resolved(jnp.where(z < 0, 1 - upper, upper), a)
+@partial(jax.jit, static_argnames=("mirrored", "continuous"))
+def _tail(*arguments: Array, mirrored: bool, continuous: bool) -> Array:
+    if len(arguments) == 5:
+        z, a, _ = centred(*arguments)
+        z = -z if mirrored else z
+        upper = survival(jnp.abs(z), a)
+        upper = jnp.where(jnp.isinf(z), 0.0, upper)
+        return mask_resolved(jnp.where(z < 0, 1 - upper, upper), a)
+    z, a, b, _, finite = skewed(*arguments, continuous=continuous)
+    tails = _general.log_tails(finite, a, b, continuous)
+    value = jnp.exp(tails[0] if mirrored else tails[1])
+    value = jnp.where(jnp.isinf(z), jnp.where((z > 0) == mirrored, 1.0, 0.0), value)
+    return mask_resolved(value, a)
 
 
 def cdf(
@@ -242,9 +298,11 @@ def cdf(
     *,
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
+    parametrization: Parametrization = "S1",
 ) -> Float[Array, "..."]:
     """P(X ≤ x), with full relative accuracy in the left tail; arguments as for `logpdf`.
 
     **Returns:** an array of the broadcast shape. **Raises:** as `logpdf`.
     """
-    return _tail(*standardise(x, alpha, beta, loc, scale), mirrored=True)
+    arguments = standardise(x, alpha, beta, loc, scale)
+    return _tail(*arguments, mirrored=True, continuous=is_continuous(parametrization))

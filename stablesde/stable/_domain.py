@@ -114,19 +114,6 @@ def check_beta(beta: ArrayLike) -> None:
         raise ValueError(f"beta must lie in [-1, 1], got {beta}")
 
 
-def require_symmetric(beta: Any) -> None:
-    """Raises unless β is concretely 0: the density of the skewed law is not provided."""
-    check_beta(beta)
-    if np.ndim(beta):
-        raise ValueError(f"beta must be the number 0, got an array of shape {np.shape(beta)}")
-    if not is_concrete(beta) or float(beta) != 0:
-        raise NotImplementedError(
-            "stablesde gives the density and distribution function of the symmetric law only "
-            "(beta=0, not traced); for beta != 0 use scipy.stats.levy_stable.pdf / .cdf / .ppf "
-            "with the same (alpha, beta): its default parameterization S1 is the one used here."
-        )
-
-
 def mask_alpha(
     value: Float[Array, "..."], alpha: Float[Array, "..."], upper: float = 2.0
 ) -> Float[Array, "..."]:

@@ -1,25 +1,31 @@
-"""Quantiles of the symmetric α-stable law: safeguarded Newton on (log x, log P(Z > x))."""
+"""Quantiles of the α-stable law by safeguarded Newton steps on the logarithm of a tail.
+
+Symmetric law: in (log x, log P(Z > x)). Any other: in (asinh x, log P(Z > x)), x on the whole line.
+"""
 
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import gammaln, ndtri
 from jaxtyping import Array, ArrayLike, Float
 
+from stablesde.stable import _general
 from stablesde.stable._constants import tail_constant
-from stablesde.stable._density import log_density, survival
+from stablesde.stable._density import is_continuous, is_symmetric, log_density, survival
 from stablesde.stable._domain import (
     aligned,
     law_arguments,
     mask_resolved,
     require_resolved,
-    require_symmetric,
+    valid_beta,
     valid_loc,
     valid_scale,
 )
+from stablesde.stable._draw import Parametrization
 from stablesde.stable._varying import vary_with
 
 _State = tuple[Array, Array, Array, Array, Array]  # low, log x, high, moving, step
@@ -98,21 +104,114 @@ def _upper_quantile_jvp(primals: tuple[Array, Array], tangents: Any) -> tuple[Ar
 upper_quantile.defjvp(_upper_quantile_jvp, symbolic_zeros=True)
 
 
+def _solve_general(p: Array, alpha: Array, beta: Array, continuous: bool) -> Array:
+    """asinh x with P(Z > x) = p, 0 < p ≤ 1/2."""
+    eps = float(jnp.finfo(p.dtype).eps)
+    log_p = jnp.log(p)
+    log_2 = float(np.log(2))
+    reach = float(np.log(2) + 0.9 * np.log(float(jnp.finfo(p.dtype).max)))
+
+    def look(y: Array) -> tuple[Array, Array]:
+        """log P(Z > sinh y) - log p, and its slope, less the sign."""
+        log_f, _, tail = _general.log_law(jnp.sinh(y), alpha, beta, continuous)
+        known = (tail > -jnp.inf) & (log_f > -jnp.inf)
+        # cosh y = dx/dy, in logarithms
+        log_slope = jnp.where(known, log_f - tail, 0.0) + jnp.logaddexp(y, -y) - log_2
+        return tail - log_p, jnp.where(known, jnp.exp(log_slope), 0.0)
+
+    def advance(state: Any) -> Any:
+        low, y, high, before, _, i = state
+        excess, hazard = look(y)
+        low, high = jnp.where(excess > 0, y, low), jnp.where(excess > 0, high, y)
+        newton = y + excess / jnp.maximum(hazard, eps * eps)
+        # A Newton step is taken while the steps shrink, which excludes cycles.
+        good = (newton >= low) & (newton <= high) & (jnp.abs(newton - y) < 0.5 * before)
+        good = good & jnp.isfinite(excess)
+        proposal = jnp.where(good, newton, (low + high) / 2)
+        step = jnp.where(good, jnp.abs(newton - y), high - low)
+        # After a Newton step, its error is about the square of the step.
+        limit = 4 * eps * jnp.abs(y) + 4 * eps / jnp.maximum(hazard, eps * eps)
+        limit = limit + jnp.where(good, eps**0.6 * jnp.minimum(1.0, jnp.abs(y) + eps), 0.0)
+        return low, proposal, high, step, jnp.any(step > limit), i + 1
+
+    def unfinished(state: Any) -> Array:
+        return state[4] & (state[5] < _MAX_STEPS)
+
+    # x^α P(Z > x) → (1 + β) c/2, where that is not 0; the bracket is all numbers.
+    edge = jnp.full_like(p, reach)
+    tail = tail_constant(alpha) * jnp.maximum(1 + beta, 0.01) / (2 * p)
+    start = jnp.log(jnp.maximum(tail, jnp.finfo(p.dtype).tiny)) / alpha
+    start = jnp.clip(start + log_2, 0.0, reach - 1)
+    state = (-edge, start, edge, 4 * jnp.ones_like(p), jnp.asarray(True), jnp.asarray(0))
+    state = vary_with(state, p, alpha, beta)
+    return jax.lax.while_loop(unfinished, advance, state)[1]
+
+
+def _make_quantile(continuous: bool) -> Any:
+    """The differentiable x with P(Z > x) = p, 0 ≤ p ≤ 1/2, in S0 (`continuous`) or S1."""
+
+    @jax.custom_jvp
+    def quantile(p: Array, alpha: Array, beta: Array) -> Array:
+        p, alpha, beta = jnp.broadcast_arrays(p, alpha, beta)
+        regular = (p > 0) & (p <= 0.5)
+        p_ = jnp.where(regular, p, 0.25)
+        value = jnp.sinh(_solve_general(p_, alpha, beta, continuous))
+        light = (beta == -1) & (alpha < 1)  # bounded above
+        edge = jnp.where(light, _edge(alpha, continuous), jnp.inf)
+        return jnp.where(regular, value, jnp.where(p == 0, edge, jnp.nan))
+
+    @quantile.defjvp
+    def _quantile_jvp(primals: tuple[Array, ...], tangents: Any) -> tuple[Array, Array]:
+        p, alpha, beta = primals
+        x = quantile(p, alpha, beta)
+        # log P(Z > x(p, α, β); α, β) = log p
+        tail = lambda a, b: _general.log_tails(x, a, b, continuous)[1]  # noqa: E731
+        full = jnp.broadcast_arrays(alpha + 0 * x, beta + 0 * x)
+        moved = jnp.broadcast_arrays(tangents[1] + 0 * x, tangents[2] + 0 * x)
+        change = jax.jvp(tail, tuple(full), tuple(moved))[1]
+        hazard = jnp.exp(_general.log_density(x, alpha, beta, continuous) - tail(alpha, beta))
+        return x, (change - tangents[0] / p) / hazard
+
+    return quantile
+
+
+def _edge(alpha: Array, continuous: bool) -> Array:
+    """The upper end of the support for α < 1, β = -1."""
+    if not continuous:
+        return jnp.zeros_like(alpha)
+    return jnp.tan(jnp.pi / 2 * jnp.where(alpha < 1, alpha, 0.5))
+
+
+_QUANTILES = {True: _make_quantile(True), False: _make_quantile(False)}
+
+
 def _arguments(
     q: ArrayLike, alpha: ArrayLike, beta: ArrayLike, loc: ArrayLike, scale: ArrayLike
 ) -> tuple[Any, ...]:
-    require_symmetric(beta)
-    q_, a, location, s = law_arguments(q=q, alpha=alpha, loc=loc, scale=scale)
+    q_, a, b, location, s = law_arguments(q=q, alpha=alpha, beta=beta, loc=loc, scale=scale)
     require_resolved(a)
-    return q_, a, location, s
+    return (q_, a, location, s) if is_symmetric(beta) else (q_, a, b, location, s)
 
 
-@partial(jax.jit, static_argnames="mirrored")
-def _isf(q: Array, alpha: Array, loc: Array, scale: Array, mirrored: bool) -> Array:
-    q, alpha, loc, scale = aligned(q, alpha, loc, scale)
-    x = upper_quantile(jnp.where(q <= 0.5, q, 1 - q), alpha)
-    z = mask_resolved(jnp.where((q <= 0.5) != mirrored, x, -x), alpha)
-    return valid_loc(loc) + valid_scale(scale) * z
+@partial(jax.jit, static_argnames=("mirrored", "continuous"))
+def _isf(*arguments: Array, mirrored: bool, continuous: bool) -> Array:
+    if len(arguments) == 4:
+        q, alpha, loc, scale = aligned(*arguments)
+        x = upper_quantile(jnp.where(q <= 0.5, q, 1 - q), alpha)
+        z = jnp.where((q <= 0.5) != mirrored, x, -x)
+    else:
+        q, alpha, beta, loc, scale = aligned(*arguments)
+        beta = valid_beta(beta)
+        small = q <= 0.5
+        # P(Z ≤ z; β) = P(Z > -z; -β)
+        flip = small == mirrored
+        side = jnp.where(flip, -1.0, 1.0).astype(q.dtype)
+        quantile = _QUANTILES[continuous]
+        z = side * quantile(jnp.where(small, q, 1 - q), alpha, side * beta)
+        if not continuous:
+            shift = 2 / jnp.pi * beta * jnp.log(valid_scale(scale))
+            z = z + jnp.where(alpha == 1, shift, jnp.zeros_like(shift))
+    return valid_loc(loc) + valid_scale(scale) * mask_resolved(z, alpha)
 
 
 def isf(
@@ -122,19 +221,22 @@ def isf(
     *,
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
+    parametrization: Parametrization = "S1",
 ) -> Float[Array, "..."]:
     """x with P(X > x) = `q`: the inverse of `sf`, accurate in the far right tail.
 
     **Arguments:**
 
     - `q`: probabilities in [0, 1]; outside, NaN.
-    - `alpha`, `loc`, `scale`: broadcast against `q` and each other. `beta`: must be 0.
+    - `alpha`, `beta`, `loc`, `scale`: broadcast against `q` and each other; `parametrization`:
+      as for `logpdf`.
 
     **Returns:** an array of the broadcast shape. Differentiable (implicit differentiation).
 
     **Raises:** as `logpdf`.
     """
-    return _isf(*_arguments(q, alpha, beta, loc, scale), mirrored=False)
+    arguments = _arguments(q, alpha, beta, loc, scale)
+    return _isf(*arguments, mirrored=False, continuous=is_continuous(parametrization))
 
 
 def ppf(
@@ -144,6 +246,7 @@ def ppf(
     *,
     loc: ArrayLike = 0.0,
     scale: ArrayLike = 1.0,
+    parametrization: Parametrization = "S1",
 ) -> Float[Array, "..."]:
     """x with P(X ≤ x) = `q`: the inverse of `cdf`, accurate in the far left tail.
 
@@ -151,4 +254,5 @@ def ppf(
 
     **Returns:** an array of the broadcast shape. **Raises:** as `isf`.
     """
-    return _isf(*_arguments(q, alpha, beta, loc, scale), mirrored=True)
+    arguments = _arguments(q, alpha, beta, loc, scale)
+    return _isf(*arguments, mirrored=True, continuous=is_continuous(parametrization))

@@ -16,6 +16,7 @@ from jaxtyping import PRNGKeyArray
 from stablesde import stable
 from stablesde._arguments import by_name
 from stablesde.dynamics import simulate_limit
+from stablesde.dynamics._system import check_stable, stable_part
 from stablesde.studies._constants import Ratio
 from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import format_rows, verdict_text
@@ -231,6 +232,7 @@ def tail_study(
     batches = -(-num_columns // batch)
     if batches > _MOST_BATCHES:
         raise ValueError(f"num_columns={num_columns} are over {_MOST_BATCHES} times batch={batch}.")
+    check_stable(system, "tail_study")
     config = configuration(
         system,
         key,
@@ -256,7 +258,7 @@ def tail_study(
             num_particles=min(batch, num_columns - number * batch),
             dtype=dtype,
         ).final
-        norms = np.linalg.norm(finite_columns(theta, system.noise, scale), axis=-1)
+        norms = np.linalg.norm(finite_columns(theta, stable_part(system)[0], scale), axis=-1)
         return {"top": np.sort(norms)[::-1][:keep]}
 
     cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(batches)]
@@ -265,7 +267,7 @@ def tail_study(
     top = np.sort(np.concatenate([p["top"] for p in parts]))[::-1][:keep]
     index = stable.tail_index(top, "hill", k=k, level=LEVEL)
     alpha = config["alpha"]
-    constant = float(t1) * config["sigma"] ** alpha * system.noise.norm_tail_constant()
+    constant = float(t1) * config["sigma"] ** alpha * stable_part(system)[0].norm_tail_constant()
     constants = constants_of(system.model)
     return TailStudy(
         config,

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number
-from stablesde.dynamics._system import Driver, check_run, velocity
+from stablesde.dynamics._system import Driver, check_additive, check_run, check_stable, velocity
 from stablesde.stable._bits import Keys, fold, key_words, threefry2x32
 from stablesde.stable._sampling import float_dtype
 from stablesde.system import System
@@ -75,6 +75,7 @@ def predict_strong_error(
     """
     t1, widths, keys = _checked(key, t1, widths, replicas)
     steps = tuple(as_count("each of num_steps", k) for k in num_steps)
+    check_stable(system, "the predicted error")
     check_run(system, num_particles=max(widths))
     held = [k for k in steps if k <= _GRID] or [1]
     least = int(np.lcm.reduce(held))
@@ -193,6 +194,7 @@ def predict_chaos(
     t1, widths, keys = _checked(key, t1, widths, replicas)
     num_steps = as_count("num_steps", num_steps)
     copies = as_count("copies", copies, 2)
+    check_additive(system, "the predicted error")
     check_run(system, num_particles=copies)
     driver = Driver.of(system, float_dtype(dtype))
     tops = np.asarray(_chaos(driver, keys, jnp.asarray(t1, float), num_steps, copies), float)

@@ -40,7 +40,7 @@ def _as_sigma(sigma: Any) -> Any:
 def _as_init(init: Any) -> Any:
     """Lists become arrays: a list would be a tree of numbers."""
     if isinstance(init, (list, tuple)):
-        return np.asarray(_init_values(init), float)
+        return np.asarray(_init_values(init), jax.dtypes.canonicalize_dtype(float))
     return init
 
 
@@ -68,7 +68,8 @@ class System(eqx.Module):
       it is multiplicative, in Itô's sense (σ is taken before the jump), for the schemes "euler" and
       "tamed". An `equinox.Module` with `__call__` makes its numbers traced ones.
     - `init`: None for θ₀ ~ N(0, I); a number s for N(0, s² I); an array (dim,) or (n, dim) of
-      values; or a function from a key to one θ₀ of shape (dim,).
+      values, which a run takes in its own dtype; or a function from a key to one θ₀ of shape
+      (dim,).
 
     It is a pytree: its numbers can be differentiated, mapped over and replaced
     (`equinox.tree_at`, `dataclasses.replace`). Compiled programs take all of them, Python floats as

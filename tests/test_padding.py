@@ -43,7 +43,7 @@ def test_one_program_for_many_sizes():
     x = np.asarray(sample(jax.random.key(0), 1.5, shape=(500,)))
     fit_symmetric(x)
     tail_index(x, "quantile")
-    programs = likelihood._compiled, estimate._LAW_METHODS["quantile"]
+    programs = likelihood._compiled, estimate._by_law
     before = [p._cache_size() for p in programs]
     for n in (390, 400, 512 - 20):
         fit_symmetric(x[:n])

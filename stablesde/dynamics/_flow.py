@@ -17,9 +17,8 @@ from stablesde.dynamics._lost import DIVERGES
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
-from stablesde.dynamics._system import Driver, PairedSteps, check_key, check_run
+from stablesde.dynamics._system import Driver, PairedSteps, check_key, check_run, run_dtype
 from stablesde.stable._bits import fold, key_words
-from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import settled
 from stablesde.system import HeldSystem, System, traced
 
@@ -186,7 +185,7 @@ def law_flow(
     )
     if system.lists_particles:
         raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
-    dtype = float_dtype(dtype)
+    dtype = run_dtype(system, dtype)
     check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
     antithetic, stratified = as_flag("antithetic", antithetic), as_flag("stratified", stratified)

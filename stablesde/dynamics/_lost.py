@@ -80,7 +80,8 @@ def _warn(count: int, run: Run, found: Loss, stacklevel: int) -> None:
         elif found.by_mean:
             text += ": the mean statistic was not finite, which drives them all."
         else:
-            text += f" by its drift. {DIVERGES}"
+            moved = "drift" if run.driver.system.additive else "drift or its sigma(t, theta, m)"
+            text += f" by its {moved}. {DIVERGES}"
             if run.flow is None and count > at_once and run.driver.system.statistic_size:
                 text += " A mean statistic that it makes not finite takes all others with it."
     warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)

@@ -11,10 +11,9 @@ from stablesde.dynamics._flow import STREAM_LAW, LawFlow, check_finite, flow_lay
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
-from stablesde.dynamics._system import Driver, check_key, check_number, check_run
+from stablesde.dynamics._system import Driver, check_key, check_number, check_run, run_dtype
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._domain import number_text
-from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import vary_with
 from stablesde.system import System
 
@@ -88,7 +87,7 @@ def picard_flow(
     )  # fmt: skip
     check_number("tolerance", tolerance)
     variants = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
-    dtype = float_dtype(dtype)
+    dtype = run_dtype(system, dtype)
     check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
     plan = flow_layout(

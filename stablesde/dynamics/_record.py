@@ -19,9 +19,8 @@ from stablesde.dynamics._layout import default_block, layout
 from stablesde.dynamics._lost import num_lost, warn_lost_in
 from stablesde.dynamics._run import Run, State
 from stablesde.dynamics._simulate import Trajectory, check_fits, stretches, with_end
-from stablesde.dynamics._system import Driver, check_key, check_run
+from stablesde.dynamics._system import Driver, check_key, check_run, run_dtype
 from stablesde.stable._bits import key_words
-from stablesde.stable._sampling import float_dtype
 from stablesde.store import Arrays, Store, as_path
 from stablesde.system import System, sigma_setting
 
@@ -177,11 +176,11 @@ def record(
     particles = as_flag("particles", particles)
     num_particles = as_count("num_particles", num_particles)
     save_every = as_count("save_every", save_every)
-    dtype = float_dtype(dtype)
     check_run(
         system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
         save_every=save_every, block_size=block_size, saves_per_file=saves_per_file,
     )  # fmt: skip
+    dtype = run_dtype(system, dtype)
     size, dim = system.statistic_size, system.dim
     grid = time_grid(t1, num_steps, times, dtype)
     if grid.num_steps % save_every:

@@ -19,9 +19,8 @@ from stablesde.dynamics._lost import lost, num_lost, warn_if_lost
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run, State
-from stablesde.dynamics._system import Driver, check_key, check_run
+from stablesde.dynamics._system import Driver, check_key, check_run, run_dtype
 from stablesde.stable._bits import key_words
-from stablesde.stable._sampling import float_dtype
 from stablesde.system import System
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def simulate(
         system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
         save_every=save_every, block_size=block_size,
     )  # fmt: skip
-    dtype = float_dtype(dtype)
+    dtype = run_dtype(system, dtype)
     grid = time_grid(t1, num_steps, times, dtype)
     return _simulated(
         system, key, None, grid, num_particles, save_every, scheme, block_size, mesh, dtype,
@@ -183,7 +182,7 @@ def simulate_limit(
         flow.system, scheme=scheme, num_particles=num_particles, save_every=save_every,
         block_size=block_size,
     )  # fmt: skip
-    dtype = float_dtype(dtype)
+    dtype = run_dtype(flow.system, dtype)
     return _simulated(
         flow.system, key, flow.m, flow.grid(dtype), num_particles, save_every, scheme, block_size,
         mesh, dtype, checkpoints,

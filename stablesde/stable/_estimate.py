@@ -5,6 +5,7 @@ whose *tail* is that of a stable law (a norm, or a stable number plus a bounded 
 use all of the sample and hold for samples *of* a symmetric stable law.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -14,14 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_choice, as_count, as_number, as_reals, is_concrete
+from stablesde.stable._blocks import check_blocks, over_blocks
 from stablesde.stable._domain import number_text, observations, require_spread
-from stablesde.stable._ecf import ecf_fit
-from stablesde.stable._likelihood import symmetric_fit
+from stablesde.stable._ecf import ecf_fit, fit_test
+from stablesde.stable._likelihood import LEAST_P_VALUE, symmetric_fit, verdict_text
 from stablesde.stable._mcculloch import mcculloch
-from stablesde.stable._padding import Count, mean, number, padded, total
+from stablesde.stable._padding import Count, mean, number, padded, selected, total, weights
 
 # A sample whose median is this many interquartile ranges from 0 is shifted: at 15, Hill's 95 %
 # interval covers in 13 % of samples.
@@ -38,7 +40,11 @@ class TailIndex(eqx.Module):
       that a stable law can have; the law at an endpoint equal to 2 is Gaussian.
     - `level`: confidence level of the interval, e.g. 0.95.
     - `method`: which estimator.
-    - `num_used`: how many of the observations enter (k for Hill's estimator).
+    - `num_used`: how many of the observations enter (k for Hill's estimator; all, where a traced
+      mask tells which).
+    - `p_value`: of `goodness_of_fit`, for the law that all methods but Hill's assume of the whole
+      sample (NaN for Hill's, and for intervals from blocks). Where it is small the interval means
+      nothing, however tight: see `rejected`.
     """
 
     estimate: Float[Array, ""]
@@ -47,12 +53,19 @@ class TailIndex(eqx.Module):
     level: float = eqx.field(static=True, default=0.95)
     method: str = eqx.field(static=True, default="")
     num_used: int = eqx.field(static=True, default=0)
+    p_value: float | Float[Array, ""] = math.nan
 
     def __repr__(self) -> str:
         estimate, lower, upper = map(number_text, (self.estimate, self.lower, self.upper))
         traced = isinstance(self.estimate, jax.core.Tracer)
         where = "" if traced or not np.all(self.at_boundary) else ", at the boundary"
-        return f"TailIndex({estimate} [{lower}, {upper}], {100 * self.level:.6g} %{where})"
+        law = verdict_text(self.p_value)
+        return f"TailIndex({estimate} [{lower}, {upper}], {100 * self.level:.6g} %{where}{law})"
+
+    @property
+    def rejected(self) -> Array:
+        """Whether the data contradict the law that the interval assumes (p < 0.001)."""
+        return jnp.asarray(self.p_value) < LEAST_P_VALUE
 
     @property
     def at_boundary(self) -> Array:
@@ -134,16 +147,50 @@ def _clipped(alpha: Float[Array, ""], half: Float[Array, ""]) -> _Interval:
 
 
 _LAW_METHODS: dict[str, Callable[[Float[Array, " n"], Count, Float[Array, ""]], _Interval]] = {
-    "log-moment": jax.jit(_log_moment),
-    "quantile": jax.jit(mcculloch),
-    "ecf": jax.jit(_ecf),
-    "mle": jax.jit(_mle),
+    "log-moment": _log_moment,
+    "quantile": mcculloch,
+    "ecf": _ecf,
+    "mle": _mle,
 }
 METHODS = ("hill", *_LAW_METHODS)
 
 
+@partial(jax.jit, static_argnames="method")
+def _by_law(
+    x: Float[Array, " n"], count: Count, z: Float[Array, ""], method: str
+) -> tuple[_Interval, Float[Array, ""]]:
+    """The interval of a `padded` sample, and the p-value of the law that it assumes."""
+    centre, free = (jnp.zeros((), x.dtype), (0, 1)) if method == "log-moment" else (None, (0, 1, 2))
+    test = fit_test(x, count, None, centre, None, free)
+    return _LAW_METHODS[method](x, count, z), test.p_value
+
+
+@partial(jax.jit, static_argnames=("method", "k", "resamples"))
+def _by_blocks(
+    x: Float[Array, " n"], count: Count, key: PRNGKeyArray, length: Array, ends: Float[Array, " 2"],
+    method: str, k: int | None, resamples: int,
+) -> _Interval:  # fmt: skip
+    """The estimate of a `padded` sample, and the quantiles of those of its resamples."""
+
+    def estimate(x: Float[Array, " n"]) -> Float[Array, ""]:
+        if method == "hill":
+            return _hill(x * weights(x, count), jnp.ones(2, x.dtype), k)[1]
+        return _LAW_METHODS[method](x, count, jnp.ones((), x.dtype))[1]
+
+    low, high = jnp.quantile(over_blocks(estimate, x, count, key, length, resamples), ends)
+    return low, estimate(x), high
+
+
 def tail_index(
-    x: ArrayLike, method: Method = "hill", *, level: float = 0.95, k: int | None = None
+    x: ArrayLike,
+    method: Method = "hill",
+    *,
+    level: float = 0.95,
+    k: int | None = None,
+    where: ArrayLike | None = None,
+    block_length: int | None = None,
+    key: PRNGKeyArray | None = None,
+    resamples: int = 200,
 ) -> TailIndex:
     r"""Estimates the stability index of a sample, with an interval of confidence `level`.
 
@@ -172,32 +219,49 @@ def tail_index(
     - `method`: see above.
     - `level`: confidence level.
     - `k`: for `"hill"`, how many upper order statistics (default `default_hill_k(x.size)`).
+    - `where`: bools of the shape of x: which entries are observations (None: all). So zeros that
+      mean nothing, as the gradients of dead inputs are, are left out at a fixed shape, `x != 0`.
+    - `block_length`, with a `key`: the observations depend on their neighbours, in the order of
+      `x.ravel()`, over less than this length. The interval then holds the quantiles of `resamples`
+      estimates, each of a sample of blocks (circular block bootstrap, Politis and Romano 1992).
 
-    **Returns:** a `TailIndex`. Works under `jit` and `vmap`, where data are not inspected:
-    non-finite ones give NaN.
+    **Returns:** a `TailIndex`; look at `rejected`. Works under `jit` and `vmap`, where data are
+    not inspected: non-finite ones give NaN.
 
-    **Raises:** `ValueError` for an unknown method, `k` outside [2, n), `k` given for another
-    method than Hill's, fewer than 20 observations, a `level` outside (0, 1), or concrete data that
-    are not finite, have too many equal values for the method, or for Hill's a median of over five
-    times the interquartile range.
+    **Raises:** `ValueError` for a `where` of another shape, fewer than 5 blocks, blocks without
+    a key or too few resamples for the level, an unknown method, `k` outside [2, n), `k` given
+    for another method than Hill's, fewer than 20 observations, a `level` outside (0, 1), or
+    concrete data that are not finite, have too many equal values for the method, or for Hill's
+    a median of over five times the interquartile range.
     """
     level = as_number("level", level, 0, 1, "()")
     as_choice("method", method, METHODS)
-    data = observations(x, 20, "a tail index")
+    chosen, count = selected(x, where)
+    data = observations(chosen, 20, "a tail index")
     if method == "hill":
         k = default_hill_k(data.size) if k is None else as_count("k", k)
         if not 2 <= k < data.size:
             raise ValueError(f"k must lie in [2, {data.size}), the sample size, got {k}")
         _check_top(data, k)
-        ends = scipy.special.gammaincinv(k, [(1 - level) / 2, (1 + level) / 2])
-        lower, estimate, upper = _hill(data, ends.astype(data.dtype), k)
-        return TailIndex(estimate, lower, upper, level, method, k)
-    if k is not None:
+    elif k is not None:
         raise ValueError(f"k belongs to method='hill', not to {method!r}")
-    _check_body(data, method)
+    else:
+        _check_body(data, method)
+    blocks = check_blocks(data.size, block_length, key, resamples, level)
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    used = data.size if k is None else k
+    if blocks is not None:
+        length, ends = np.asarray(blocks[0], np.int32), tails.astype(data.dtype)
+        many = _by_blocks(*padded(data, count), key, length, ends, method, k, blocks[1])
+        return TailIndex(many[1], many[0], many[2], level, method, used)
+    if k is not None:
+        data = data if count is None else data * weights(data, count)
+        ends = scipy.special.gammaincinv(k, tails).astype(data.dtype)
+        lower, estimate, upper = _hill(data, ends, k)
+        return TailIndex(estimate, lower, upper, level, method, used)
     z: Any = np.asarray(normal_quantile(level), data.dtype)
-    lower, estimate, upper = _LAW_METHODS[method](*padded(data), z)
-    return TailIndex(estimate, lower, upper, level, method, data.size)
+    (lower, estimate, upper), p_value = _by_law(*padded(data, count), z, method)
+    return TailIndex(estimate, lower, upper, level, method, used, p_value)
 
 
 def _check_top(data: Float[Array, " n"], k: int) -> None:
@@ -227,6 +291,6 @@ def _check_body(data: Float[Array, " n"], method: str) -> None:
         require_spread(data, f"method={method!r}")
     elif is_concrete(data) and not np.all(np.asarray(data)):
         raise ValueError(
-            "method='log-moment' needs observations other than 0: leave them out, or choose "
-            "another method"
+            "method='log-moment' needs observations other than 0: leave them out with "
+            "where=(x != 0), or choose another method"
         )

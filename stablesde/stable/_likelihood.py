@@ -1,28 +1,35 @@
 """Maximum likelihood for the symmetric α-stable law: index, scale and location."""
 
 import math
+from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import is_concrete
+from stablesde.stable._blocks import check_blocks, over_blocks
 from stablesde.stable._density import log_density
 from stablesde.stable._domain import number_text, observations, require_spread
-from stablesde.stable._ecf import ecf_fit
-from stablesde.stable._padding import Count, number, padded, total, weights
+from stablesde.stable._ecf import ecf_fit, fit_test
+from stablesde.stable._padding import Count, number, padded, selected, total, weights
 
 _LARGEST = 2 - 1e-5  # at 2 the score in α has no variance
 _SMALLEST = 0.2
 _STEPS = 8
+# Below it the data contradict the law that was fitted.
+LEAST_P_VALUE = 1e-3
 
 
 class StableFit(eqx.Module):
     """A fitted symmetric law. `covariance` is that of (alpha, log scale, loc), asymptotically.
 
-    Printed with its standard errors: `StableFit(alpha 1.509 ± 0.022, …)`.
+    Printed with its standard errors: `StableFit(alpha 1.509 ± 0.022, …)`. They mean nothing where
+    the data are no sample of such a law: `p_value` is that of `goodness_of_fit` (NaN if the
+    covariance is from blocks), and `rejected` says whether it is below 0.001.
     """
 
     alpha: Float[Array, ""]
@@ -30,6 +37,12 @@ class StableFit(eqx.Module):
     loc: Float[Array, ""]
     covariance: Float[Array, "3 3"]
     log_likelihood: Float[Array, ""]
+    p_value: float | Float[Array, ""] = math.nan
+
+    @property
+    def rejected(self) -> Array:
+        """Whether the data contradict every symmetric stable law (p < 0.001)."""
+        return jnp.asarray(self.p_value) < LEAST_P_VALUE
 
     def __repr__(self) -> str:
         errors = [math.nan] * 3
@@ -42,7 +55,14 @@ class StableFit(eqx.Module):
             f"{name} {number_text(getattr(self, name))}" + f" ± {e:.2g}" * math.isfinite(e)
             for name, e in zip(names, errors, strict=True)
         )
-        return f"StableFit({', '.join(law)})"
+        return f"StableFit({', '.join(law)}{verdict_text(self.p_value)})"
+
+
+def verdict_text(p_value: Any) -> str:
+    """What a repr adds where a fitted law is rejected."""
+    if not is_concrete(p_value) or np.ndim(p_value) or not float(p_value) < LEAST_P_VALUE:
+        return ""
+    return f"; LAW REJECTED, p = {float(p_value):.2g}"
 
 
 def _log_likelihoods(theta: Float[Array, " 3"], x: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -60,7 +80,14 @@ def _scores(theta: Float[Array, " 3"], x: Float[Array, " n"]) -> Float[Array, "3
     return jnp.stack([in_alpha, -1 - size * in_x, -jnp.sign(z) * in_x * jnp.exp(-theta[1])])
 
 
-def fit_symmetric(x: ArrayLike) -> StableFit:
+def fit_symmetric(
+    x: ArrayLike,
+    *,
+    where: ArrayLike | None = None,
+    block_length: int | None = None,
+    key: PRNGKeyArray | None = None,
+    resamples: int = 200,
+) -> StableFit:
     """Maximum likelihood estimates of (alpha, scale, loc) of a symmetric stable sample.
 
     Scoring steps with the outer product of the scores (Berndt, Hall, Hall and Hausman 1974) from
@@ -71,15 +98,21 @@ def fit_symmetric(x: ArrayLike) -> StableFit:
     **Arguments:**
 
     - `x`: observations, any shape, independent and finite.
+    - `where`, `block_length`, `key`, `resamples`: as in `tail_index`; with blocks the covariance is
+      that of the fits of the resamples.
 
-    **Returns:** a `StableFit`. Works under `jit` and `vmap`.
+    **Returns:** a `StableFit`; look at `rejected`. Works under `jit` and `vmap`.
 
     **Raises:** `ValueError` for fewer than 20 observations, or concrete ones that are not finite or
-    have equal quartiles.
+    have equal quartiles; and as `tail_index` for the last four arguments.
     """
-    data = observations(x, 20, "a fit")
+    chosen, count = selected(x, where)
+    data = observations(chosen, 20, "a fit")
     require_spread(data, "a fit")
-    return _compiled(*padded(data))
+    blocks = check_blocks(data.size, block_length, key, resamples, 0.95)
+    if blocks is None:
+        return _compiled(*padded(data, count))
+    return _with_blocks(*padded(data, count), key, np.asarray(blocks[0], np.int32), blocks[1])
 
 
 def symmetric_fit(data: Float[Array, " n"], count: Count) -> StableFit:
@@ -108,7 +141,23 @@ def symmetric_fit(data: Float[Array, " n"], count: Count) -> StableFit:
         loc=start.loc + start.scale * theta[2],
         covariance=unit[:, None] * unit[None] * covariance,
         log_likelihood=likelihood(theta) - number(data, count) * jnp.log(start.scale),
+        p_value=fit_test(data, count, None, None, None, (0, 1, 2)).p_value,
     )
 
 
 _compiled = jax.jit(symmetric_fit)
+
+
+@partial(jax.jit, static_argnames="resamples")
+def _with_blocks(
+    data: Float[Array, " n"], count: Count, key: PRNGKeyArray, length: Array, resamples: int
+) -> StableFit:
+    def estimate(x: Float[Array, " n"]) -> Float[Array, " 3"]:
+        fit = symmetric_fit(x, count)
+        return jnp.stack([fit.alpha, jnp.log(fit.scale), fit.loc])
+
+    fit = symmetric_fit(data, count)
+    spread = jnp.cov(over_blocks(estimate, data, count, key, length, resamples), rowvar=False)
+    return StableFit(
+        fit.alpha, fit.scale, fit.loc, spread, fit.log_likelihood, jnp.full_like(fit.alpha, jnp.nan)
+    )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from stablesde._arguments import is_concrete
+from stablesde._arguments import as_host_reals, is_concrete
 
 # How many observations there are; None if all entries are some.
 Count = Int[Array, ""] | np.ndarray | None
@@ -23,10 +23,37 @@ def padded_size(n: int) -> int:
     return power * 3 // 4 if power > 64 and n <= power * 3 // 4 else power
 
 
-def padded(data: Float[Array | np.ndarray, " n"]) -> tuple[Any, Count]:
-    """The data, filled up with copies of the first unless they are traced, and their number."""
-    if not is_concrete(data):
-        return data, None
+def selected(x: Any, where: Any) -> tuple[Any, Count]:
+    """The entries of x where `where` is true, in order, and their number if it is not their size.
+
+    Fixed shape where one of the two is traced: the others are replaced by copies of the first.
+    Raises `ValueError` unless `where` is None or has the shape of x and holds bools.
+    """
+    if where is None:
+        return x, None
+    (values,) = as_host_reals(x=x)
+    if not hasattr(where, "dtype"):
+        where = np.asarray(where)
+    if where.dtype != bool or where.shape != values.shape:
+        raise ValueError(
+            f"where must be an array of bools of the shape {values.shape} of x, got {where.dtype} "
+            f"of shape {where.shape}."
+        )
+    if is_concrete(values) and is_concrete(where):
+        return np.asarray(values)[np.asarray(where)], None
+    first = jnp.argsort(~jnp.ravel(where), stable=True)
+    count = jnp.sum(where, dtype=jnp.int32)
+    data = jnp.ravel(values)[first]
+    return jnp.where(_inside(data, count), data, data[0]), count
+
+
+def padded(data: Float[Array | np.ndarray, " n"], count: Count = None) -> tuple[Any, Count]:
+    """The data, filled up with copies of the first unless they are traced, and their number.
+
+    With `count`, from `selected`, they are as they should be.
+    """
+    if count is not None or not is_concrete(data):
+        return data, count
     values = np.asarray(data)
     fill = np.full(padded_size(values.size) - values.size, values[0], values.dtype)
     return np.concatenate([values, fill]), np.asarray(values.size, np.int32)
@@ -71,4 +98,14 @@ def _inside(x: Float[Array, "*m n"], count: Count) -> Bool[Array, " n"]:
     return jnp.ones_like(index, bool) if count is None else index < count
 
 
-__all__ = ["Count", "mean", "number", "padded", "padded_size", "quantiles", "total", "weights"]
+__all__ = [
+    "Count",
+    "mean",
+    "number",
+    "padded",
+    "padded_size",
+    "quantiles",
+    "selected",
+    "total",
+    "weights",
+]

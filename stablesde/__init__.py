@@ -20,6 +20,7 @@ from stablesde.model import (
     MeanFieldModel,
     MeanReversion,
     NetworkModel,
+    PairwiseModel,
     WeightDecay,
 )
 from stablesde.noise import (
@@ -76,6 +77,7 @@ __all__ = [
     "NetworkModel",
     "NormalInverseGaussian",
     "OneFactorStable",
+    "PairwiseModel",
     "ProbabilityStudy",
     "RateStudy",
     "Slope",

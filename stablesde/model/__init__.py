@@ -3,6 +3,7 @@
 from stablesde.model._base import MeanFieldModel, MeanReversion
 from stablesde.model._losses import Loss, loss
 from stablesde.model._network import AssumptionConstants, NetworkModel
+from stablesde.model._pairwise import PairwiseModel
 from stablesde.model._systems import FunctionModel, WeightDecay
 from stablesde.model._units import Unit
 
@@ -13,6 +14,7 @@ __all__ = [
     "MeanFieldModel",
     "MeanReversion",
     "NetworkModel",
+    "PairwiseModel",
     "Unit",
     "WeightDecay",
     "loss",

@@ -5,10 +5,11 @@ from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_parameter
 from stablesde.model._base import MeanFieldModel
+from stablesde.model._pairwise import PairwiseModel
 from stablesde.noise._base import as_dim
 from stablesde.stable._domain import number_text
 
@@ -79,6 +80,8 @@ class WeightDecay(MeanFieldModel):
     def __check_init__(self) -> None:
         if not isinstance(self.model, MeanFieldModel):
             raise ValueError(f"model must be a MeanFieldModel, got {type(self.model).__name__}.")
+        if isinstance(self.model, PairwiseModel):
+            raise ValueError("model is a PairwiseModel: put -rate θ into its drift_function.")
 
     def __repr__(self) -> str:
         return f"WeightDecay({self.model}, rate={number_text(self.rate)})"
@@ -92,6 +95,15 @@ class WeightDecay(MeanFieldModel):
     def linear_rate(self) -> float | Float[Array, ""]:
         """λ of the linear part -λθ of the drift, for exponential schemes."""
         return self.rate + getattr(self.model, "linear_rate", 0.0)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the model's drift is."""
+        return self.model.is_random
+
+    def at_step(self, key: PRNGKeyArray) -> "WeightDecay":
+        """With the model of one step."""
+        return eqx.tree_at(lambda decay: decay.model, self, self.model.at_step(key))
 
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
         return self.model.statistic(theta)

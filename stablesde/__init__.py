@@ -17,6 +17,7 @@ from stablesde.dynamics import (
 )
 from stablesde.model import (
     FunctionModel,
+    KineticModel,
     MeanFieldModel,
     MeanReversion,
     NetworkModel,
@@ -69,6 +70,7 @@ __all__ = [
     "IndependenceStudy",
     "IndependentStable",
     "IsotropicStable",
+    "KineticModel",
     "LawFlow",
     "LevyNoise",
     "LinearImage",

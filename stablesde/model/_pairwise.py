@@ -123,7 +123,10 @@ class PairwiseModel(MeanFieldModel):
     def mean_force(
         self, theta: Float[Array, "p n"], others: Float[Array, "p N"]
     ) -> Float[Array, "q n"]:
-        """(1/N) Σ_j K(θ^i, y^j) of particles and others, given as columns: all pairs."""
+        """(1/N) Σ_j K(θ^i, y^j) of particles and others, given as columns: all pairs.
+
+        Raises `ValueError` for a kernel that does not give one array of shape (q,).
+        """
         n = theta.shape[1]
         value = jax.eval_shape(self.kernel, theta[:, 0], theta[:, 0])
         size: tuple[int, ...] = getattr(value, "shape", ())

@@ -69,7 +69,8 @@ def sizes(name: str, values: Any) -> tuple[int, ...]:
 
 
 def constants_of(model: MeanFieldModel) -> AssumptionConstants | None:
-    return model.assumption_constants() if isinstance(model, NetworkModel) else None
+    known = isinstance(model, NetworkModel) and not model.is_random
+    return model.assumption_constants() if known else None  # type: ignore[attr-defined]
 
 
 def is_plain(system: System) -> bool:

@@ -220,7 +220,7 @@ class Run(eqx.Module):
             return jnp.matmul(values, weight.T, precision=high)[:, None]
 
         total = jnp.sum(by_chunks(of_chunk, plan.chunk, theta[:, : len(counts)], weight), 1)
-        return plan.sum(total) / plan.populations(systems).astype(dtype)
+        return plan.sum(total) / plan.populations(systems).astype(dtype)[None]
 
 
 def _computed(state: State) -> State:

@@ -134,7 +134,7 @@ def step_errors(run: Run, plan: Visits, function: Functional = None) -> tuple[Ar
     if heun or multiplied:
         levels = meet(state, last[-1], levels)
     reached = levels.ahead if levels.behind is None else levels.behind
-    final = _gap(reached, state.displacement)
+    final = _gap(reached, state.displacement[None])
     errors = tuple(a.T for a in _summary(run, jnp.maximum(levels.error, final), final, widths))
     if function is None:
         return errors
@@ -197,8 +197,9 @@ def _summary(run: Run, error: Array, final: Array, widths: int) -> tuple[Array, 
         return reduce(jnp.where(own, each[:, :, None], 0), 1)
 
     def both(values: Array) -> tuple[Array, Array]:
-        mean = layout.sum(of_blocks(values, jnp.sum)) / layout.populations(widths).astype(
-            values.dtype
+        mean = (
+            layout.sum(of_blocks(values, jnp.sum))
+            / layout.populations(widths).astype(values.dtype)[None]
         )
         return layout.max(of_blocks(values, jnp.max)), mean
 

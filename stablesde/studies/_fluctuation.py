@@ -139,12 +139,14 @@ def _estimated(system: System, key: PRNGKeyArray, run: dict[str, Any]) -> Fluctu
     own = jax.random.fold_in(key, _STREAM)
     model = system.model
     sample = _PAIRS if isinstance(model, PairwiseModel) else _SAMPLE
-    theta = simulate(system, own, num_particles=sample, **run).final
+    with warnings.catch_warnings():  # of lost particles: the study itself refuses
+        warnings.simplefilter("ignore", RuntimeWarning)
+        theta = simulate(system, own, num_particles=sample, **run).final
     if isinstance(model, PairwiseModel):  # of the kernel, between neighbours in the list
         values = np.asarray(jax.vmap(model.kernel)(theta, jnp.roll(theta, 1, 0)), float)
     else:
         values = np.asarray(jax.vmap(model.statistic)(theta), float)
-    if values.shape[1] == 0 or not np.all(np.isfinite(values)):  # the study itself refuses NaN
+    if values.shape[1] == 0 or not np.all(np.isfinite(values)):
         return Fluctuation(math.inf, "no statistic")
     distance = np.linalg.norm(values - np.median(values, axis=0), axis=1)
     tail = tail_diagnosis(distance)

@@ -128,11 +128,11 @@ def _strong(  # type: ignore[no-untyped-def]
         def _advance(carry: Any, k: Array, noise: Array, place: Array) -> Any:
             theta, speed, tangent, top = carry
             n = theta.shape[1]
-            t = k * h
+            t = k.astype(dtype) * h
             moved = theta + h * speed + noise[:, :n]
             fresh = velocity(system.model, t + h, moved, _mean(system, moved))
             drift = jax.vmap(lambda u: _tangent(system, t, theta, u))(tangent)
-            tangent = tangent + h * drift + place[:, None, :n] * (fresh - speed)
+            tangent = tangent + h * drift + place[:, None, :n] * (fresh - speed)[None]
             size = jnp.sqrt(jnp.sum(tangent**2, 1))
             # The errors are read at the times of each coarse grid.
             at = jnp.asarray([(k + 1) % max(grid // s, 1) == 0 for s in steps])
@@ -220,10 +220,11 @@ def _chaos(driver, keys, t1, num_steps, copies):  # type: ignore[no-untyped-def]
 
         def advance(carry, k):  # type: ignore[no-untyped-def]
             theta, tangent, top = carry
-            t = k * h
+            t = k.astype(dtype) * h
             phi, change = jax.jvp(system.model.statistic_columns, (theta,), (tangent,))
             m = jnp.mean(phi, 1)
-            gauss = (phi - m[:, None]) @ multiplier / jnp.sqrt(jnp.asarray(copies, dtype))
+            gauss = jnp.matmul(phi - m[:, None], multiplier, precision=jax.lax.Precision.HIGHEST)
+            gauss = gauss / jnp.sqrt(jnp.asarray(copies, dtype))
             speed, drift = jax.jvp(
                 lambda th, m: velocity(system.model, t, th, m),
                 (theta, m),

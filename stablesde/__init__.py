@@ -17,9 +17,11 @@ from stablesde.dynamics import (
 )
 from stablesde.model import (
     FunctionModel,
+    KineticModel,
     MeanFieldModel,
     MeanReversion,
     NetworkModel,
+    PairwiseModel,
     WeightDecay,
 )
 from stablesde.noise import (
@@ -69,6 +71,7 @@ __all__ = [
     "IndependenceStudy",
     "IndependentStable",
     "IsotropicStable",
+    "KineticModel",
     "LawFlow",
     "LevyNoise",
     "LinearImage",
@@ -77,6 +80,7 @@ __all__ = [
     "NetworkModel",
     "NormalInverseGaussian",
     "OneFactorStable",
+    "PairwiseModel",
     "ProbabilityStudy",
     "RateStudy",
     "Slope",

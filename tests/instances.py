@@ -53,6 +53,10 @@ def _models(network):
     yield model.DriftBounds(2.0, 1.0, 1.0, 1.0, 1.0)
     yield ssd.FunctionModel(2, lambda t, theta, m: -theta, jnp.tanh)
     yield ssd.MeanReversion(2)
+    yield ssd.KineticModel(network)
+    yield model.RidgeUnit("tanh", 2, 1)
+    yield model.WeightedUnit(model.RidgeUnit("tanh", 2, 1))
+    yield ssd.PairwiseModel(2, lambda x, y: y - x)
     yield ssd.WeightDecay(network, 0.1)
     yield model.loss("logistic")
 
@@ -76,6 +80,7 @@ def _simulations(network, noise):
     flow = ssd.law_flow(ssd.System(network, noise), KEY, **settings)
     yield from (flow, ssd.System(network, noise))
     yield ssd.simulate(ssd.System(network, noise), KEY, save_every=2, **settings)
+    yield dynamics.functionals(ssd.System(network, noise), KEY, **settings)
     yield dynamics.picard_flow(ssd.System(network, noise), KEY, **settings)
     yield ssd.fokker_planck(
         ssd.System(ssd.MeanReversion(1), ssd.OneFactorStable(1.7, 1)), num_nodes=101, **GRID

@@ -18,6 +18,7 @@ from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
 from stablesde.dynamics._system import Driver, PairedSteps, check_key, check_run, run_dtype
+from stablesde.model import PairwiseModel
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._varying import settled
 from stablesde.system import HeldSystem, System, traced
@@ -45,6 +46,9 @@ class LawFlow(eqx.Module):
     - `step_size`: of the scheme, () or (K,), as the numbers it computed with.
     - `num_particles`: how many gave the estimate (0: none).
     - `system`: whose limit it is.
+
+    For a `PairwiseModel`, m_t holds the positions of the particles of one large system, (dim, N)
+    flattened, over whose law the kernel is averaged, and `standard_error` is NaN.
     """
 
     times: Float[Array, " K1"]
@@ -188,6 +192,12 @@ def law_flow(
     dtype = run_dtype(system, dtype)
     check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
+    check_has_limit(system)
+    if isinstance(system.model, PairwiseModel):
+        return _reference(
+            system, key, grid, num_particles, scheme, block_size, mesh, dtype,
+            plain=not (antithetic or stratified or richardson or (batches or 1) > 1),
+        )  # fmt: skip
     antithetic, stratified = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
     richardson = as_flag("richardson", richardson)
     if as_flag("time_error", time_error) and grid.num_steps % 2:
@@ -217,6 +227,66 @@ def _time_error(m: Float[Array, "K1 M"], coarse: Float[Array, "L1 M"]) -> Float[
     gap = m[::2] - coarse
     middle = (gap[:-1] + gap[1:]) / 2
     return jnp.insert(gap, jnp.arange(1, len(gap)), middle, axis=0)
+
+
+def check_has_limit(system: System) -> None:
+    """Raises `ValueError` for a drift that is drawn in each step."""
+    if system.model.is_random:
+        raise ValueError(
+            f"{system.model} draws its drift in each step, of which the limit of many particles is "
+            "no law: take the law flow of the model without batch_size."
+        )
+
+
+def _reference(
+    system: System,
+    key: PRNGKeyArray,
+    grid: TimeGrid,
+    num_particles: int,
+    scheme: str,
+    block_size: int | None,
+    mesh: Mesh | None,
+    dtype: jnp.dtype,
+    plain: bool,
+) -> LawFlow:
+    """The flow of particles that interact in pairs: the positions of one large system."""
+    if not plain:
+        raise ValueError(
+            "the limit of a PairwiseModel is one large system: leave out batches, antithetic, "
+            "stratified and richardson."
+        )
+    size = (grid.num_steps + 1) * num_particles * system.dim * dtype.itemsize
+    require_memory(
+        4 * size,
+        f"the positions of {num_particles} particles at {grid.num_steps + 1} times",
+        "Lower num_particles or num_steps.",
+    )
+    plan = layout(num_particles, int(block_size or num_particles), mesh)
+    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
+    times, step, m = _positions(run, key, mesh)
+    check_finite(m)
+    return LawFlow(system, times, m, jnp.full_like(m, jnp.nan), step, num_particles)
+
+
+@eqx.filter_jit
+def _positions(run, key, mesh):  # type: ignore[no-untyped-def]
+    def local(run, words):  # type: ignore[no-untyped-def]
+        one = run.under(fold(words, 0, STREAM_LAW))
+
+        def step(state, k):  # type: ignore[no-untyped-def]
+            return one.step(state, k)[0], one.theta(state)
+
+        indices = jnp.arange(one.grid.num_steps)
+        step, start = settled(step, one.start(), indices[0])
+        state, before = jax.lax.scan(step, start, indices)
+        all_times = jnp.concatenate([before, one.theta(state)[None]])
+        return all_times.reshape(*all_times.shape[:2], -1)
+
+    axes = run.layout.axes
+    words = fold(key_words(key), 0, STREAM_LAW)
+    theta = on_mesh(local, mesh, PartitionSpec(None, None, axes), run, words)
+    m = theta[:, :, : run.layout.num_particles].reshape(theta.shape[0], -1)
+    return run.grid.all_times(), run.grid.step, m
 
 
 def flow_layout(

@@ -12,6 +12,7 @@ from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
 from stablesde.dynamics._system import Driver, check_key, check_number, check_run, run_dtype
+from stablesde.model import PairwiseModel
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._domain import number_text
 from stablesde.stable._varying import vary_with
@@ -86,6 +87,10 @@ def picard_flow(
         block_size=block_size, iterations=iterations,
     )  # fmt: skip
     check_number("tolerance", tolerance)
+    if isinstance(system.model, PairwiseModel) or system.model.is_random:
+        raise ValueError(
+            f"picard_flow needs a drift through the mean of a statistic, got {system.model}."
+        )
     variants = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
     dtype = run_dtype(system, dtype)
     check_key(key)

@@ -25,9 +25,11 @@ from jaxtyping import Array, Float
 
 from stablesde.dynamics._grid import TimeGrid
 from stablesde.dynamics._layout import Layout, by_chunks
+from stablesde.dynamics._pairs import pair_speed
 from stablesde.dynamics._system import Driver, velocity
-from stablesde.model import MeanFieldModel
-from stablesde.stable._bits import Words
+from stablesde.model import MeanFieldModel, PairwiseModel
+from stablesde.noise._base import STREAM_DATA
+from stablesde.stable._bits import Words, fold
 
 
 class State(eqx.Module):
@@ -70,11 +72,21 @@ class Run(eqx.Module):
         """The particles in their slots."""
         return self.layout.spread(state.initial + state.levy) + state.displacement
 
+    def model_at(self, k: Array) -> MeanFieldModel:
+        """The drift of step k: what it draws is a function of (key, step)."""
+        if not self.model.is_random:
+            return self.model
+        words = jnp.stack(fold(self.driver.words, k, STREAM_DATA))
+        return self.model.at_step(jax.random.wrap_key_data(words, impl="threefry2x32"))
+
     def means(
-        self, theta: Float[Array, "dim blocks block"], systems: int = 1
+        self,
+        theta: Float[Array, "dim blocks block"],
+        systems: int = 1,
+        model: MeanFieldModel | None = None,
     ) -> Float[Array, "M J"]:
-        """The mean statistic of each of the first J systems."""
-        return self.averages(self.model.statistic_columns, theta, systems)
+        """The mean statistic of each of the first J systems, under the model of a step."""
+        return self.averages((model or self.model).statistic_columns, theta, systems)
 
     def variance(
         self, theta: Float[Array, "dim blocks block"], m: Float[Array, " M"]
@@ -85,23 +97,29 @@ class Run(eqx.Module):
 
     def driving(self, theta: Float[Array, "dim blocks block"], k: Array) -> Float[Array, "M J"]:
         """The m that drives each system at step k: its own mean, or the law flow's."""
+        if isinstance(self.model, PairwiseModel):  # no statistic: `speed` looks at the particles
+            return self.means(theta, len(self.layout.members))
         interacting = len(self.layout.members) - self.layout.followers
-        parts = [self.means(theta, interacting)] if interacting else []
+        model = self.model_at(k)
+        parts = [self.means(theta, interacting, model)] if interacting else []
         if self.flow is not None:
             m = self.flow[k].astype(self.driver.dtype)
             parts.append(jnp.tile(m[:, None], (1, self.layout.followers)))
         return jnp.concatenate(parts, 1) if len(parts) > 1 else parts[0]
 
     def speed(
-        self, t: Array, theta: Float[Array, "dim blocks block"], m: Float[Array, "M J"]
+        self, t: Array, theta: Float[Array, "dim blocks block"], m: Float[Array, "M J"], k: Array
     ) -> Float[Array, "dim blocks block"]:
-        """b(t, θ, m) in every slot, with the m of its system."""
-        owner = self.layout.owner
+        """b(t, θ, m) in every slot, with the m of its system, under the model of step k."""
+        owner, model = self.layout.owner, self.model_at(k)
+        if isinstance(model, PairwiseModel):
+            cloud = None if self.flow is None else self.flow[k].astype(theta.dtype)
+            return pair_speed(model, self.layout, t, theta, cloud)
 
         def of_chunk(theta: Array, m: Array) -> Array:  # (dim, blocks, block), (M, blocks)
             if theta.shape[1] == 1:
-                return velocity(self.model, t, theta[:, 0], m[:, 0])[:, None]
-            each = jax.vmap(lambda th, m: velocity(self.model, t, th, m), in_axes=1, out_axes=1)
+                return velocity(model, t, theta[:, 0], m[:, 0])[:, None]
+            each = jax.vmap(lambda th, m: velocity(model, t, th, m), in_axes=1, out_axes=1)
             return each(theta, m)
 
         m = jnp.take(m, owner, axis=1, mode="clip") if len(owner) > 1 else m
@@ -117,7 +135,7 @@ class Run(eqx.Module):
         if not self.driver.system.additive:
             return self.step_multiplied(state, k, m, self.increment(k))
         t, h = self.grid.at(k)
-        speed = self.speed(t, self.theta(state), m)
+        speed = self.speed(t, self.theta(state), m, k)
         # Noise is drawn for all particles at once: its temporaries are no larger than the state,
         # and inside a loop over blocks XLA would draw it on one core.
         levy = state.levy + self.driver.increment(k, h, self.layout.particles())
@@ -134,17 +152,17 @@ class Run(eqx.Module):
 
     def step_multiplied(self, state: State, k: Array, m: Array, drawn: Array) -> State:
         """The state after step k, with the increments of L in it, where σ is a function."""
-        t, h = self.grid.at(k)
-        moved = self.move(state.initial, state.displacement, t, h, m, drawn)
+        h = self.grid.at(k)[1]
+        moved = self.move(state.initial, state.displacement, k, h, m, drawn)
         return _computed(State(state.initial, state.levy, moved))
 
     def move(
-        self, initial: Array, displacement: Array, t: Array, h: Array, m: Array, drawn: Array
+        self, initial: Array, displacement: Array, k: Array, h: Array, m: Array, drawn: Array
     ) -> Float[Array, "dim blocks block"]:
-        """D after a step of size h from t in which L moves by `drawn`, where σ is a function."""
-        theta = self.layout.spread(initial) + displacement
+        """D after a step of size h from t_k in which L moves by `drawn`, where σ is a function."""
+        t, theta = self.grid.time(k), self.layout.spread(initial) + displacement
         kicks = self._kicks(t, theta, m, self.layout.spread(drawn))
-        return self.leave(displacement, self.speed(t, theta, m), h) + kicks
+        return self.leave(displacement, self.speed(t, theta, m, k), h) + kicks
 
     def _kicks(self, t: Array, theta: Array, m: Array, drawn: Array) -> Array:
         """σ(t, θ, m) ΔL in every slot."""
@@ -175,7 +193,7 @@ class Run(eqx.Module):
         `base` is θ₀ + σL at t_k.
         """
         theta = base + ahead
-        speed = self.speed(self.grid.time(k), theta, self.driving(theta, k))
+        speed = self.speed(self.grid.time(k), theta, self.driving(theta, k), k)
         return (behind + ahead) / 2 + h / 2 * speed
 
     def averages(self, statistic: Callable[[Array], Array], theta: Array, systems: int) -> Array:

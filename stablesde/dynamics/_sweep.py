@@ -76,9 +76,9 @@ def step_errors(run: Run, plan: Visits, function: Functional = None) -> tuple[Ar
         put = lambda a, x: jax.lax.dynamic_update_index_in_dim(a, x, i, 0)  # noqa: E731
         displacement, drawn = at(levels.ahead), at(levels.drawn)
         first = jnp.maximum(k - stride, 0)
-        t, h = run.grid.at(first)
+        h = run.grid.at(first)[1]
         m = run.driving(layout.spread(initial) + displacement, first)
-        moved = run.move(initial, displacement, t, stride.astype(h.dtype) * h, m, drawn)
+        moved = run.move(initial, displacement, first, stride.astype(h.dtype) * h, m, drawn)
         displacement = jnp.where(k == 0, displacement, moved)
         error = jnp.maximum(at(levels.error), _gap(displacement, reference))
         return Levels(
@@ -103,7 +103,7 @@ def step_errors(run: Run, plan: Visits, function: Functional = None) -> tuple[Ar
             behind = put(behind, displacement)
         error = jnp.maximum(at(levels.error), _gap(displacement, reference))
         theta = base + displacement
-        speed = run.speed(t, theta, run.driving(theta, k))
+        speed = run.speed(t, theta, run.driving(theta, k), k)
         ahead = run.leave(displacement, speed, stride * h)
         return Levels(put(levels.ahead, ahead), behind, put(levels.error, error))
 

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, UInt32
 
 from stablesde._arguments import as_choice, as_count, as_number, is_concrete
 from stablesde.dynamics._grid import TimeGrid
-from stablesde.model import MeanFieldModel
+from stablesde.model import MeanFieldModel, PairwiseModel
 from stablesde.noise._base import STREAM_INITIAL, STREAM_NOISE, StableNoise, slots
 from stablesde.noise._processes import image
 from stablesde.noise._subordinated import sealed
@@ -201,6 +201,10 @@ def check_run(
 def check_additive(system: System, what: str) -> None:
     """Raises `ValueError` if σ is not one number: `what` is made for that."""
     check_is_system(system)
+    if isinstance(system.model, PairwiseModel) or system.model.is_random:
+        raise ValueError(
+            f"{what} needs a drift through the mean of a statistic, got {system.model}."
+        )
     if callable(system.sigma) or np.ndim(system.sigma):
         kind = "a function" if callable(system.sigma) else f"of shape {np.shape(system.sigma)}"
         raise ValueError(f"{what} needs one number as sigma, which is {kind}.")

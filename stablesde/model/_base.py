@@ -9,7 +9,7 @@ from functools import partial
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_parameter
 from stablesde.noise._base import as_dim
@@ -62,6 +62,19 @@ class MeanFieldModel(eqx.Module):
     ) -> Float[Array, " p"]:
         """b(t, θ, m); `drift(theta, m)` unless overridden. This is what simulations call."""
         return self.drift(theta, m)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the drift of a step is drawn, by `at_step`; False unless overridden."""
+        return False
+
+    def at_step(self, key: PRNGKeyArray) -> "MeanFieldModel":
+        """The model of one step, such as one on a batch of the data, if `is_random`.
+
+        `key` is a function of the simulation's key and the number of the step. Statistic and drift
+        of the step are those of what is returned, a model of the same shapes.
+        """
+        return self
 
     def statistic_columns(self, theta: Float[Array, "p n"]) -> Float[Array, "M n"]:
         """φ of n particles, given and returned as columns."""

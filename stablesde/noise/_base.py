@@ -20,6 +20,7 @@ from stablesde.stable._sampling import as_shape, flat_index, float_dtype
 STREAM_NOISE = 1
 STREAM_INITIAL = 2
 STREAM_SAMPLE = 3
+STREAM_DATA = 4  # what a model draws in a step: data, batches of particles
 
 
 class LevyNoise(eqx.Module):

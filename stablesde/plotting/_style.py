@@ -124,7 +124,10 @@ def few_colours(png: bytes, count: int) -> bytes:
 
 
 def shades(count: int) -> list[Any]:
-    """Colours from dark to light for an ordered series, none too light for paper."""
+    """Colours from dark to light for an ordered series of `count` lines, none too light for paper.
+
+    **Returns:** a list of RGBA tuples.
+    """
     return [mpl.colormaps["viridis"](t) for t in np.linspace(0.0, 0.75, count)]
 
 
@@ -147,7 +150,7 @@ def entitle(figure: Figure, title: str, config: Any) -> None:
     """What is shown, and below it the setting, in lines that fit the figure."""
     whole = setting(config).replace(" = ", "\u00a0=\u00a0")  # no line ends inside
     told = textwrap.fill(whole, int(_TITLE_CHARACTERS * figure.get_figwidth()))
-    figure.suptitle(f"{title}\n{told}", fontsize=10)
+    figure.suptitle(f"{title}\n{told}".replace("\u00a0", " "), fontsize=10)
 
 
 class Drawing(Figure):

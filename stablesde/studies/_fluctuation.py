@@ -5,17 +5,20 @@ index a in (1, 2) it is of order n^(1/a - 1), and its limit is stable with index
 Kolmogorov 1954, §35); with a ≤ 1 there is no mean to converge to.
 """
 
+import dataclasses
 import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_number
 from stablesde.dynamics import simulate
+from stablesde.model import PairwiseModel
 from stablesde.stable._domain import number_text
 from stablesde.studies._setup import STREAM_PREDICTION
 from stablesde.studies._statistics import tail_diagnosis
@@ -27,20 +30,23 @@ _STREAM = STREAM_PREDICTION - 1
 # The largest error of the law flow, relative to the fluctuation at the largest width, with which a
 # rate can be read: for a finite variance both add in squares, so 1/4 raises the last point by 3 %.
 MAX_FLOOR = 0.25
-# Particles of the law flow for each of the largest system, and the most of all.
-_LAW, _MOST_LAW = 256, 2**22
+_MOST_LAW = 2**22  # particles of a law flow
+# Where particles interact in pairs, and a step costs the square of their number.
+_PAIRS, _PAIRS_RATIO = 2000, 16
 
 
 @dataclass(frozen=True)
 class Fluctuation:
     """The tail index of the statistic (∞: a finite variance), and where it is known from.
 
-    `blocked` says why no rate follows from it, or "".
+    `blocked` says why no rate follows from it, or ""; `ratio` is the least number of particles of
+    the law flow for each of the largest system.
     """
 
     index: float
     source: str
     blocked: str = ""
+    ratio: int = 256
 
     @property
     def exponent(self) -> float:
@@ -64,7 +70,7 @@ class Fluctuation:
     def default_law(self, width: int) -> int:
         """Particles with which the floor is small enough, as far as they can be had."""
         least = math.ceil(width * MAX_FLOOR ** (1 / self.exponent))
-        return min(max(_LAW * width, least), _MOST_LAW)
+        return min(max(self.ratio * width, least), _MOST_LAW)
 
     def factor(self, widths: Any, law: int) -> np.ndarray:
         """What corrects errors for the flow's: scales of stable laws add in the power `index`."""
@@ -93,6 +99,15 @@ def fluctuation(
     `run`: t1, num_steps and dtype of the simulation. **Raises:** `ValueError` for another index.
     """
     check_is_system(system)
+    found = _found(system, key, declared, run)
+    if isinstance(system.model, PairwiseModel):
+        return dataclasses.replace(found, ratio=_PAIRS_RATIO)
+    return found
+
+
+def _found(
+    system: System, key: PRNGKeyArray, declared: float | None, run: dict[str, Any]
+) -> Fluctuation:
     if declared is not None:
         if not (isinstance(declared, float) and declared == math.inf):
             declared = as_number("statistic_tail", declared, 0, ends="(]")
@@ -122,13 +137,18 @@ def _judged(index: float, source: str) -> Fluctuation:
 
 def _estimated(system: System, key: PRNGKeyArray, run: dict[str, Any]) -> Fluctuation:
     own = jax.random.fold_in(key, _STREAM)
-    theta = simulate(system, own, num_particles=_SAMPLE, **run).final
-    values = np.asarray(jax.vmap(system.model.statistic)(theta), float)
+    model = system.model
+    sample = _PAIRS if isinstance(model, PairwiseModel) else _SAMPLE
+    theta = simulate(system, own, num_particles=sample, **run).final
+    if isinstance(model, PairwiseModel):  # of the kernel, between neighbours in the list
+        values = np.asarray(jax.vmap(model.kernel)(theta, jnp.roll(theta, 1, 0)), float)
+    else:
+        values = np.asarray(jax.vmap(model.statistic)(theta), float)
     if values.shape[1] == 0 or not np.all(np.isfinite(values)):  # the study itself refuses NaN
         return Fluctuation(math.inf, "no statistic")
     distance = np.linalg.norm(values - np.median(values, axis=0), axis=1)
     tail = tail_diagnosis(distance)
-    found = f"estimated from {_SAMPLE} particles, {number_text(tail.index, 3)}"
+    found = f"estimated from {sample} particles, {number_text(tail.index, 3)}"
     found += f" [{number_text(tail.lower, 3)}, {number_text(tail.upper, 3)}]"
     if tail.finite_variance or distance.max() == 0:
         return Fluctuation(math.inf, found)

@@ -70,6 +70,8 @@ def sizes(name: str, values: Any) -> tuple[int, ...]:
 
 def constants_of(model: MeanFieldModel) -> AssumptionConstants | None:
     """Computed for a network, or from the bounds that a model declares; None if there are none."""
+    if getattr(model, "is_random", False):  # a drift of its own at every step
+        return None
     if isinstance(model, NetworkModel):
         return model.assumption_constants()
     bounds = getattr(model, "bounds", None)  # of another kind: something of the user's own

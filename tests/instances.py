@@ -50,6 +50,7 @@ def _noises():
 def _models(network):
     yield network
     yield network.assumption_constants()
+    yield model.DriftBounds(2.0, 1.0, 1.0, 1.0, 1.0)
     yield ssd.FunctionModel(2, lambda t, theta, m: -theta, jnp.tanh)
     yield ssd.MeanReversion(2)
     yield ssd.KineticModel(network)

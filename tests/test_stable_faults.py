@@ -36,7 +36,7 @@ def test_the_test_is_the_public_one():
     np.testing.assert_allclose(float(tail_index(X, "ecf").p_value), expected, rtol=1e-3)
     np.testing.assert_allclose(float(fit_symmetric(X).p_value), expected, rtol=1e-3)
     assert bool(fit_symmetric(MIXED).rejected)
-    assert np.isnan(tail_index(X, "hill").p_value)
+    assert tail_index(X, "hill").p_value is None
     assert not bool(tail_index(X, "hill").rejected)
 
 
@@ -84,7 +84,7 @@ def test_blocks_widen_the_interval_of_dependent_data():
     width = np.median([float(r.upper - r.lower) for r in found])
     assert width > 1.5 * independent
     assert width < 1.5 * spread
-    assert np.isnan(found[0].p_value)
+    assert found[0].p_value is None
     again = tail_index(series[0], "ecf", block_length=40, key=jax.random.split(KEY, 8)[0])
     assert float(again.lower) == float(found[0].lower)
 

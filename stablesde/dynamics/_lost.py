@@ -22,9 +22,9 @@ from stablesde.dynamics._run import Run, State
 from stablesde.stable._bits import key_words
 
 DIVERGES = (
-    "With a drift that grows faster than linearly one large jump is enough, whatever the step "
-    "(bound the drift, e.g. b / (1 + h ‖b‖)); with a linear one take smaller steps, or "
-    "scheme='exponential'."
+    "With a drift that grows faster than linearly one large jump is enough, whatever the step: "
+    "take scheme='tamed', or bound the drift, e.g. b / (1 + h ‖b‖). With a linear one take smaller "
+    "steps, or scheme='exponential'."
 )
 
 

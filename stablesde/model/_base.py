@@ -24,6 +24,9 @@ class MeanFieldModel(eqx.Module):
     them only to compute the same numbers faster.
 
     Simulations see fields that are floats as traced arrays, so that one program serves all values.
+    A model whose drift is bounded and Lipschitz may say so in a field or property `bounds`, a
+    `stablesde.model.DriftBounds`: its studies then have the theorems' bounds.
+
     A model whose statistic grows like a power of ‖θ‖ may say so in a field or property
     `statistic_growth` (0: bounded; 1: linearly), from which `ssd.propagation_of_chaos` takes its
     rate.

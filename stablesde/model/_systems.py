@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_parameter
 from stablesde.model._base import MeanFieldModel
+from stablesde.model._declared import DriftBounds, declared
 from stablesde.model._pairwise import PairwiseModel
 from stablesde.noise._base import as_dim
 from stablesde.stable._domain import number_text
@@ -26,17 +27,19 @@ class FunctionModel(MeanFieldModel):
     - `dim`: length p of θ.
     - `drift_function`: t (a scalar), θ (p,) and the mean statistic m (M,) to the velocity (p,).
     - `statistic_function`: θ (p,) to φ(θ) (M,); None for a system without interaction (M = 0).
+    - `bounds`: if you know them, the `DriftBounds`, from which studies take the theorems' bounds.
 
     The functions may close over arrays, traced ones and ones that are differentiated as well.
     Arrays are then constants of the compiled program, which is compiled anew for other functions:
     for a model with parameters, subclass `MeanFieldModel` and make them fields.
 
-    **Raises:** `ValueError` for a `dim` below 1 or functions that can't be called.
+    **Raises:** `ValueError` for a `dim` below 1, functions that can't be called, or other `bounds`.
     """
 
     dim: int = eqx.field(static=True, converter=as_dim)
     drift_function: Callable[[Array, Array, Array], Array]
     statistic_function: Callable[[Array], Array] | None = None
+    bounds: DriftBounds | None = eqx.field(static=True, default=None, converter=declared)
 
     def __check_init__(self) -> None:
         if not callable(self.drift_function):
@@ -48,6 +51,11 @@ class FunctionModel(MeanFieldModel):
         functions = (self.drift_function, self.statistic_function)
         names = (getattr(f, "__name__", type(f).__name__) for f in functions if f is not None)
         return f"FunctionModel(dim={self.dim}, {', '.join(names)})"
+
+    @property
+    def statistic_growth(self) -> float | None:
+        """The power of ‖θ‖ that the statistic grows like: 0 if it is bounded; None: unknown."""
+        return 0.0 if self.statistic_function is None or self.bounds is not None else None
 
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
         if self.statistic_function is None:

@@ -5,7 +5,6 @@ whose *tail* is that of a stable law (a norm, or a stable number plus a bounded 
 use all of the sample and hold for samples *of* a symmetric stable law.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -21,7 +20,7 @@ from stablesde._arguments import as_choice, as_count, as_number, as_reals, is_co
 from stablesde.stable._blocks import check_blocks, over_blocks
 from stablesde.stable._domain import number_text, observations, require_spread
 from stablesde.stable._ecf import ecf_fit, fit_test
-from stablesde.stable._likelihood import LEAST_P_VALUE, symmetric_fit, verdict_text
+from stablesde.stable._likelihood import rejects, symmetric_fit, verdict_text
 from stablesde.stable._mcculloch import mcculloch
 from stablesde.stable._padding import Count, mean, number, padded, selected, total, weights
 
@@ -43,7 +42,7 @@ class TailIndex(eqx.Module):
     - `num_used`: how many of the observations enter (k for Hill's estimator; all, where a traced
       mask tells which).
     - `p_value`: of `goodness_of_fit`, for the law that all methods but Hill's assume of the whole
-      sample (NaN for Hill's, and for intervals from blocks). Where it is small the interval means
+      sample (None for Hill's, and for intervals from blocks). Where it is small the interval means
       nothing, however tight: see `rejected`.
     """
 
@@ -53,7 +52,7 @@ class TailIndex(eqx.Module):
     level: float = eqx.field(static=True, default=0.95)
     method: str = eqx.field(static=True, default="")
     num_used: int = eqx.field(static=True, default=0)
-    p_value: float | Float[Array, ""] = math.nan
+    p_value: Float[Array, ""] | None = None
 
     def __repr__(self) -> str:
         estimate, lower, upper = map(number_text, (self.estimate, self.lower, self.upper))
@@ -65,7 +64,7 @@ class TailIndex(eqx.Module):
     @property
     def rejected(self) -> Array:
         """Whether the data contradict the law that the interval assumes (p < 0.001)."""
-        return jnp.asarray(self.p_value) < LEAST_P_VALUE
+        return rejects(self.p_value)
 
     @property
     def at_boundary(self) -> Array:

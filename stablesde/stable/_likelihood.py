@@ -28,8 +28,8 @@ class StableFit(eqx.Module):
     """A fitted symmetric law. `covariance` is that of (alpha, log scale, loc), asymptotically.
 
     Printed with its standard errors: `StableFit(alpha 1.509 ± 0.022, …)`. They mean nothing where
-    the data are no sample of such a law: `p_value` is that of `goodness_of_fit` (NaN if the
-    covariance is from blocks), and `rejected` says whether it is below 0.001.
+    the data are no sample of such a law: `p_value` is that of `goodness_of_fit` (None if
+    the covariance is from blocks), and `rejected` says whether it is below 0.001.
     """
 
     alpha: Float[Array, ""]
@@ -37,12 +37,12 @@ class StableFit(eqx.Module):
     loc: Float[Array, ""]
     covariance: Float[Array, "3 3"]
     log_likelihood: Float[Array, ""]
-    p_value: float | Float[Array, ""] = math.nan
+    p_value: Float[Array, ""] | None = None
 
     @property
     def rejected(self) -> Array:
         """Whether the data contradict every symmetric stable law (p < 0.001)."""
-        return jnp.asarray(self.p_value) < LEAST_P_VALUE
+        return rejects(self.p_value)
 
     def __repr__(self) -> str:
         errors = [math.nan] * 3
@@ -58,9 +58,14 @@ class StableFit(eqx.Module):
         return f"StableFit({', '.join(law)}{verdict_text(self.p_value)})"
 
 
+def rejects(p_value: Any) -> Array:
+    """Whether a p-value, if there is one, contradicts the law."""
+    return jnp.asarray(False) if p_value is None else jnp.asarray(p_value) < LEAST_P_VALUE
+
+
 def verdict_text(p_value: Any) -> str:
     """What a repr adds where a fitted law is rejected."""
-    if not is_concrete(p_value) or np.ndim(p_value) or not float(p_value) < LEAST_P_VALUE:
+    if p_value is None or not is_concrete(p_value) or np.ndim(p_value) or not rejects(p_value):
         return ""
     return f"; LAW REJECTED, p = {float(p_value):.2g}"
 
@@ -158,6 +163,4 @@ def _with_blocks(
 
     fit = symmetric_fit(data, count)
     spread = jnp.cov(over_blocks(estimate, data, count, key, length, resamples), rowvar=False)
-    return StableFit(
-        fit.alpha, fit.scale, fit.loc, spread, fit.log_likelihood, jnp.full_like(fit.alpha, jnp.nan)
-    )
+    return StableFit(fit.alpha, fit.scale, fit.loc, spread, fit.log_likelihood)

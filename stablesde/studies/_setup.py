@@ -16,7 +16,7 @@ from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
 from stablesde.dynamics._system import check_key, check_run
-from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
+from stablesde.model import AssumptionConstants, DriftBounds, MeanFieldModel, NetworkModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
@@ -69,8 +69,13 @@ def sizes(name: str, values: Any) -> tuple[int, ...]:
 
 
 def constants_of(model: MeanFieldModel) -> AssumptionConstants | None:
-    known = isinstance(model, NetworkModel) and not model.is_random
-    return model.assumption_constants() if known else None  # type: ignore[attr-defined]
+    """Computed for a network, or from the bounds that a model declares; None if there are none."""
+    if getattr(model, "is_random", False):  # a drift of its own at every step
+        return None
+    if isinstance(model, NetworkModel):
+        return model.assumption_constants()
+    bounds = getattr(model, "bounds", None)  # of another kind: something of the user's own
+    return bounds.assumption_constants() if isinstance(bounds, DriftBounds) else None
 
 
 def is_plain(system: System) -> bool:
@@ -81,7 +86,11 @@ def is_plain(system: System) -> bool:
 
 def no_bound_reason(constants: AssumptionConstants | None) -> tuple[str, ...]:
     if constants is None:
-        return ("No bound: the constants of Assumption 1 are known for NetworkModel only.",)
+        return (
+            "No bound: the constants of Assumption 1 are not known. If the drift is bounded and "
+            "Lipschitz, declare them: FunctionModel(…, bounds=ssd.model.DriftBounds(…)), or a "
+            "field or property `bounds` of your model.",
+        )
     return () if constants.holds else (f"No bound: Assumption 1 fails, {constants.reason}.",)
 
 

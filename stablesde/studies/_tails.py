@@ -150,6 +150,7 @@ class TailStudy(TidyRecord):
         mean = {True: ", infinite mean", False: "", None: ", mean undecided"}[self.mean_infinite]
         constant = "" if self.constant is None else f"; measured/predicted tail {self.constant}"
         bounded = "bounded" if self.drift_bounded else "bounded, which is not known of this one"
+        bounded += "" if self.drift_bounded else ": ssd.model.DriftBounds declares it"
         return (
             f"{heavy[self.bound_holds]}{mean}; tail index {self.estimate:.3f} [{self.lower:.3f}, "
             f"{self.upper:.3f}] {words[self.exponent_attained]} α = {self.alpha:g} within "

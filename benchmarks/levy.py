@@ -1,7 +1,7 @@
 """What a number of each Lévy noise costs, in units of Type II on the same machine, for the docs.
 
-`python -m benchmarks.levy` writes docs/snippets/benchmarks-levy.md. Runs of all noises alternate, and
-the least time of each counts.
+`python -m benchmarks.levy` writes docs/snippets/benchmarks-levy.md. Runs of all noises alternate,
+and the least time of each counts.
 """
 
 import time

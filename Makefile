@@ -61,6 +61,9 @@ notebooks: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.import_time
 	$(BIN)/python -m benchmarks.noise
+	$(BIN)/python -m benchmarks.levy
+	$(BIN)/python -m benchmarks.multiplicative
+	$(BIN)/python -m benchmarks.pairwise
 	$(BIN)/python -m benchmarks.sampler_law
 	$(BIN)/python -m benchmarks.density_speed
 	$(BIN)/python -m benchmarks.estimator_coverage

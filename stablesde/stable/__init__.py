@@ -5,7 +5,7 @@ from stablesde.stable._density import cdf, logpdf, pdf, sf
 from stablesde.stable._draw import sample, sample_positive
 from stablesde.stable._ecf import EcfTest, goodness_of_fit
 from stablesde.stable._estimate import TailIndex, default_hill_k, tail_index
-from stablesde.stable._likelihood import StableFit, fit_symmetric
+from stablesde.stable._likelihood import StableFit, fit
 from stablesde.stable._maximum import expected_maximum
 from stablesde.stable._quantile import isf, ppf
 from stablesde.stable._subordinator import (
@@ -24,7 +24,7 @@ __all__ = [
     "characteristic_function",
     "default_hill_k",
     "expected_maximum",
-    "fit_symmetric",
+    "fit",
     "goodness_of_fit",
     "isf",
     "logpdf",

@@ -165,9 +165,7 @@ def centred(x: Array, *rest: Array) -> tuple[Array, ...]:
     return (z, *law, unit)
 
 
-def skewed(
-    x: Array, *rest: Array, continuous: bool
-) -> tuple[Array, Array, Array, Array, Array]:
+def skewed(x: Array, *rest: Array, continuous: bool) -> tuple[Array, Array, Array, Array, Array]:
     """(z, alpha, beta, unit, z where it is finite) for `_general`.
 
     `rest`: alpha, beta, loc, scale, unit. S1 at α = 1 has the shift (2/π) β scale log(scale).

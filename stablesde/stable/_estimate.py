@@ -19,7 +19,7 @@ from jaxtyping import Array, ArrayLike, Float
 from stablesde._arguments import as_choice, as_count, as_number, as_reals, is_concrete
 from stablesde.stable._domain import number_text, observations, require_spread
 from stablesde.stable._ecf import ecf_fit
-from stablesde.stable._likelihood import fit_symmetric
+from stablesde.stable._likelihood import fit
 from stablesde.stable._mcculloch import mcculloch
 
 # A sample whose median is this many interquartile ranges from 0 is shifted: at 15, Hill's 95 %
@@ -116,7 +116,7 @@ def _ecf(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
 
 
 def _mle(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
-    result = fit_symmetric(x)
+    result = fit(x, 0)
     variance = result.covariance[0, 0]
     # Where the likelihood has no curvature, at its boundary above all, nothing is excluded.
     half = jnp.where(variance > 0, z * jnp.sqrt(jnp.where(variance > 0, variance, 1)), jnp.inf)

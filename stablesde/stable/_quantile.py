@@ -13,8 +13,8 @@ from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import gammaln, ndtri
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde.stable._constants import tail_constant
 from stablesde.stable import _general
+from stablesde.stable._constants import tail_constant
 from stablesde.stable._density import is_continuous, is_symmetric, log_density, survival
 from stablesde.stable._domain import (
     aligned,
@@ -130,7 +130,7 @@ def _solve_general(p: Array, alpha: Array, beta: Array, continuous: bool) -> Arr
         proposal = jnp.where(good, newton, (low + high) / 2)
         step = jnp.where(good, jnp.abs(newton - y), high - low)
         # After a Newton step, its error is about the square of the step.
-        limit = 4 * eps * jnp.abs(y) + 4 * eps / jnp.maximum(hazard, eps * eps)
+        limit = 4 * eps * jnp.abs(y) + eps**0.75 / jnp.maximum(hazard, eps * eps)
         limit = limit + jnp.where(good, eps**0.6 * jnp.minimum(1.0, jnp.abs(y) + eps), 0.0)
         return low, proposal, high, step, jnp.any(step > limit), i + 1
 

@@ -205,15 +205,11 @@ def _level(t: Array, law: _Law) -> _Level:
     right = _HALF_PI - alpha_near
     cos_near = _sin(right)
     # H = π - (α near + far), half of it, and its complement
-    half_ratio = 0.5 * (
-        jnp.where(law.upper, law.kappa_ratio, law.kappa_ratio / law.alpha) + low
-    )
+    half_ratio = 0.5 * (jnp.where(law.upper, law.kappa_ratio, law.kappa_ratio / law.alpha) + low)
     half = law.size * half_ratio
     sinc_half = _sinc(half)
     sin_half = half * sinc_half
-    half_sum = 0.5 * jnp.where(
-        law.upper, law.length + law.size * near, law.turn + law.size * far
-    )
+    half_sum = 0.5 * jnp.where(law.upper, law.length + law.size * near, law.turn + law.size * far)
     sin_sum = _sin(half_sum)
     third = 2 * half_ratio * sinc_half * sin_sum  # sin(α near + far)/|ε|
     cos_third = sin_half * sin_half - sin_sum * sin_sum
@@ -306,7 +302,9 @@ def _plan(law: _Law, rule: _Rule) -> _Plan:
     last = rule.nodes - 1
     rise = np.expm1(last / rule.growth) - last / rule.growth
     stretch = jnp.maximum(total - rule.step * last, 0) / rise
-    return _Plan(t, omega * t + log_end, omega, stretch, log_end, light, light & (plateau > rule.huge))
+    return _Plan(
+        t, omega * t + log_end, omega, stretch, log_end, light, light & (plateau > rule.huge)
+    )
 
 
 def _nodes(rule: _Rule) -> tuple[np.ndarray, ...]:
@@ -393,9 +391,7 @@ def _capped(law: _Law, dtype: Any) -> tuple[_Law, Array]:
     return law._replace(rho=rho, rho_ratio=ratio), beyond
 
 
-def _start(
-    z: Array, alpha: Array, beta: Array, continuous: bool
-) -> tuple[_Law, Array, Array]:
+def _start(z: Array, alpha: Array, beta: Array, continuous: bool) -> tuple[_Law, Array, Array]:
     """The law at z; logs of what was cut off its size; whether it is outside of the support."""
     z, alpha, beta = jnp.broadcast_arrays(z, alpha, beta)
     wide = z.dtype == jnp.float64
@@ -444,9 +440,7 @@ def _log_tails(
     return jnp.where(mirrored, upper, lower), jnp.where(mirrored, lower, upper)
 
 
-def raw_log_density(
-    z: Array, alpha: Array, beta: Array, continuous: bool, order: int = 1
-) -> Array:
+def raw_log_density(z: Array, alpha: Array, beta: Array, continuous: bool, order: int = 1) -> Array:
     """log f at `z`, the S0 variable, or (not `continuous`) the S1 variable where α ≠ 1.
 
     Its derivatives are right up to `order`.
@@ -456,9 +450,7 @@ def raw_log_density(
     return _log_density(law, plan, total, beyond, empty)
 
 
-def raw_log_tails(
-    z: Array, alpha: Array, beta: Array, continuous: bool
-) -> tuple[Array, Array]:
+def raw_log_tails(z: Array, alpha: Array, beta: Array, continuous: bool) -> tuple[Array, Array]:
     """log P(Z ≤ z) and log P(Z > z), for `z` as in `raw_log_density`."""
     law, beyond, empty = _start(z, alpha, beta, continuous)
     (inner, outer), plan = _integrals(law, "tails")

@@ -4,14 +4,16 @@ Fixed keys. Bounds on random quantities are at 5.5 standard deviations or more o
 so that a correct implementation fails under a fresh key with probability below 1e-6.
 """
 
+import decimal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
-from stablesde.stable import TailIndex, sample, tail_index
-from stablesde.stable._density import logpdf
+from stablesde.stable import TailIndex, absolute_moment, block_tail_index, sample, tail_index
+from stablesde.stable._density import cdf, logpdf
 from stablesde.stable._ecf import goodness_of_fit
 from stablesde.stable._estimate import METHODS, default_hill_k
 from stablesde.stable._likelihood import fit, padded_size
@@ -312,3 +314,59 @@ def test_results_print_their_numbers(key):
     assert "traced" in seen[0]
     batch = jax.vmap(tail_index)(x.reshape(2, 200))
     assert repr(batch) == "TailIndex(array(2,) [array(2,), array(2,)], 95 %)"
+
+
+def test_columns_and_masks(key):
+    """What people have their numbers in; a masked array is never silently unmasked."""
+    pd = pytest.importorskip("pandas")
+    x = np.asarray(sample(key, 1.5, shape=(400,)), np.float64)
+    expected = float(tail_index(x).estimate)
+    objects = np.array([decimal.Decimal(v) for v in x], dtype=object)
+    for same in (pd.Series(x), pd.DataFrame({"a": x})["a"], x.astype(np.longdouble), objects):
+        np.testing.assert_allclose(float(tail_index(same).estimate), expected, rtol=1e-6)
+    for call in (tail_index, fit, goodness_of_fit):
+        with pytest.raises(ValueError, match="masked array"):
+            call(np.ma.masked_greater(x, 3))
+    with pytest.raises(ValueError, match="list of numbers"):
+        tail_index(np.array(["a"] * 30, dtype=object))
+
+
+def test_shifted_doubles_keep_their_digits(key):
+    x = np.asarray(sample(key, 1.5, shape=(400,)), np.float64)
+    for method in ("quantile", "ecf", "mle"):
+        near, far = tail_index(x, method).estimate, tail_index(2e5 + 0.01 * x, method).estimate
+        np.testing.assert_allclose(near, far, rtol=1e-4)
+    near, far = fit(x, 0), fit(2e5 + 0.01 * x, 0)
+    np.testing.assert_allclose(near.scale * 0.01, far.scale, rtol=1e-3)
+    np.testing.assert_allclose(cdf(1e6 + 0.03, 1.6, loc=1e6, scale=0.1), 0.584771953968, rtol=1e-6)
+
+
+def test_trees_leaf_by_leaf(key):
+    tree = {"w": sample(key, 1.4, shape=(30, 40)), "b": jnp.ones(3), "n": 3}
+    found = jax.jit(tail_index)(tree)
+    assert found["b"] is None
+    np.testing.assert_allclose(found["w"].estimate, tail_index(tree["w"]).estimate, rtol=1e-6)
+
+
+def test_moments_of_skewed_laws(key):
+    for alpha, p, beta in ((1.5, 0.4, 0.6), (0.7, 0.3, -1.0), (1.8, -0.3, 0.9)):
+        x = np.abs(np.asarray(sample(key, alpha, beta, (200_000,)), np.float64)) ** p
+        error = x.std() / x.size**0.5
+        # 2p < α: the mean is normal; five standard errors have probability 6e-7
+        assert abs(x.mean() - float(absolute_moment(alpha, p, beta=beta))) < 5 * error
+    assert np.isnan(absolute_moment(1.0, 0.3, beta=0.5))
+
+
+@pytest.mark.parametrize("alpha", [1.2, 1.5, 1.8])
+def test_blocks_are_unbiased_in_the_inverse(alpha, key):
+    """Over 200 samples: five standard errors of the mean have probability 6e-7."""
+    x = sample(key, alpha, shape=(200, 2500, 2))
+    found = jax.vmap(block_tail_index)(x)
+    inverse = 1 / np.asarray(found.estimate)
+    if alpha < 1.7:  # above, estimates are cut at 2
+        assert abs(inverse.mean() - 1 / alpha) < 5 * inverse.std() / 200**0.5
+    inside = np.asarray((found.lower <= alpha) & (alpha <= found.upper))
+    assert inside.mean() > 0.85
+    assert block_tail_index(x[0]).method == "block"
+    with pytest.raises(ValueError, match="block must lie in"):
+        block_tail_index(x[0], block=2000)

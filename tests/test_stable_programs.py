@@ -48,6 +48,7 @@ CALLS = {
     "expected_maximum": lambda i: stable.expected_maximum(1.5 + 0.1 * i, 100 + i),
     "goodness_of_fit": lambda i: stable.goodness_of_fit(X + i),
     "tail_index": lambda i: stable.tail_index(X * (1 + i), level=0.9 + 0.05 * i),
+    "block_tail_index": lambda i: stable.block_tail_index(X * (1 + i)),
     "fit": lambda i: stable.fit(np.concatenate([X * (1 + i), X[: 10 * i]])),
     "fit, symmetric": lambda i: stable.fit(X * (1 + i), 0),
     "pdf, skewed": lambda i: stable.pdf(X, 1.5 + 0.1 * i, 0.3 * (1 + i), loc=0.1 * i),

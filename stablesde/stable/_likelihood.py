@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from stablesde._arguments import as_number, is_concrete
 from stablesde.stable._density import is_continuous, log_density
-from stablesde.stable._domain import number_text, observations, require_spread
+from stablesde.stable._domain import number_text, observations, precise, require_spread
 from stablesde.stable._draw import Parametrization
 from stablesde.stable._ecf import ecf_fit
 from stablesde.stable._general import log_density_and_scores
@@ -101,15 +101,20 @@ def fit(
     continuous = is_continuous(parametrization)
     level = as_number("level", level, 0, 1, "()")
     fixed = None if beta is None else as_number("beta", beta, -1, 1)
+    x, centre, width = precise(x)
     data = observations(x, 20, "a fit")
     require_spread(data, "a fit")
     z = float(scipy.special.ndtri(0.5 + level / 2))
     if fixed == 0:
-        found = _fit_symmetric(data, z)
+        values = (np.asarray(centre, data.dtype), np.asarray(width, data.dtype))
+        found = _fit_symmetric(data, *values, z)
     else:
         standard, weight, middle, unit, quantiles = _prepared(data)
         pinned = np.asarray(np.nan if fixed is None else fixed, standard.dtype)
-        values = (standard, weight, middle, unit, quantiles, pinned, z)
+        middle, unit, quantiles = centre + width * middle, width * unit, centre + width * quantiles
+        scalars = (v if isinstance(v, jax.Array) else np.asarray(v, data.dtype)
+                   for v in (middle, unit, quantiles))  # fmt: skip
+        values = (standard, weight, *scalars, pinned, z)
         found = _fit_general(*values, pin=fixed is not None, continuous=continuous)
     free = 4 if beta is None else 3
     settings = (level, data.size, free, parametrization)
@@ -137,8 +142,7 @@ def _prepared(data: Any) -> tuple[Any, ...]:
     standard[: numbers.size] = (numbers - q50) / unit
     weight = (np.arange(size) < numbers.size).astype(dtype)
     quantiles = np.quantile(numbers, _levels(numbers.size))
-    scalars = (np.asarray(v, dtype) for v in (q50, unit, quantiles))
-    return (standard.astype(dtype), weight, *scalars)
+    return standard.astype(dtype), weight, q50, unit, quantiles
 
 
 def padded_size(n: int) -> int:
@@ -325,8 +329,10 @@ def _symmetric_scores(theta: Float[Array, " 3"], x: Float[Array, " n"]) -> Float
 
 
 @jax.jit
-def _fit_symmetric(data: Float[Array, " n"], z: Array) -> tuple[Array, ...]:
-    """β = 0: a fixed number of steps, and the observed information."""
+def _fit_symmetric(
+    data: Float[Array, " n"], centre: Array, width: Array, z: Array
+) -> tuple[Array, ...]:
+    """β = 0: a fixed number of steps, and the observed information. x = centre + width · data."""
     start = ecf_fit(data)
     standard = (data - start.loc) / start.scale
 
@@ -348,5 +354,7 @@ def _fit_symmetric(data: Float[Array, " n"], z: Array) -> tuple[Array, ...]:
     covariance = jnp.zeros((4, 4), data.dtype).at[np.ix_(place, place)].set(inner)
     whole = jnp.stack([theta[0], jnp.zeros_like(alpha), theta[1], theta[2]])
     quantiles = jnp.quantile(data, jnp.asarray(_levels(data.size), data.dtype))
-    value = total(theta) - data.size * jnp.log(start.scale)
-    return _summary(whole, covariance, value, start.loc, start.scale, quantiles, z, True)
+    unit = width * start.scale
+    value = total(theta) - data.size * jnp.log(unit)
+    middle, quantiles = centre + width * start.loc, centre + width * quantiles
+    return _summary(whole, covariance, value, middle, unit, quantiles, z, True)

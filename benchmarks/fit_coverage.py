@@ -2,7 +2,7 @@
 
     python -m benchmarks.fit_coverage [--samples 500] [--size 10000] [--against 0] [--write FILE]
 
-In S0, at four pairs (α, β). With `--against N`, scipy's maximum of the same likelihood is searched on
+In S0, at four pairs (α, β). With `--against N`, scipy's maximum of the same likelihood is sought on
 N samples of 300 (minutes each: Nelder-Mead over scipy's density).
 """
 

@@ -53,7 +53,7 @@ CALLS = {
     "fit, symmetric": lambda i: stable.fit(X * (1 + i), 0),
     "pdf, skewed": lambda i: stable.pdf(X, 1.5 + 0.1 * i, 0.3 * (1 + i), loc=0.1 * i),
     "logpdf, skewed": lambda i: stable.logpdf(X, 0.9 + 0.1 * i, 0.3, parametrization="S0"),
-    "cdf, skewed": lambda i: stable.cdf(X, 1.5 + 0.1 * i, 1.0 - i, scale=1.0 + i),
+    "cdf, skewed": lambda i: stable.cdf(X, 1.5 + 0.1 * i, 1.0 - 0.5 * i, scale=1.0 + i),
     "isf, skewed": lambda i: stable.isf(Q, 1.5 + 0.1 * i, 0.1 + 0.5 * i, scale=1.0 + i),
 }
 CALLS |= {

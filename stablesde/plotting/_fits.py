@@ -1,5 +1,7 @@
 """A fitted stable law against its sample."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -10,7 +12,8 @@ def quantile_panel(ax: Axes, fit: StableFit) -> None:
     """QQ plot on axes that are linear within a few scales and logarithmic beyond."""
     observed = np.asarray(fit.quantiles, float)
     levels = (np.arange(observed.size) + 0.5) / observed.size
-    expected = ppf(levels, float(fit.alpha), float(fit.beta), parametrization=fit.parametrization)
+    name: Any = fit.parametrization
+    expected = ppf(levels, float(fit.alpha), float(fit.beta), parametrization=name)
     x, y = (np.asarray(v, float) - np.median(observed) for v in (expected, observed))
     end = 1.2 * max(np.abs(x).max(), np.abs(y).max())
     ax.plot([-end, end], [-end, end], color="0.6", lw=1)

@@ -254,7 +254,10 @@ def _blocks(x: Float[Array, "n d"], z: Float[Array, ""], size: int) -> _Interval
     count = x.shape[0] // size
     x = x[: count * size].reshape(count, size, -1)
     x = x / jnp.max(jnp.abs(x))  # squares stay finite
-    log_norm = lambda v: 0.5 * jnp.log(jnp.sum(v * v, axis=-1))  # noqa: E731
+
+    def log_norm(v: Float[Array, "... d"]) -> Float[Array, "..."]:
+        return 0.5 * jnp.log(jnp.sum(v * v, axis=-1))
+
     gains = log_norm(jnp.sum(x, axis=1)) - jnp.mean(log_norm(x), axis=1)
     gains = gains / math.log(size)
     inverse, half = jnp.mean(gains), z * jnp.std(gains, ddof=1) / math.sqrt(count)

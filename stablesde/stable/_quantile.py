@@ -161,11 +161,14 @@ def _make_quantile(continuous: bool) -> Any:
         return jnp.where(regular, value, jnp.where(p == 0, edge, jnp.nan))
 
     @quantile.defjvp
-    def _quantile_jvp(primals: tuple[Array, ...], tangents: Any) -> tuple[Array, Array]:
+    def _quantile_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
         p, alpha, beta = primals
         x = quantile(p, alpha, beta)
         # log P(Z > x(p, α, β); α, β) = log p
-        tail = lambda a, b: _general.log_tails(x, a, b, continuous)[1]  # noqa: E731
+
+        def tail(a: Array, b: Array) -> Array:
+            return _general.log_tails(x, a, b, continuous)[1]
+
         full = jnp.broadcast_arrays(alpha + 0 * x, beta + 0 * x)
         moved = jnp.broadcast_arrays(tangents[1] + 0 * x, tangents[2] + 0 * x)
         change = jax.jvp(tail, tuple(full), tuple(moved))[1]

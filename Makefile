@@ -7,8 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: check quick test coverage fuzz test-slow versions dist lint types docs \
-  notebooks bench clean
+# What must hold before a change lands, in this order: .ci/run does all, .github/workflows one each.
+STEPS := coverage test-slow fuzz lint types docs notebooks dist versions check bad-input
+
+.PHONY: steps bad-input check quick test coverage fuzz test-slow versions dist lint types docs \
+  notebooks bench bench-gpu clean
+
+steps:
+	@printf '%s\n' $(STEPS)
 
 check: $(VENV)/.installed
 	$(BIN)/stablesde check
@@ -41,6 +47,7 @@ dist: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
@@ -54,6 +61,9 @@ notebooks: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.import_time
 	$(BIN)/python -m benchmarks.noise
+	$(BIN)/python -m benchmarks.levy
+	$(BIN)/python -m benchmarks.multiplicative
+	$(BIN)/python -m benchmarks.pairwise
 	$(BIN)/python -m benchmarks.sampler_law
 	$(BIN)/python -m benchmarks.density_speed
 	$(BIN)/python -m benchmarks.skewed_law
@@ -72,6 +82,12 @@ bench: $(VENV)/.installed-dev
 	-$(BIN)/python -m benchmarks.training_theory  # needs the data ECG5000
 	-$(BIN)/python -m benchmarks.training_step  # needs ECG5000, MNIST and the extra "bench"
 	-$(BIN)/python -m benchmarks.against_torch  # needs the extra "bench"
+
+bad-input: $(VENV)/.installed  # ends in one clear line
+	tests/programs/bad_input $(BIN)/stablesde
+
+bench-gpu:  # on a machine with a GPU, JAX and the dependencies; no network: PYTHON=python3
+	XLA_PYTHON_CLIENT_PREALLOCATE=false $(PYTHON) -m benchmarks.gpu --out results-gpu
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stablesde needs Python 3.11 or newer (set PYTHON=...)")'

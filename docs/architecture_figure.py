@@ -10,23 +10,24 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 ROOMS = {  # name: (column, row, purpose)
-    "cli": (2, 5, "the command"),
-    "paper": (2, 4, "one paper: main job, tables"),
-    "plotting": (1, 4, "every figure"),
-    "diffrax_path": (0, 4, "the noise for diffrax"),
-    "training": (2, 3, "heavy-tailed SGD, removal"),
-    "studies": (1, 3, "rates and verdicts"),
-    "dynamics": (0, 3, "particles, limit, coupling"),
-    "datasets": (2, 2, "data with checksums"),
-    "theory": (1, 2, "bounds with numbers"),
+    "cli": (2, 7, "the command"),
+    "paper": (2, 6, "one paper: main job, tables"),
+    "plotting": (1, 6, "every figure"),
+    "diffrax_path": (0, 5, "the noise for diffrax"),
+    "training": (2, 5, "heavy-tailed SGD, removal"),
+    "studies": (1, 5, "rates and verdicts"),
+    "dynamics": (0, 4, "particles, limit, coupling"),
+    "datasets": (2, 4, "data with checksums"),
+    "theory": (1, 4, "bounds, predictions"),
+    "system": (0, 3, "the equation"),
     "model": (0, 2, "statistic and drift"),
-    "compression": (1, 1, "pruning"),
-    "noise": (0, 1, "vectors and increments"),
+    "compression": (1, 3, "pruning"),
+    "noise": (0, 1, "Lévy processes"),
     "stable": (0, 0, "the α-stable law"),
 }
 ARROWS = [
-    ("noise", "stable"), ("model", "noise"), ("dynamics", "model"), ("theory", "model"),
-    ("theory", "compression"), ("studies", "theory"), ("studies", "dynamics"),
+    ("noise", "stable"), ("model", "noise"), ("system", "model"), ("dynamics", "system"),
+    ("theory", "dynamics"), ("theory", "compression"), ("studies", "theory"),
     ("training", "datasets"), ("plotting", "studies"), ("paper", "training"),
     ("paper", "plotting"), ("cli", "paper"), ("diffrax_path", "dynamics"),
 ]  # fmt: skip
@@ -36,7 +37,7 @@ STEP = (3.0, 1.0)
 
 def main() -> None:
     """Writes the figure."""
-    figure = Figure(figsize=(8, 5.6), dpi=120)
+    figure = Figure(figsize=(8, 7.2), dpi=120)
     panel = figure.add_axes((0, 0, 1, 1))
     at = {name: (STEP[0] * column, STEP[1] * row) for name, (column, row, _) in ROOMS.items()}
     for start, end in ARROWS:
@@ -53,7 +54,7 @@ def main() -> None:
         panel.text(x, y + 0.09, name, ha="center", va="center", weight="bold", size=11)
         panel.text(x, y - 0.13, ROOMS[name][2], ha="center", va="center", size=8.5)
     panel.set_xlim(-1.4, 2 * STEP[0] + 1.4)
-    panel.set_ylim(-0.5, 5 * STEP[1] + 0.5)
+    panel.set_ylim(-0.5, 7 * STEP[1] + 0.5)
     panel.set_axis_off()
     figure.savefig(Path(__file__).parent / "figures" / "architecture.png")
 

@@ -1,4 +1,4 @@
-"""Regenerates the tables and figures of docs/rates.md from a finished `stablesde check --full`.
+"""Regenerates the tables and figures of docs/full-run.md from a finished `stablesde check --full`.
 
 `stablesde check --full && python docs/full_figures.py`
 """
@@ -122,7 +122,7 @@ def sharpness_figure(runs: list[dict], path: Path) -> None:
 
 
 def main(results: Path) -> None:
-    """Writes docs/snippets/full-*.md and the figures of docs/rates.md."""
+    """Writes docs/snippets/full-*.md and the figures of docs/full-run.md."""
     record = json.loads((results / "results.json").read_text())
     studies = record["studies"]
     columns = {name: studies[name] for name in ("tails", "compressibility")}

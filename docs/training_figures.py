@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 
 from stablesde import paper, training
 from stablesde.datasets import load
-from stablesde.plotting._style import MARKERS, save, shades, style
+from stablesde.plotting import MARKERS, shades, style
+from stablesde.plotting._style import save
 
 FIGURES = Path(__file__).parent / "figures"
 WIDTH, SEEDS, ALPHA = 2000, 3, 1.75

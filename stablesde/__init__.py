@@ -17,18 +17,28 @@ from stablesde.dynamics import (
 )
 from stablesde.model import (
     FunctionModel,
+    KineticModel,
     MeanFieldModel,
     MeanReversion,
     NetworkModel,
+    PairwiseModel,
     WeightDecay,
 )
 from stablesde.noise import (
+    Brownian,
+    CompoundPoisson,
     EllipticalStable,
     IndependentStable,
     IsotropicStable,
+    LevyNoise,
+    LinearImage,
+    NormalInverseGaussian,
     OneFactorStable,
     SpectralStable,
     StableNoise,
+    SumNoise,
+    TemperedStable,
+    VarianceGamma,
     stable_noise,
 )
 from stablesde.studies import (
@@ -44,6 +54,7 @@ from stablesde.studies import (
     propagation_of_chaos,
     strong_error,
     tail_study,
+    weak_error,
 )
 from stablesde.system import System
 from stablesde.training import UnitAxis, UnitGroup, add_stable_noise, heavy_tailed_sgd, prune_tree
@@ -52,27 +63,37 @@ if TYPE_CHECKING:
     from stablesde import paper, plotting
 
 __all__ = [
+    "Brownian",
+    "CompoundPoisson",
     "EllipticalStable",
     "FokkerPlanck",
     "FunctionModel",
     "IndependenceStudy",
     "IndependentStable",
     "IsotropicStable",
+    "KineticModel",
     "LawFlow",
+    "LevyNoise",
+    "LinearImage",
     "MeanFieldModel",
     "MeanReversion",
     "NetworkModel",
+    "NormalInverseGaussian",
     "OneFactorStable",
+    "PairwiseModel",
     "ProbabilityStudy",
     "RateStudy",
     "Slope",
     "SpectralStable",
     "StableNoise",
+    "SumNoise",
     "System",
     "TailStudy",
+    "TemperedStable",
     "Trajectory",
     "UnitAxis",
     "UnitGroup",
+    "VarianceGamma",
     "WeightDecay",
     "__version__",
     "add_stable_noise",
@@ -104,6 +125,7 @@ __all__ = [
     "tail_study",
     "theory",
     "training",
+    "weak_error",
 ]
 
 

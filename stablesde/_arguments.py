@@ -5,11 +5,13 @@ inspected; of it, the dtype and shape are checked alone.
 """
 
 import decimal
+import functools
+import inspect
 import math
 import numbers
 import operator
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.core
@@ -17,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -169,6 +173,53 @@ def as_host_reals(**values: Any) -> tuple[Any, ...]:
             v.astype(dtype) if isinstance(v, jax.Array) else np.asarray(v, dtype)
             for v in real.values()
         )
+
+
+# What other libraries and papers call them.
+_OTHER_NAMES = {
+    "num_particles": ("n", "N", "n_particles", "particles", "num_samples"),
+    "t1": ("T", "t", "t_end", "t_final", "horizon"),
+    "num_steps": ("steps", "n_steps", "K", "dt", "step_size", "eta"),
+    "widths": ("n", "N", "width"),
+    "dtype": ("precision",),
+    "replicas": ("n_replicas", "num_replicas", "repeats"),
+    "system": ("model", "noise", "sigma", "init", "x0"),
+    "key": ("seed", "rng", "random_state"),
+}
+
+
+def by_name(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, whose `TypeError` for a call that does not fit says which names it has.
+
+    What goes wrong inside comes through as it is.
+    """
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}: {error}. {_advice(signature, kwargs)}") from None
+        return function(*args, **kwargs)
+
+    signature = inspect.signature(function)
+    return checked
+
+
+def _advice(signature: inspect.Signature, given: Any) -> str:
+    names = signature.parameters
+    meant = [
+        f"{mine}, not {name}"
+        for name in given
+        if name not in names
+        for mine, others in _OTHER_NAMES.items()
+        if mine in names and name in others
+    ]
+    keywords = [n for n, p in names.items() if p.kind is p.KEYWORD_ONLY]
+    first = [n for n, p in names.items() if p.kind is not p.KEYWORD_ONLY]
+    build = "; system=ssd.System(model, noise, sigma, init)" if "system" in first else ""
+    call = f"It is called as ({', '.join(first)}, {'=, '.join(keywords[:4])}=, …){build}."
+    return " ".join([f"Give {', '.join(meant)}." if meant else "", call]).strip()
 
 
 def _shown(value: Any) -> str:

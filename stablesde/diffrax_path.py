@@ -11,7 +11,7 @@ from stablesde._arguments import as_count
 from stablesde._extras import MissingExtraError
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._system import check_number
-from stablesde.noise import StableNoise
+from stablesde.noise import LevyNoise
 from stablesde.noise._base import STREAM_NOISE, particle_index
 from stablesde.stable._bits import Words, fold, key_words
 from stablesde.stable._domain import number_text
@@ -50,7 +50,7 @@ class StablePath(diffrax.AbstractPath[Any]):
 
     t0: float  # type: ignore[misc]
     t1: Array  # type: ignore[misc]
-    noise: StableNoise
+    noise: LevyNoise
     stream: Words
     step: Float[Array, ""]
     num_particles: int = eqx.field(static=True)
@@ -60,7 +60,7 @@ class StablePath(diffrax.AbstractPath[Any]):
 
     def __init__(
         self,
-        noise: StableNoise,
+        noise: LevyNoise,
         key: PRNGKeyArray,
         *,
         num_particles: int,
@@ -69,8 +69,8 @@ class StablePath(diffrax.AbstractPath[Any]):
         max_steps_at_once: int = 1,
         dtype: jnp.dtype | None = None,
     ) -> None:
-        if not isinstance(noise, StableNoise):
-            raise ValueError(f"noise must be a stablesde.StableNoise, got {type(noise).__name__}.")
+        if not isinstance(noise, LevyNoise):
+            raise ValueError(f"noise must be a stablesde.LevyNoise, got {type(noise).__name__}.")
         num_particles = as_count("num_particles", num_particles)
         num_steps = as_count("num_steps", num_steps)
         max_steps_at_once = as_count("max_steps_at_once", max_steps_at_once)
@@ -120,9 +120,9 @@ class StablePath(diffrax.AbstractPath[Any]):
         return total
 
     def _increment(self, k: Array) -> Float[Array, "n dim"]:
-        scale = self.noise.increment_scale(self.step, self.dtype)
         words = fold(self.stream, k, STREAM_NOISE)
-        return self.noise.columns(words, particle_index(self.num_particles), scale, self.dtype).T
+        index = particle_index(self.num_particles)
+        return self.noise.increments(words, index, self.step, 1.0, self.dtype).T
 
     def _grid_index(self, t: Any) -> Array:
         position = jnp.asarray(t, float) * self.num_steps / self.t1

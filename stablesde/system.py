@@ -11,35 +11,36 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_parameter, as_real, is_concrete
+from stablesde._fingerprint import fingerprint
 from stablesde.model import MeanFieldModel
-from stablesde.noise import StableNoise
+from stablesde.noise import LevyNoise
 from stablesde.stable._domain import number_text
 
 Tree = TypeVar("Tree")
 InitialLaw = None | float | Array | np.ndarray | Callable[[PRNGKeyArray], Array]
+Sigma = float | Float[Array, ""] | Float[Array, " dim"] | Float[Array, "dim q"] | Callable[..., Any]
 # What simulations can compute with in any precision.
 LARGEST = float(np.finfo(np.float32).max)
 
 
 def _as_sigma(sigma: Any) -> Any:
     if callable(sigma):
-        raise ValueError(
-            "sigma must be one number: a scale that depends on time or state is not supported. "
-            "Noise is additive."
-        )
-    if np.ndim(sigma) and isinstance(sigma, (list, tuple, np.ndarray, jax.Array)):
-        raise ValueError(
-            f"sigma must be one number, got shape {np.shape(sigma)}: put scales of coordinates "
-            "into the noise, ssd.EllipticalStable(alpha, scale_matrix) or "
-            "ssd.SpectralStable(alpha, directions, weights)."
-        )
-    return as_parameter("sigma", sigma, 0.0)
+        return sigma
+    if isinstance(sigma, (list, tuple)) or (is_concrete(sigma) and np.ndim(sigma)):
+        values = np.asarray(as_real("sigma", sigma), float)
+        if values.ndim not in (1, 2) or not np.all(np.abs(values) < LARGEST):
+            raise ValueError(
+                "sigma must be a number, an array (dim,) or (dim, q) of finite numbers, or a "
+                f"function of (t, theta, m), got shape {values.shape}."
+            )
+        return jnp.asarray(values)
+    return sigma if np.ndim(sigma) else as_parameter("sigma", sigma, 0.0)
 
 
 def _as_init(init: Any) -> Any:
     """Lists become arrays: a list would be a tree of numbers."""
     if isinstance(init, (list, tuple)):
-        return np.asarray(_init_values(init), float)
+        return np.asarray(_init_values(init), jax.dtypes.canonicalize_dtype(float))
     return init
 
 
@@ -51,7 +52,7 @@ def _init_values(init: Any) -> Any:
 
 
 class System(eqx.Module):
-    """The McKean–Vlasov equation `dθ = b(θ, μ) dt + σ dL` with its start θ₀ (eq. 4).
+    """The McKean–Vlasov equation `dθ = b(t, θ, μ) dt + σ dL` with its start θ₀ (eq. 4).
 
     ```python
     system = ssd.System(ssd.MeanReversion(2), ssd.stable_noise("I", 1.5, 2), sigma=0.5)
@@ -60,23 +61,29 @@ class System(eqx.Module):
 
     **Arguments:**
 
-    - `model`, `noise`: the drift and the driving process, of the same `dim`.
-    - `sigma`: scale of the noise, ≥ 0.
+    - `model`, `noise`: the drift and the driving process, any `LevyNoise`.
+    - `sigma`: the coefficient of the noise. A number ≥ 0, an array (dim,) of scales of coordinates
+      or a matrix (dim, q), for a noise of dimension q: then the noise is additive. Or a function
+      `sigma(t, theta, m)` of one particle, θ (dim,) and the mean statistic m, to one of these: then
+      it is multiplicative, in Itô's sense (σ is taken before the jump), for the schemes "euler" and
+      "tamed". An `equinox.Module` with `__call__` makes its numbers traced ones.
     - `init`: None for θ₀ ~ N(0, I); a number s for N(0, s² I); an array (dim,) or (n, dim) of
-      values; or a function from a key to one θ₀ of shape (dim,).
+      values, which a run takes in its own dtype; or a function from a key to one θ₀ of shape
+      (dim,).
 
     It is a pytree: its numbers can be differentiated, mapped over and replaced
     (`equinox.tree_at`, `dataclasses.replace`). Compiled programs take all of them, Python floats as
     well, as arrays: other values compile nothing anew. What is no number with a fraction (integers,
     text, functions) is part of the program, and so is a field that is declared static.
 
-    **Raises:** `ValueError` for a model or noise that is none, mismatched dimensions, a statistic
-    or drift of the wrong shape, a negative or non-finite `sigma`, or an `init` of another form.
+    **Raises:** `ValueError` for a model or noise that is none, mismatched dimensions, a statistic,
+    drift or `sigma` of the wrong shape, a negative or non-finite `sigma`, or an `init` of another
+    form.
     """
 
     model: MeanFieldModel
-    noise: StableNoise
-    sigma: float | Float[Array, ""] = eqx.field(default=1.0, converter=_as_sigma)
+    noise: LevyNoise
+    sigma: Sigma = eqx.field(default=1.0, converter=_as_sigma)
     init: InitialLaw = eqx.field(default=None, converter=_as_init)
 
     def __check_init__(self) -> None:
@@ -84,22 +91,35 @@ class System(eqx.Module):
             raise ValueError(
                 f"model must be a stablesde.MeanFieldModel, got {type(self.model).__name__}."
             )
-        if not isinstance(self.noise, StableNoise):
+        if not isinstance(self.noise, LevyNoise):
             raise ValueError(
-                f"noise must be a stablesde.StableNoise, got {type(self.noise).__name__}."
-            )
-        if self.noise.dim != self.model.dim:
-            raise ValueError(
-                f"the noise has dim={self.noise.dim} but the model's particles have "
-                f"dim={self.model.dim}: build the noise with dim=model.dim."
+                f"noise must be a stablesde.LevyNoise, got {type(self.noise).__name__}."
             )
         _check_initial(self.init, self.model.dim)
-        _checked_shapes(*_abstract(self.model))
+        size = _checked_shapes(*_abstract(self.model))
+        shape = _shape_of_sigma(self.sigma, self.model.dim, size)
+        if len(shape) < 2 and self.noise.dim != self.model.dim:
+            raise ValueError(
+                f"the noise has dim={self.noise.dim} but the model's particles have "
+                f"dim={self.model.dim}: build the noise with dim=model.dim, or give a matrix "
+                f"sigma of shape ({self.model.dim}, {self.noise.dim})."
+            )
+        expected = (self.model.dim, self.noise.dim)[: len(shape)]
+        if shape != expected:
+            raise ValueError(
+                f"sigma has shape {shape}; it must be one of [(), ({self.model.dim},),"
+                f" ({self.model.dim}, {self.noise.dim})]."
+            )
 
     @property
     def dim(self) -> int:
         """p, the length of one particle θ."""
-        return self.noise.dim
+        return self.model.dim
+
+    @property
+    def additive(self) -> bool:
+        """Whether the coefficient of the noise is the same at all times and for all particles."""
+        return not callable(self.sigma)
 
     @property
     def statistic_size(self) -> int:
@@ -116,10 +136,11 @@ class System(eqx.Module):
         if init is None:
             start = ""
         elif callable(init):
-            start = f", init={getattr(init, '__name__', type(init).__name__)}"
+            start = f", init={name_of(init)}"
         else:
             start = f", init={number_text(init)}"
-        return f"System({self.model}, {self.noise}, sigma={number_text(self.sigma)}{start})"
+        sigma = name_of(self.sigma) if callable(self.sigma) else number_text(self.sigma)
+        return f"System({self.model}, {self.noise}, sigma={sigma}{start})"
 
 
 class HeldSystem(eqx.Module):
@@ -152,6 +173,19 @@ def in_dtype(system: System, dtype: jnp.dtype) -> System:
         return jnp.asarray(x, dtype) if eqx.is_inexact_array(x) or isinstance(x, float) else x
 
     return jax.tree.map(convert, system)
+
+
+def sigma_setting(system: System) -> Any:
+    """σ as a run directory is bound to it: a number, a list, or a function's name and print."""
+    sigma = system.sigma
+    if not callable(sigma):
+        return np.asarray(sigma, float).tolist()
+    sizes = (), (system.dim,), (system.statistic_size,)
+
+    def coefficient(key: PRNGKeyArray) -> Array:
+        return jnp.asarray(sigma(*(jax.random.normal(key, size) for size in sizes)))
+
+    return f"{name_of(sigma)} {fingerprint(coefficient)}"
 
 
 def check_is_system(system: object) -> None:
@@ -195,6 +229,27 @@ def _check_initial(init: InitialLaw, dim: int) -> None:
         )
     if is_concrete(init) and not np.all(np.abs(np.asarray(values, float)) < LARGEST):
         raise ValueError("init must be finite.")
+
+
+def name_of(function: Any) -> str:
+    """What a function is called."""
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _shape_of_sigma(sigma: Any, dim: int, size: int) -> tuple[int, ...]:
+    """The shape of the coefficient. Raises `ValueError` for a function that gives no array."""
+    if not callable(sigma):
+        return np.shape(sigma)
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    t, theta, m = (jax.ShapeDtypeStruct(s, dtype) for s in ((), (dim,), (size,)))
+    try:
+        value = eqx.filter_eval_shape(lambda f, *a: jnp.asarray(f(*a)), sigma, t, theta, m)
+    except Exception as error:
+        raise ValueError(
+            f"sigma(t, theta, m) fails for a theta of shape ({dim},) and an m of shape "
+            f"({size},): {error}"
+        ) from error
+    return value.shape
 
 
 def _abstract(model: MeanFieldModel) -> tuple[Any, tuple[Any, ...], Any]:
@@ -244,5 +299,7 @@ __all__ = [
     "check_is_system",
     "check_num_initial",
     "in_dtype",
+    "name_of",
+    "sigma_setting",
     "traced",
 ]

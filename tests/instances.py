@@ -38,13 +38,25 @@ def _noises():
     yield ssd.IsotropicStable(1.7, 2)
     yield ssd.EllipticalStable(1.7, jnp.eye(30))
     yield ssd.SpectralStable(1.7, jnp.eye(30), jnp.ones(30))
+    yield ssd.Brownian(2)
+    yield ssd.TemperedStable(1.7, 2)
+    yield ssd.CompoundPoisson(1.0, 2)
+    yield ssd.VarianceGamma(30, skew=jnp.ones(30))
+    yield ssd.NormalInverseGaussian(30, skew=jnp.ones(30))
+    yield ssd.SumNoise(ssd.Brownian(2), ssd.IsotropicStable(1.7, 2))
+    yield ssd.LinearImage(jnp.eye(30), ssd.Brownian(30))
 
 
 def _models(network):
     yield network
     yield network.assumption_constants()
+    yield model.DriftBounds(2.0, 1.0, 1.0, 1.0, 1.0)
     yield ssd.FunctionModel(2, lambda t, theta, m: -theta, jnp.tanh)
     yield ssd.MeanReversion(2)
+    yield ssd.KineticModel(network)
+    yield model.RidgeUnit("tanh", 2, 1)
+    yield model.WeightedUnit(model.RidgeUnit("tanh", 2, 1))
+    yield ssd.PairwiseModel(2, lambda x, y: y - x)
     yield ssd.WeightDecay(network, 0.1)
     yield model.loss("logistic")
 
@@ -52,7 +64,8 @@ def _models(network):
 def _stable():
     x = stable.sample(KEY, 1.7, shape=(200,))
     yield stable.tail_index(x)
-    yield stable.fit(x, 0)
+    yield stable.fit_symmetric(x)
+    yield stable.fit(x)
     yield stable.goodness_of_fit(x)
 
 
@@ -68,6 +81,7 @@ def _simulations(network, noise):
     flow = ssd.law_flow(ssd.System(network, noise), KEY, **settings)
     yield from (flow, ssd.System(network, noise))
     yield ssd.simulate(ssd.System(network, noise), KEY, save_every=2, **settings)
+    yield dynamics.functionals(ssd.System(network, noise), KEY, **settings)
     yield dynamics.picard_flow(ssd.System(network, noise), KEY, **settings)
     yield ssd.fokker_planck(
         ssd.System(ssd.MeanReversion(1), ssd.OneFactorStable(1.7, 1)), num_nodes=101, **GRID

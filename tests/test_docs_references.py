@@ -9,7 +9,7 @@ from helpers import DOCS, docs_hook
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="not in the source distribution")
 # Names before a year: "Hill (1975)", "Hill 1975", "Samorodnitsky and Taqqu (1994)".
-NAME = r"[A-ZŞ][A-Za-zéüŞşöč]+"
+NAME = r"[A-ZŞ][A-Za-zéüŞşöč-]+"
 CITATION = re.compile(rf"({NAME}(?:, {NAME})*(?: and {NAME})?) \(?((?:18|19|20)\d\d)\b")
 NOT_CITATIONS = {"April"}
 

@@ -109,7 +109,7 @@ def test_titles_name_the_model_and_its_parameters():
 def test_the_guide_covers_no_data():
     study = synthetic()
     panel = ssd.plotting.plot(study).axes[0]
-    guide = lines(panel)["theory -0.500"]
+    guide = lines(panel)["slope −1/2"]
     assert np.all(guide.get_ydata() > bootstrap_top(study))
     assert guide.get_linestyle() == ":"
 
@@ -150,7 +150,7 @@ def test_styles_differ_without_colour():
     assert len(looks) == len(points) == len(STEPS)
     drawn = lines(panel)
     bounds = [drawn[label].get_linestyle() for label in drawn if "bound" in label]
-    assert len({*bounds, drawn["theory -0.500"].get_linestyle(), "-"}) == 4
+    assert len({*bounds, drawn["slope −1/2"].get_linestyle(), "-"}) == 4
 
 
 def test_legends_are_outside_the_data():

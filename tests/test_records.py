@@ -22,7 +22,7 @@ MODULES = (
     "stablesde.paper", "stablesde.stable", "stablesde.studies", "stablesde.theory",
     "stablesde.training",
 )  # fmt: skip
-ABSTRACT = {"MeanFieldModel", "StableNoise", "Unit"}
+ABSTRACT = {"LevyNoise", "MeanFieldModel", "StableNoise", "Unit"}
 # What measurements, and results of many seeds, leave as.
 SAVED = {
     "IndependenceStudy", "MeanFieldResult", "Measured", "PredictedRatio", "ProbabilityStudy",

@@ -1,5 +1,6 @@
 """Studies: records, resumable cells, checked input, and the paper's claims."""
 
+import dataclasses
 import json
 
 import jax.numpy as jnp
@@ -330,3 +331,132 @@ def test_compression_exponent(network, alpha, key):
     # 2.8 times the 95 % reach is 5.5 standard errors; 0.01 for the approach to the limit.
     assert abs(slope.estimate - ssd.theory.compression_exponent(alpha)) < 2.8 * reach + 0.01
     assert slope.upper < 0
+
+
+HEAVY = dict(widths=(8, 16, 32, 64), num_steps=4, t1=1.0, replicas=8)
+
+
+def test_the_tail_of_the_statistic_gives_the_rate_of_chaos(key, network):
+    """Known from the model, declared, or estimated with a warning: one index, one exponent."""
+    study = lambda model, alpha, **more: ssd.propagation_of_chaos(  # noqa: E731
+        ssd.System(model, ssd.stable_noise("I", alpha, model.dim)), key, **HEAVY | more
+    )
+    known = study(ssd.MeanReversion(1), 1.5)
+    assert known.axes[0].theory == pytest.approx(1 / 1.5 - 1)
+    assert known.rate_statistic == "median"
+    assert known.config["statistic_tail"] == 1.5
+    # At α = 1.2 and N = 16 n, √(n/N) is 25 %, and (n/N)^(1 - 1/α) is 63 %.
+    rough = study(ssd.MeanReversion(1), 1.2, law_particles=16 * 64)
+    assert "has 63 % of the fluctuation" in rough.blocked
+    assert rough.attained() is None
+    assert study(ssd.MeanReversion(1), 2.0).axes[0].theory == -0.5
+    assert study(network, 1.5).axes[0].theory == -0.5
+    assert "no mean" in study(ssd.MeanReversion(1), 0.9, law_particles=2000).blocked
+    plain = ssd.FunctionModel(1, lambda t, theta, m: 0.5 * m - theta, lambda theta: theta)
+    with pytest.warns(UserWarning, match="give statistic_tail|statistic_tail="):
+        found = study(plain, 1.3)
+    # The law is stable with index 1.3: 20 000 particles give it to within 20 % (6.6 errors).
+    assert abs(found.config["statistic_tail"] - 1.3) < 0.26
+    assert study(plain, 1.3, statistic_tail=1.3).axes[0].theory == pytest.approx(1 / 1.3 - 1)
+    bounded = ssd.FunctionModel(1, lambda t, theta, m: 0.5 * m - theta, jnp.tanh)
+    assert study(bounded, 1.3).axes[0].theory == -0.5
+    with pytest.raises(ValueError, match="statistic_tail must be"):
+        study(plain, 1.3, statistic_tail=-1.0)
+    with pytest.raises(ValueError, match="finite variance"):
+        study(ssd.MeanReversion(1), 1.5, predict=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alpha", [1.3, 1.5])
+def test_chaos_of_an_unbounded_statistic_attains_its_exponent(alpha, key):
+    """The particles are stable, as θ₀ = 0 and the drift is linear: the rate is exact at every n.
+
+    The slope's standard error is 0.0127, so the tolerance of 0.07 is 5.5 of them (10⁻⁷).
+    """
+    system = ssd.System(ssd.MeanReversion(1), ssd.stable_noise("I", alpha, 1), init=jnp.zeros(1))
+    study = ssd.propagation_of_chaos(
+        system, key, widths=(8, 16, 32, 64, 128), num_steps=8, t1=1.0, replicas=2048, batch=512,
+        law_particles=2**21,
+    )  # fmt: skip
+    slope = study.slope()
+    assert abs(slope.estimate - study.budget()["law flow"] - (1 / alpha - 1)) < 0.07
+    assert slope.upper < 0
+    assert slope.lower > -0.5
+
+
+@pytest.fixture(scope="module")
+def scalar_network():
+    x = np.array([[1.0], [2.0]])
+    model = ssd.NetworkModel("tanh", "logistic", x, np.array([0, 1]))
+    return ssd.System(model, ssd.stable_noise("I", 1.5, 1), init=jnp.array([0.5]))
+
+
+def test_the_weak_error_in_the_step_has_order_one(scalar_network, key):
+    """The slope's standard error is 0.006, and the local slopes fall from 1.1 to 1."""
+    settings = dict(function=lambda theta: jnp.tanh(theta[0]), against="step", widths=(64,))
+    study = ssd.weak_error(
+        scalar_network, key, num_steps=(8, 16, 32, 64), t1=1.0, replicas=256, **settings
+    )
+    assert 0.95 < study.slope().estimate < 1.15
+    assert study.attained() is not False
+    assert study.errors["weak"].min() < 0 < study.errors["weak"].mean()
+    assert "Weak error" in ssd.plotting.plot(study).get_suptitle()
+    # The same E f, without particles: the bias of the Euler law against its limit.
+    wide = ssd.FunctionModel(
+        1,
+        lambda t, theta, m: scalar_network.model.drift(theta, m[:2]),
+        lambda theta: jnp.append(scalar_network.model.statistic(theta), jnp.tanh(theta[0])),
+    )
+    system = ssd.System(wide, scalar_network.noise, init=scalar_network.init)
+    solve = lambda steps, scheme: (  # noqa: E731
+        ssd.fokker_planck(system, t1=1.0, num_steps=steps, scheme=scheme).m[-1, 2]
+    )
+    bias = abs(solve(8, "euler") - solve(64, "strang"))
+    # The standard error of 256 replicas is 2.2 %; of 64 particles the bias is 2 % another.
+    assert study.curve().estimate[0, 0] == pytest.approx(bias, rel=0.14)
+
+
+def test_the_weak_error_in_the_width(scalar_network, key, tmp_path):
+    settings = dict(function=lambda theta: jnp.tanh(theta[0]), against="width", num_steps=(8,))
+    study = ssd.weak_error(
+        scalar_network, key, widths=(2, 4, 8, 16), t1=1.0, replicas=4096, batch=4096, **settings
+    )
+    # The rate of the bias, -1, and not that of the fluctuation; the standard error is 0.08.
+    assert study.slope().estimate < -0.5
+    few = ssd.weak_error(
+        scalar_network, key, widths=(2, 4, 8, 512), t1=1.0, replicas=8, run_dir=tmp_path, **settings
+    )
+    slope, reason = few.fitted("width")
+    assert slope is None
+    assert "cannot be told from 0" in reason
+    assert "not fitted" in few.verdict
+    few.save(tmp_path / "few.json")
+    assert ssd.RateStudy.load(tmp_path / "few.json").signed
+    other = settings | dict(function=lambda theta: jnp.sin(theta[0]))
+    sizes = dict(widths=(2, 4, 8, 512), t1=1.0, replicas=8, run_dir=tmp_path)
+    with pytest.raises(ValueError, match="function"):
+        ssd.weak_error(scalar_network, key, **sizes, **other)
+    with pytest.raises(ValueError, match="must be a number, got an array"):
+        ssd.weak_error(
+            scalar_network, key, widths=(2,), t1=1.0, **settings | dict(function=lambda t: t)
+        )
+
+
+def test_slopes_of_two_studies_are_compared_in_pairs(network, key):
+    """Two noises under one key: the paired interval is narrower than that of independent ones."""
+    run = lambda sigma: ssd.propagation_of_chaos(  # noqa: E731
+        ssd.System(network, ssd.stable_noise("I", 1.5, 2), sigma=sigma), key,
+        **SMALL | dict(replicas=32, batch=32),
+    )  # fmt: skip
+    first, second = run(0.5), run(0.6)
+    paired = first.slope_difference(second)
+    assert paired.estimate == pytest.approx(
+        first.slope().estimate - second.slope().estimate, abs=1e-12
+    )
+    apart = np.hypot(first.slope().half_width, second.slope().half_width)
+    assert paired.half_width < 0.6 * apart
+    assert first.slope_difference(first).half_width == 0
+    with pytest.raises(ValueError, match="same sizes"):
+        first.slope_difference(
+            dataclasses.replace(second, errors={"mean": second.errors["mean"][:9]})
+        )

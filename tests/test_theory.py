@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
@@ -35,6 +36,57 @@ def test_lemma_b1_is_too_small_near_one():
     alpha, n = 1.05, 10**6
     lemma = (8 * scalar_tail_constant(alpha) + 1) * n ** (1 / alpha)
     assert theory.maximum_moment(alpha, n) > 1.9 * lemma
+
+
+@pytest.mark.parametrize("alpha", [1.05, 1.2, 1.5, 1.9])
+def test_the_bound_in_place_of_lemma_b1(alpha):
+    """E max ≤ α/(α-1) (C* n)^{1/α}, C* = sup t^α P(|Z| > t): right at every n, and of its order."""
+    t = np.geomspace(1e-2, 1e8, 2000)
+    largest = float(np.max(t**alpha * 2 * np.asarray(ssd.stable.sf(t, alpha))))
+    for n in (1, 10, 1000, 10**6):
+        bound = alpha / (alpha - 1) * (largest * n) ** (1 / alpha)
+        assert 1 <= bound / theory.maximum_moment(alpha, n) < 4
+
+
+def test_lemma_a1_has_the_wrong_constant():
+    """h = 30 tanh(θx), logistic loss: the drift's Lipschitz constant in μ is 225, and B is 133.
+
+    A mass moved by δ moves m by up to 30 δ, and b = -h'(θ) ∂₁ℓ(m, y) by 30 · 30 δ / 4.
+    """
+    bounds = (30.0, 30.0, 30 * 4 / (3 * math.sqrt(3)))
+    model = ssd.NetworkModel(
+        lambda theta, x: 30 * jnp.tanh(theta * x),
+        "logistic",
+        np.ones((1, 1)),
+        np.array([1]),
+        dim=1,
+        bounds=bounds,
+    )
+    constants = model.assumption_constants()
+    assert pytest.approx(133, abs=0.5) == constants.B
+    delta, zero = 1e-2, jnp.zeros(1)
+    moved = model.statistic(zero + delta) - model.statistic(zero)
+    change = model.drift(zero, moved) - model.drift(zero, 0 * moved)
+    assert 220 < abs(float(change[0])) / delta < 225.5
+    assert constants.lipschitz_mean == pytest.approx(225)
+
+
+def test_the_printed_constant_of_theorem_41_is_violated():
+    """ℓ(f) = 1 + cos f, h = M tanh θ, one point as the start, no noise: B = Ψ √(1 + Φ²), Φ = 2."""
+    scale, t1, steps = 1e3, 1e-5, 400
+
+    def euler(steps):
+        theta, path = 1e-7, []
+        for _ in range(steps):
+            theta += t1 / steps * scale / math.cosh(theta) ** 2 * math.sin(scale * math.tanh(theta))
+            path.append(theta)
+        return np.array(path)
+
+    error = np.max(np.abs(euler(steps) - euler(256 * steps)[255::256]))
+    b = scale * (2 + 4 / (3 * math.sqrt(3))) * math.sqrt(5)
+    printed = t1 * math.exp(2 * b * t1) * b**2 * t1 / steps
+    assert printed == pytest.approx(1.09e-5, rel=0.01)
+    assert error > 8 * printed
 
 
 def test_maximum_moment_of_vectors(key):

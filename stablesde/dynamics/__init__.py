@@ -3,6 +3,7 @@
 from stablesde.dynamics._coupled import CoupledErrors, coupled_limit, coupled_steps
 from stablesde.dynamics._flow import LawFlow, law_flow
 from stablesde.dynamics._fokker_planck import FokkerPlanck, fokker_planck
+from stablesde.dynamics._functionals import Functionals, functionals
 from stablesde.dynamics._picard import PicardFlow, picard_flow
 from stablesde.dynamics._record import Recording, record
 from stablesde.dynamics._simulate import Trajectory, simulate, simulate_limit
@@ -10,6 +11,7 @@ from stablesde.dynamics._simulate import Trajectory, simulate, simulate_limit
 __all__ = [
     "CoupledErrors",
     "FokkerPlanck",
+    "Functionals",
     "LawFlow",
     "PicardFlow",
     "Recording",
@@ -17,6 +19,7 @@ __all__ = [
     "coupled_limit",
     "coupled_steps",
     "fokker_planck",
+    "functionals",
     "law_flow",
     "picard_flow",
     "record",

@@ -4,7 +4,7 @@ Both functions advance everything along one sweep of the finest grid, so that ea
 drawn once and nothing is stored; errors are differences of the displacements D (see `_system`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
-from stablesde._arguments import as_count
+from stablesde._arguments import as_count, by_name
 from stablesde.dynamics._flow import LawFlow, check_is_flow
 from stablesde.dynamics._grid import TimeGrid, check_divisors, time_grid
 from stablesde.dynamics._layout import REPLICA_AXIS, default_block, scratch_bytes, side_by_side
@@ -32,6 +32,7 @@ class CoupledErrors(eqx.Module):
 
     - `sup`: sup over particles of e^i. `mean`: mean over particles of e^i.
     - `final_sup`, `final_mean`: the same with the distance at the end time only.
+    - `weak`: the mean over particles of f(θ^i) - f(θ'^i) at the end time, if `function` f is given.
 
     Shapes (R, widths, steps) from `coupled_steps`, (R, widths) from `coupled_limit`.
     """
@@ -40,6 +41,7 @@ class CoupledErrors(eqx.Module):
     mean: Float[Array, "R *grid"]
     final_sup: Float[Array, "R *grid"]
     final_mean: Float[Array, "R *grid"]
+    weak: Float[Array, "R *grid"] | None = None
 
     def __repr__(self) -> str:
         replicas, *grid = self.sup.shape
@@ -47,6 +49,7 @@ class CoupledErrors(eqx.Module):
         return f"CoupledErrors({replicas} replicas, {sizes} sizes, {self.sup.dtype})"
 
 
+@by_name
 def coupled_steps(
     system: System,
     keys: Keys,
@@ -59,6 +62,7 @@ def coupled_steps(
     block_size: int | None = None,
     batch: int | None = None,
     mesh: Mesh | None = None,
+    function: Callable[[Array], Array] | None = None,
     dtype: jnp.dtype | None = None,
 ) -> CoupledErrors:
     """Distance of schemes with several steps from one with a fine step, on the same noise.
@@ -71,10 +75,12 @@ def coupled_steps(
     - `keys`: PRNG keys, shape (R,): one replica each.
     - `widths`: numbers of particles. `num_steps`: numbers of coarse steps, each a divisor of
       `fine_steps`, the number of steps of the reference.
-    - `scheme`: of the coarse systems and of the reference.
+    - `scheme`: of the coarse systems and of the reference. Where sigma is a function, a coarse
+      increment of L is the sum of the fine ones, and distances are those of θ itself.
     - `batch`: replicas that are advanced together (by `vmap`); None: as many as fit into
       a quarter of the memory. The numbers are the same, to rounding.
     - `mesh`: a `jax.sharding.Mesh`; its axis "replicas" takes replicas, all others particles.
+    - `function`: a number f(θ) of one particle (p,), whose mean differences are `weak`.
     - the rest as in `simulate`.
 
     **Returns:** `CoupledErrors` of shape (R, len(widths), len(num_steps)).
@@ -92,11 +98,12 @@ def coupled_steps(
     grid = time_grid(t1, fine_steps, None, float_dtype(dtype))
     strides = tuple(int(fine_steps // k) for k in steps)
     errors = _replicas(
-        system, keys, None, grid, widths, strides, scheme, block_size, batch, mesh, dtype
+        system, keys, None, grid, widths, strides, scheme, block_size, batch, mesh, function, dtype
     )
     return CoupledErrors(*errors)
 
 
+@by_name
 def coupled_limit(
     flow: LawFlow,
     keys: Keys,
@@ -106,6 +113,7 @@ def coupled_limit(
     block_size: int | None = None,
     batch: int | None = None,
     mesh: Mesh | None = None,
+    function: Callable[[Array], Array] | None = None,
     dtype: jnp.dtype | None = None,
 ) -> CoupledErrors:
     """Distance of the systems of several widths from their limit copies, on the same noise.
@@ -125,7 +133,18 @@ def coupled_limit(
     )
     grid = flow.grid(float_dtype(dtype))
     errors = _replicas(
-        flow.system, keys, flow.m, grid, widths, (), scheme, block_size, batch, mesh, dtype
+        flow.system,
+        keys,
+        flow.m,
+        grid,
+        widths,
+        (),
+        scheme,
+        block_size,
+        batch,
+        mesh,
+        function,
+        dtype,
     )
     return CoupledErrors(*errors)
 
@@ -166,6 +185,7 @@ def _replicas(
     block_size: int | None,
     batch: int | None,
     mesh: Mesh | None,
+    function: Callable[[Array], Array] | None,
     dtype: jnp.dtype | None,
 ) -> tuple[Array, ...]:
     """Plans how replicas and particles are spread, and runs them."""
@@ -175,6 +195,8 @@ def _replicas(
     plan = side_by_side(widths, limit, mesh, with_limit=flow is not None)
     levels = 1 + len(strides)
     per_replica = itemsize * dim * (4 * plan.drawn + plan.slots * (4 + 2 * levels))
+    if not system.additive:
+        per_replica += itemsize * plan.drawn * system.noise.dim * (2 + 2 * len(strides))
     per_replica += plan.block * plan.chunk * scratch_bytes(size, dim, itemsize)
     require_memory(
         per_replica,
@@ -192,12 +214,12 @@ def _replicas(
         batch = count if fitting >= count else 2 ** (fitting.bit_length() - 1)
     run = Run(Driver.of(system, dtype), grid, flow, plan, scheme)
     plan_of_visits = visits(strides, grid.num_steps) if strides else None
-    return _compiled(run, keys, plan_of_visits, int(batch), mesh)
+    return _compiled(run, keys, plan_of_visits, int(batch), mesh, function)
 
 
 @eqx.filter_jit
 def _compiled(  # type: ignore[no-untyped-def]
-    run, keys, plan, batch, mesh
+    run, keys, plan, batch, mesh, function
 ):
     words = jax.vmap(key_words)(keys)
     count = words[0].shape[0]
@@ -209,12 +231,14 @@ def _compiled(  # type: ignore[no-untyped-def]
     def local(words, run, plan):  # type: ignore[no-untyped-def]
         def replica(stream):  # type: ignore[no-untyped-def]
             one = run.under(stream)
-            return limit_errors(one) if plan is None else step_errors(one, plan)
+            if plan is None:
+                return limit_errors(one, function)
+            return step_errors(one, plan, function)
 
         if words[0].shape[0] <= batch:
             return jax.vmap(replica)(words)
         return jax.lax.map(replica, words, batch_size=batch)
 
     split = ((words, (rows, rows)),)
-    errors = on_mesh(local, mesh, (rows,) * 4, run, plan, split=split)
+    errors = on_mesh(local, mesh, (rows,) * (4 if function is None else 5), run, plan, split=split)
     return tuple(e[:count] for e in errors)

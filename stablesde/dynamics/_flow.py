@@ -9,18 +9,19 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import as_flag
+from stablesde._arguments import as_flag, by_name
 from stablesde._frames import data_frame, long_columns
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, default_block, halved, layout, scratch_bytes
+from stablesde.dynamics._lost import DIVERGES
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
-from stablesde.dynamics._system import Driver, check_key, check_run
+from stablesde.dynamics._system import Driver, PairedSteps, check_key, check_run, run_dtype
+from stablesde.model import PairwiseModel
 from stablesde.stable._bits import fold, key_words
-from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import settled
-from stablesde.system import HeldSystem, System
+from stablesde.system import HeldSystem, System, traced
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,10 +39,16 @@ class LawFlow(eqx.Module):
     """The mean statistic m_t of the limit of `system` on the grid `times`.
 
     - `times` (K + 1,); `m` (K + 1, M).
-    - `standard_error` (K + 1, M): of each entry of m; zero from a deterministic solver.
+    - `standard_error` (K + 1, M): of each entry of m, by chance: it knows nothing of the error of
+      the time steps. Zero from a deterministic solver.
+    - `time_error` (K + 1, M), if it was asked for: m less what half the number of steps gives on
+      the same noise. About the error that the steps leave in m, whose sign it has reversed.
     - `step_size`: of the scheme, () or (K,), as the numbers it computed with.
     - `num_particles`: how many gave the estimate (0: none).
     - `system`: whose limit it is.
+
+    For a `PairwiseModel`, m_t holds the positions of the particles of one large system, (dim, N)
+    flattened, over whose law the kernel is averaged, and `standard_error` is NaN.
     """
 
     times: Float[Array, " K1"]
@@ -50,6 +57,7 @@ class LawFlow(eqx.Module):
     step_size: Float[Array, " *K"]
     held: HeldSystem
     num_particles: int = eqx.field(static=True)
+    time_error: Float[Array, "K1 M"] | None = None
 
     def __init__(
         self,
@@ -59,8 +67,10 @@ class LawFlow(eqx.Module):
         standard_error: Float[Array, "K1 M"],
         step_size: Float[Array, " *K"],
         num_particles: int,
+        time_error: Float[Array, "K1 M"] | None = None,
     ) -> None:
         self.held = HeldSystem(system)
+        self.time_error = time_error
         self.times, self.m, self.standard_error = times, m, standard_error
         self.step_size, self.num_particles = step_size, num_particles
 
@@ -83,12 +93,14 @@ class LawFlow(eqx.Module):
     def to_frame(self) -> "DataFrame":
         """The mean statistic as a long table.
 
-        **Returns:** a pandas `DataFrame` with the columns `time`, `statistic` (from 0), `m` and
-        `standard_error`, one row for each entry of m; (K + 1) · M rows, in this order.
+        **Returns:** a pandas `DataFrame` with the columns `time`, `statistic` (from 0), `m`,
+        `standard_error` and, if the flow has it, `time_error`, one row for each entry of m;
+        (K + 1) · M rows, in this order.
 
         **Raises:** as `Trajectory.to_frame`.
         """
         values = {"m": self.m, "standard_error": self.standard_error}
+        values |= {} if self.time_error is None else {"time_error": self.time_error}
         axes = {"time": self.times, "statistic": np.arange(self.m.shape[-1])}
         return data_frame(long_columns(values, **axes))
 
@@ -115,12 +127,11 @@ def check_finite(m: Array) -> None:
     if not finite.all():
         raise ValueError(
             f"the mean statistic is not finite from step {int(np.argmin(finite))} on: the scheme "
-            "diverges. With a drift that grows faster than linearly one large jump is enough, "
-            "whatever the step (bound the drift, e.g. b / (1 + h ‖b‖)); with a linear one take "
-            "smaller steps, or scheme='exponential'."
+            f"diverges. {DIVERGES}"
         )
 
 
+@by_name
 def law_flow(
     system: System,
     key: PRNGKeyArray,
@@ -134,6 +145,7 @@ def law_flow(
     stratified: bool = False,
     richardson: bool = False,
     batches: int | None = None,
+    time_error: bool = False,
     block_size: int | None = None,
     mesh: Mesh | None = None,
     dtype: jnp.dtype | None = None,
@@ -144,7 +156,8 @@ def law_flow(
     `simulate_limit` draw under the same key. They form `batches` independent systems, whose mean
     is the estimate and whose spread gives `standard_error`, interaction included: the error of m
     is O(num_particles^-1/2), and in a study it must be far below the effect that is measured. The
-    systematic error of a system of N particles is O(1/N).
+    systematic error of a system of N particles is O(1/N); that of the time steps, O(η) with the
+    Euler scheme, may be far larger, is in no standard error, and is what `time_error` estimates.
 
     **Arguments:** as `simulate`, and
 
@@ -157,8 +170,12 @@ def law_flow(
     - `batches`: number of independent systems; None: 16, or 1 if they would have fewer than 256
       particles. With 1, `standard_error` is the spread over particles, which leaves out what the
       particles' interaction adds.
+    - `time_error`: whether to run half the number of steps, too, on the same noise, for the field
+      `time_error`. Costs about as much again. `m + time_error` is then Richardson's extrapolation
+      in the step: it lacks the error of first order.
 
-    **Returns:** a `LawFlow`. **Raises:** as `simulate`, and `ValueError` if the scheme diverges.
+    **Returns:** a `LawFlow`. **Raises:** as `simulate`, and `ValueError` if the scheme diverges, or
+    for a `time_error` of an odd number of steps.
     """
     check_run(
         system,
@@ -172,11 +189,19 @@ def law_flow(
     )
     if system.lists_particles:
         raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
-    dtype = float_dtype(dtype)
+    dtype = run_dtype(system, dtype)
     check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
+    check_has_limit(system)
+    if isinstance(system.model, PairwiseModel):
+        return _reference(
+            system, key, grid, num_particles, scheme, block_size, mesh, dtype,
+            plain=not (antithetic or stratified or richardson or (batches or 1) > 1),
+        )  # fmt: skip
     antithetic, stratified = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
     richardson = as_flag("richardson", richardson)
+    if as_flag("time_error", time_error) and grid.num_steps % 2:
+        raise ValueError(f"time_error needs an even number of steps, got {grid.num_steps}.")
     reduced = antithetic or stratified or richardson
     if reduced and batches == 1:
         raise ValueError("with variance reduction the error is that of batches: give at least 2.")
@@ -188,7 +213,80 @@ def law_flow(
     run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
     at, step, m, error = _compiled(run, key, batches, antithetic, stratified, mesh)
     check_finite(m)
-    return LawFlow(system, at, m, error, step, plan.num_particles * batches)
+    gap = None
+    if time_error:
+        driver = PairedSteps(traced(system), None, dtype, fine=grid)
+        coarse = Run(driver, grid.halved(), None, plan, scheme)
+        gap = _time_error(m, _compiled(coarse, key, batches, antithetic, stratified, mesh)[2])
+    return LawFlow(system, at, m, error, step, plan.num_particles * batches, gap)
+
+
+@jax.jit
+def _time_error(m: Float[Array, "K1 M"], coarse: Float[Array, "L1 M"]) -> Float[Array, "K1 M"]:
+    """m less that of half the number of steps; between their times, the mean of both ends."""
+    gap = m[::2] - coarse
+    middle = (gap[:-1] + gap[1:]) / 2
+    return jnp.insert(gap, jnp.arange(1, len(gap)), middle, axis=0)
+
+
+def check_has_limit(system: System) -> None:
+    """Raises `ValueError` for a drift that is drawn in each step."""
+    if system.model.is_random:
+        raise ValueError(
+            f"{system.model} draws its drift in each step, of which the limit of many particles is "
+            "no law: take the law flow of the model without batch_size."
+        )
+
+
+def _reference(
+    system: System,
+    key: PRNGKeyArray,
+    grid: TimeGrid,
+    num_particles: int,
+    scheme: str,
+    block_size: int | None,
+    mesh: Mesh | None,
+    dtype: jnp.dtype,
+    plain: bool,
+) -> LawFlow:
+    """The flow of particles that interact in pairs: the positions of one large system."""
+    if not plain:
+        raise ValueError(
+            "the limit of a PairwiseModel is one large system: leave out batches, antithetic, "
+            "stratified and richardson."
+        )
+    size = (grid.num_steps + 1) * num_particles * system.dim * dtype.itemsize
+    require_memory(
+        4 * size,
+        f"the positions of {num_particles} particles at {grid.num_steps + 1} times",
+        "Lower num_particles or num_steps.",
+    )
+    plan = layout(num_particles, int(block_size or num_particles), mesh)
+    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
+    times, step, m = _positions(run, key, mesh)
+    check_finite(m)
+    return LawFlow(system, times, m, jnp.full_like(m, jnp.nan), step, num_particles)
+
+
+@eqx.filter_jit
+def _positions(run, key, mesh):  # type: ignore[no-untyped-def]
+    def local(run, words):  # type: ignore[no-untyped-def]
+        one = run.under(fold(words, 0, STREAM_LAW))
+
+        def step(state, k):  # type: ignore[no-untyped-def]
+            return one.step(state, k)[0], one.theta(state)
+
+        indices = jnp.arange(one.grid.num_steps)
+        step, start = settled(step, one.start(), indices[0])
+        state, before = jax.lax.scan(step, start, indices)
+        all_times = jnp.concatenate([before, one.theta(state)[None]])
+        return all_times.reshape(*all_times.shape[:2], -1)
+
+    axes = run.layout.axes
+    words = fold(key_words(key), 0, STREAM_LAW)
+    theta = on_mesh(local, mesh, PartitionSpec(None, None, axes), run, words)
+    m = theta[:, :, : run.layout.num_particles].reshape(theta.shape[0], -1)
+    return run.grid.all_times(), run.grid.step, m
 
 
 def flow_layout(

@@ -10,6 +10,7 @@ the mode of JAX, and in NumPy apart from the model's own functions.
 
 import importlib
 import math
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -18,12 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stablesde._arguments import as_choice, as_count, as_number
+from stablesde._arguments import as_choice, as_count, as_number, by_name
 from stablesde.dynamics._flow import LawFlow
 from stablesde.dynamics._line_grid import LineGrid, deposit, kernel_rows, transition
 from stablesde.dynamics._memory import require_memory
-from stablesde.dynamics._system import check_run, velocity
-from stablesde.model import MeanFieldModel
+from stablesde.dynamics._system import check_run, check_stable, stable_part, velocity
+from stablesde.model import FunctionModel, MeanFieldModel
 from stablesde.noise import (
     EllipticalStable,
     IndependentStable,
@@ -33,7 +34,7 @@ from stablesde.noise import (
     StableNoise,
 )
 from stablesde.stable._domain import number_text
-from stablesde.system import System, check_is_system
+from stablesde.system import System
 
 # Older versions of JAX have it in jax.experimental.
 _enable_x64: Any = getattr(jax, "enable_x64", None)
@@ -59,8 +60,8 @@ class FokkerPlanck(eqx.Module):
       lies there or beyond. It is the density, and positive, where the grid resolves it: not while
       the law is narrower than a few nodes, as just after a point mass. `m` needs no such caution.
     - `mass` (K + 1,): the total, 1 up to rounding.
-    - `system`, `t1`, `scheme`: of the run. `alpha`; `sigma`: the scale of the scalar noise, the
-      system's times that of its noise.
+    - `system`, `t1`, `scheme`: of the run. `core`: of its grid. `alpha`; `sigma`: the scale of the
+      scalar noise, the system's times that of its noise.
     """
 
     times: Float[np.ndarray, " K1"]
@@ -74,6 +75,33 @@ class FokkerPlanck(eqx.Module):
     sigma: float = eqx.field(static=True)
     t1: float = eqx.field(static=True)
     scheme: str = eqx.field(static=True)
+    core: float = eqx.field(static=True)
+
+    def expectation(self, f: Callable[[Array], Array]) -> Float[np.ndarray, "K1 ..."]:
+        """E f(θ_t) at every time, by the quadrature that gives `m`.
+
+        **Arguments:** `f`, a function of one θ of shape (1,), smooth where the grid resolves it
+        (see `fokker_planck`), to a number or an array.
+
+        **Returns:** float64, shape (K + 1, *shape of f).
+
+        **Raises:** `ValueError` for what is no such function, is not finite on the grid, or grows
+        so fast that its mean does not exist.
+        """
+        if not callable(f):
+            raise ValueError(f"f must be a function of one θ of shape (1,), got {f!r}.")
+        grid = LineGrid(self.core, float(self.nodes[-1]), self.nodes.size)
+        with _enable_x64(True):
+            try:
+                shape = jax.eval_shape(f, jax.ShapeDtypeStruct((1,), float)).shape
+            except Exception as error:
+                raise ValueError(f"f fails for one θ of shape (1,): {error}") from error
+            model = FunctionModel(1, lambda t, theta, m: theta, lambda theta: jnp.ravel(f(theta)))
+            problem = _Problem(model, self.alpha, self.sigma, self.t1, None, self.scheme)
+            _check_statistic(problem, grid)
+            means = np.array(problem.mean(self.nodes, self.density * grid.widths))
+            means[0] = problem.mean(*_initial(grid, self.system.init))  # points off the nodes
+        return means.reshape(len(self.times), *shape)
 
     def law_flow(self) -> LawFlow:
         """As a `LawFlow` for `simulate_limit` and studies: no particles, no standard error."""
@@ -107,7 +135,7 @@ class _Problem(NamedTuple):
     scheme: str
 
     def mean(self, y: np.ndarray, mass: np.ndarray) -> np.ndarray:
-        """Mean statistic of the masses at the points y."""
+        """Mean statistic of the masses at the points y; of a stack of masses, a stack of means."""
         return np.asarray(_mean(self.model, jnp.asarray(y), jnp.asarray(mass)))
 
     def move(self, t: float, y: np.ndarray, mass: np.ndarray, h: float) -> np.ndarray:
@@ -116,6 +144,7 @@ class _Problem(NamedTuple):
         return _moved(y, np.asarray(_transport(self.model, *arrays, self.scheme)))
 
 
+@by_name
 def fokker_planck(
     system: System,
     *,
@@ -160,8 +189,9 @@ def fokker_planck(
     `MemoryError` if the matrix of the nodes will not fit.
     """
     _check(system, t1, num_steps, scheme)
-    init, t1, alpha = system.init, float(t1), float(system.noise.alpha)
-    sigma = float(system.sigma) * _scalar_scale(system.noise)
+    noise, sigma = stable_part(system)
+    init, t1, alpha = system.init, float(t1), float(noise.alpha)
+    sigma = sigma * _scalar_scale(noise)
     grid, rough = _grids(alpha, sigma, t1, init, num_nodes, core, reach)
     with _enable_x64(True):
         problem = _Problem(_doubled(system.model), alpha, sigma, t1, init, scheme)
@@ -183,11 +213,12 @@ def fokker_planck(
         sigma=sigma,
         t1=t1,
         scheme=scheme,
+        core=grid.core,
     )
 
 
 def _check(system: System, t1: float, num_steps: int, scheme: str) -> None:
-    check_is_system(system)
+    check_stable(system, "fokker_planck")
     if system.dim != 1:
         raise ValueError(
             f"fokker_planck needs a system with dim=1, got dim={system.dim}: use law_flow instead."

@@ -31,6 +31,12 @@ class TimeGrid(eqx.Module):
         """t_k."""
         return k.astype(self.step.dtype) * self.step if self.times is None else self.times[k]
 
+    def halved(self) -> "TimeGrid":
+        """Every second time, for an even number of steps."""
+        if self.times is None:
+            return TimeGrid(2 * self.step, None, self.num_steps // 2)
+        return TimeGrid(self.step[::2] + self.step[1::2], self.times[::2], self.num_steps // 2)
+
     def all_times(self) -> Float[Array, " K1"]:
         """t_0, …, t_K."""
         if self.times is not None:

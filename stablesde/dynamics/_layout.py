@@ -224,7 +224,8 @@ def by_chunks(function: Callable[..., Array], chunk: int, *arrays: Array) -> Arr
 
     mapped = jax.lax.map(lambda parts: function(*parts), tuple(split(a) for a in arrays))
     joined = jnp.moveaxis(mapped, 0, 1)
-    joined = joined.reshape(joined.shape[0], -1, *joined.shape[3:])
+    rows, chunks, each = joined.shape[:3]  # no -1: there may be no rows
+    joined = joined.reshape(rows, chunks * each, *joined.shape[3:])
     if full * chunk == blocks:
         return joined
     return jnp.concatenate([joined, function(*(a[:, full * chunk :] for a in arrays))], 1)

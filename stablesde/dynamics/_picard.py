@@ -6,15 +6,15 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import as_flag, is_concrete
+from stablesde._arguments import as_flag, by_name, is_concrete
 from stablesde.dynamics._flow import STREAM_LAW, LawFlow, check_finite, flow_layout, statistics
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
-from stablesde.dynamics._system import Driver, check_key, check_number, check_run
+from stablesde.dynamics._system import Driver, check_key, check_number, check_run, run_dtype
+from stablesde.model import PairwiseModel
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._domain import number_text
-from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import vary_with
 from stablesde.system import System
 
@@ -50,6 +50,7 @@ class PicardFlow(eqx.Module):
         return f"PicardFlow({state} after {int(self.iterations)} iterations, residual {last:.2g})"
 
 
+@by_name
 def picard_flow(
     system: System,
     key: PRNGKeyArray,
@@ -86,8 +87,12 @@ def picard_flow(
         block_size=block_size, iterations=iterations,
     )  # fmt: skip
     check_number("tolerance", tolerance)
+    if isinstance(system.model, PairwiseModel) or system.model.is_random:
+        raise ValueError(
+            f"picard_flow needs a drift through the mean of a statistic, got {system.model}."
+        )
     variants = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
-    dtype = float_dtype(dtype)
+    dtype = run_dtype(system, dtype)
     check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
     plan = flow_layout(

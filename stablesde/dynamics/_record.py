@@ -11,18 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import as_count, as_flag
+from stablesde._arguments import as_count, as_flag, by_name
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import default_block, layout
+from stablesde.dynamics._lost import num_lost, warn_lost_in
 from stablesde.dynamics._run import Run, State
 from stablesde.dynamics._simulate import Trajectory, check_fits, stretches, with_end
-from stablesde.dynamics._system import Driver, check_key, check_run
+from stablesde.dynamics._system import Driver, check_key, check_run, run_dtype
 from stablesde.stable._bits import key_words
-from stablesde.stable._sampling import float_dtype
 from stablesde.store import Arrays, Store, as_path
-from stablesde.system import System
+from stablesde.system import System, sigma_setting
 
 _PART_BYTES = 2**27
 
@@ -138,6 +138,7 @@ def _step(store: Store) -> int:
     return -1 if state is None else int(state["step"])
 
 
+@by_name
 def record(
     system: System,
     key: PRNGKeyArray,
@@ -167,18 +168,19 @@ def record(
 
     **Returns:** a `Recording`. **Raises:** as `simulate`; `ValueError` if `run_dir` was written
     by another configuration, or holds a file that is damaged or lacks one, of which nothing is
-    changed then; `OSError` if it can't be written.
+    changed then; `OSError` if it can't be written. **Warns:** as `simulate`, after the first file
+    in whose steps a particle was lost.
     """
     folder = as_path("run_dir", run_dir)
     check_key(key)
     particles = as_flag("particles", particles)
     num_particles = as_count("num_particles", num_particles)
     save_every = as_count("save_every", save_every)
-    dtype = float_dtype(dtype)
     check_run(
         system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
         save_every=save_every, block_size=block_size, saves_per_file=saves_per_file,
     )  # fmt: skip
+    dtype = run_dtype(system, dtype)
     size, dim = system.statistic_size, system.dim
     grid = time_grid(t1, num_steps, times, dtype)
     if grid.num_steps % save_every:
@@ -195,7 +197,7 @@ def record(
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "init": fingerprint(system.init),
         "grid": fingerprint(grid),
-        "sigma": float(system.sigma),
+        "sigma": sigma_setting(system),
         "dtype": str(dtype),
         **{"num_particles": int(num_particles), "num_steps": grid.num_steps},
         **{"save_every": int(save_every), "saves_per_file": int(count)},
@@ -219,8 +221,8 @@ def _write_parts(store: Store, run: Run, key: PRNGKeyArray) -> None:
     else:
         for name in ("initial", *map(_part_name, range(_parts_before(config, step)))):
             _read(store, name, ())  # that it is there, and whose: what it holds is not read
-        at = _read(store, "state", _STATE)
-        state = State(*(jnp.asarray(at[k]) for k in _STATE))
+        state = _read_state(store)
+    told = False
     saves = total // every + 1
     # After the last step there is one time more to save, and no step to do: `step` stays there.
     while step < total or not store.path(_last_part(config)).exists():
@@ -229,7 +231,10 @@ def _write_parts(store: Store, run: Run, key: PRNGKeyArray) -> None:
         whole = min(now, total // every - number * count)
         ends = whole < now
         k = np.asarray(step, np.int32)
-        state, saved = _advance((run, key), state, k, every, whole, ends)
+        state, saved, count_lost = _advance((run, key), state, k, every, whole, ends)
+        if not told and int(count_lost):  # what is on disk is still the state before these steps
+            warn_lost_in(int(count_lost), run, key, _read_state(store), step, stacklevel=4)
+            told = True
         names = ("levy", "displacement", "mean_statistic")
         arrays = {k: np.asarray(v) for k, v in zip(names, saved, strict=True)}
         if not config["particles"]:
@@ -264,10 +269,16 @@ def _advance(  # type: ignore[no-untyped-def]
     if ends:
         saved = with_end(run, state.initial, moving, k + every * count, saved)
     levy, displacement, m = saved
-    return State(state.initial, *moving), (levy[:, :n], displacement[:, :n], m)
+    state = State(state.initial, *moving)
+    return state, (levy[:, :n], displacement[:, :n], m), num_lost(run.layout, state)
 
 
 _STATE = ("initial", "levy", "displacement")
+
+
+def _read_state(store: Store) -> State:
+    at = _read(store, "state", _STATE)
+    return State(*(jnp.asarray(at[k]) for k in _STATE))
 
 
 def _write_state(store: Store, state: State, step: int) -> None:

@@ -7,20 +7,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
-from stablesde._arguments import as_count
+from stablesde._arguments import as_count, by_name
 from stablesde._frames import data_frame, long_columns
 from stablesde.dynamics._adjoint import advance, run_and_save
 from stablesde.dynamics._flow import LawFlow, check_is_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, default_block, layout, scratch_bytes
+from stablesde.dynamics._lost import lost, num_lost, warn_if_lost
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run, State
-from stablesde.dynamics._system import Driver, check_key, check_run
+from stablesde.dynamics._system import Driver, check_key, check_run, run_dtype
 from stablesde.stable._bits import key_words
-from stablesde.stable._sampling import float_dtype
 from stablesde.system import System
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Trajectory(eqx.Module):
     """A simulated system at the saved times, split as `θ = θ₀ + σL + D`.
 
     - `times` (S,); `initial` (n, dim): θ₀.
-    - `levy` (S, n, dim): σ L_t. `displacement` (S, n, dim): D_t, the integrated drift.
+    - `levy` (S, n, dim): σ L_t; 0 where sigma is a function. `displacement` (S, n, dim): D_t, the
+      integrated drift, and with it the integral of σ dL where sigma is a function.
     - `mean_statistic` (S, M): the m_t on which the drift depends: the mean of φ(θ_t) over the
       particles, or the law flow's for copies of the limit.
 
@@ -57,6 +58,14 @@ class Trajectory(eqx.Module):
     def final(self) -> Float[Array, "n dim"]:
         """θ at the last saved time."""
         return _final(self.initial, self.levy, self.displacement)
+
+    @property
+    def num_nonfinite(self) -> Int[Array, " S"]:
+        """How many particles are not finite at the saved times: 0 in a run that can be trusted.
+
+        A particle that is lost stays lost, and through a mean statistic takes others with it.
+        """
+        return _num_lost(self.initial, self.levy, self.displacement)
 
     def to_frame(self) -> "DataFrame":
         """The particles as a long table.
@@ -81,6 +90,7 @@ class Trajectory(eqx.Module):
         )
 
 
+@by_name
 def simulate(
     system: System,
     key: PRNGKeyArray,
@@ -109,7 +119,8 @@ def simulate(
       steps of different sizes, such as a decreasing schedule.
     - `save_every`: save θ₀ and every so many steps (must divide `num_steps`); None: the end only.
     - `scheme`: "euler"; "heun", which averages the drift over both ends of a step; "exponential",
-      which integrates the linear part of `WeightDecay` and `MeanReversion` exactly.
+      which integrates the linear part of `WeightDecay` and `MeanReversion` exactly; "tamed", for
+      drifts that grow faster than linearly: `b / (1 + η ‖b‖)` in place of b.
     - `block_size`: particles per block; temporary memory is O(block_size (M + dim)). None chooses
       blocks that suit the device's caches.
     - `mesh`: a `jax.sharding.Mesh` over whose devices the particles are spread (over all axes but
@@ -127,13 +138,15 @@ def simulate(
     **Raises:** `ValueError` for counts below 1, a negative or non-finite `t1`, an `init` that lists
     another number of particles, a `save_every` that does not divide the number of steps, an unknown
     scheme, or `checkpoints` below 0; `MemoryError`, before anything is computed, if the result and
-    its temporaries will not fit.
+    its temporaries will not fit. **Warns:** `RuntimeWarning` if particles are not finite at the
+    end, with the first of them and its step, which a second run finds. Inside of a transformation
+    (`jax.jit`, `jax.grad`, `jax.vmap`) nothing is told: look at `Trajectory.num_nonfinite`.
     """
     check_run(
         system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
         save_every=save_every, block_size=block_size,
     )  # fmt: skip
-    dtype = float_dtype(dtype)
+    dtype = run_dtype(system, dtype)
     grid = time_grid(t1, num_steps, times, dtype)
     return _simulated(
         system, key, None, grid, num_particles, save_every, scheme, block_size, mesh, dtype,
@@ -141,6 +154,7 @@ def simulate(
     )  # fmt: skip
 
 
+@by_name
 def simulate_limit(
     flow: LawFlow,
     key: PRNGKeyArray,
@@ -161,14 +175,14 @@ def simulate_limit(
     **Arguments:** `flow`, from `law_flow`, `picard_flow` or `fokker_planck`, which carries its
     system and time grid; the rest as in `simulate`.
 
-    **Returns:** a `Trajectory`. **Raises:** as `simulate`.
+    **Returns:** a `Trajectory`. **Raises:** as `simulate`. **Warns:** as `simulate`.
     """
     check_is_flow(flow)
     check_run(
         flow.system, scheme=scheme, num_particles=num_particles, save_every=save_every,
         block_size=block_size,
     )  # fmt: skip
-    dtype = float_dtype(dtype)
+    dtype = run_dtype(flow.system, dtype)
     return _simulated(
         flow.system, key, flow.m, flow.grid(dtype), num_particles, save_every, scheme, block_size,
         mesh, dtype, checkpoints,
@@ -202,7 +216,16 @@ def _simulated(
     check_fits(plan, saved, size, dim, dtype.itemsize, scheme)
     run = Run(Driver.of(system, dtype), grid, flow, plan, scheme)
     every = save_every or grid.num_steps
-    return _compiled(run, key, every, save_every is not None, mesh, kept)
+    try:
+        trajectory, number = _compiled(run, key, every, save_every is not None, mesh, kept)
+    except TypeError as error:
+        if kept is None or "custom_vjp" not in str(error):
+            raise
+        raise TypeError(
+            'Forward-mode derivatives (jax.jvp, jax.jacfwd) of a simulation need checkpoints="all".'
+        ) from None
+    warn_if_lost(number, run, key, mesh, stacklevel=4)
+    return trajectory
 
 
 def _checkpoints(given: int | str | None, saving: bool) -> int | None:
@@ -239,19 +262,20 @@ def _compiled(  # type: ignore[no-untyped-def]
 ):
     axes = run.layout.axes
     particles = PartitionSpec(None, axes)
-    specs = (PartitionSpec(axes), particles, particles, PartitionSpec())
+    specs = (PartitionSpec(axes), particles, particles, PartitionSpec(), PartitionSpec())
 
     def local(run, words):  # type: ignore[no-untyped-def]
         return _swept(run.under(words), every, save_start, checkpoints)
 
-    initial, levy, displacement, m = on_mesh(local, mesh, specs, run, key_words(key))
+    initial, levy, displacement, m, number = on_mesh(local, mesh, specs, run, key_words(key))
     n = run.layout.num_particles
     times = run.grid.all_times()[0 if save_start else every :: every]
-    return Trajectory(times, initial[:n], levy[:, :n], displacement[:, :n], m)
+    trajectory = Trajectory(times, initial[:n], levy[:, :n], displacement[:, :n], m)
+    return trajectory, number
 
 
 def _swept(run: Run, every: int, save_start: bool, checkpoints: int | None) -> tuple[Array, ...]:
-    """θ₀, and σL, D and m at the saved times, of this device's particles."""
+    """θ₀, and σL, D and m at the saved times, of this device's particles; how many are lost."""
     start, num_steps = run.start(), run.grid.num_steps
     moving = (start.levy, start.displacement)
     if save_start:
@@ -262,7 +286,8 @@ def _swept(run: Run, every: int, save_start: bool, checkpoints: int | None) -> t
         step = _step_of(run, start.initial, 0)
         moving, saved = advance(step, moving, num_steps, checkpoints), None
     levy, displacement, m = with_end(run, start.initial, moving, num_steps, saved)
-    return rows(start.initial), levy, displacement, m
+    number = num_lost(run.layout, jax.lax.stop_gradient(State(start.initial, *moving)))
+    return rows(start.initial), levy, displacement, m, number
 
 
 def stretches(
@@ -303,6 +328,11 @@ def with_end(
     if saved is None:
         return end
     return tuple(jnp.concatenate(pair) for pair in zip(saved, end, strict=True))
+
+
+@jax.jit
+def _num_lost(initial: Array, levy: Array, displacement: Array) -> Array:
+    return jnp.sum(lost(initial[..., None, :, :] + levy, displacement), -1)
 
 
 @jax.jit

@@ -16,6 +16,9 @@ from jaxtyping import Array, Float, Int
 from stablesde.dynamics._run import Run, State
 from stablesde.stable._varying import vary_with
 
+# A number of one particle θ (p,).
+Functional = Callable[[Array], Array] | None
+
 
 class Visits(NamedTuple):
     """The levels visited at step k are `level[begin[k]:begin[k + 1]]`; the step of level i is
@@ -36,23 +39,54 @@ def visits(strides: Sequence[int], num_steps: int) -> Visits:
 
 class Levels(NamedTuple):
     """D of every level at its next own time, for Heun before the correction, and at its last own
-    time (Heun only); and the largest distance from the reference so far."""
+    time (Heun only); and the largest distance from the reference so far.
+
+    Where σ is a function, a step is done when it ends: `ahead` is D at the last own time, and
+    `drawn` what L has moved by since."""
 
     ahead: Float[Array, "L dim blocks block"]
     behind: Float[Array, "L dim blocks block"] | None
     error: Float[Array, "L blocks block"]
+    drawn: Float[Array, "L q drawn"] | None = None
 
 
-def step_errors(run: Run, plan: Visits) -> tuple[Array, ...]:
-    """sup, mean, final sup and final mean of the distances of the levels from the reference.
+def step_errors(run: Run, plan: Visits, function: Functional = None) -> tuple[Array, ...]:
+    """sup, mean, final sup and final mean of the distances of the levels from the reference, and
+    the mean difference of `function` at the end, if it is given.
 
     **Returns:** of every width and level of one replica, each (widths, L).
     """
     layout, heun = run.layout, run.scheme == "heun"
+    multiplied = not run.driver.system.additive
     start = vary_with(run.start(), run)  # and with it all that is carried
     widths, num_levels = len(layout.members), plan.strides.shape[0]
     rest = jnp.broadcast_to(start.displacement, (num_levels, *start.displacement.shape))
-    levels = Levels(rest, rest if heun else None, rest[:, 0])
+    nothing = None
+    if multiplied:
+        none = jnp.zeros((num_levels, run.driver.system.noise.dim, layout.drawn), rest.dtype)
+        nothing = vary_with(none, start)
+    levels = Levels(rest, rest if heun else None, rest[:, 0], nothing)
+
+    def finish(initial: Array, reference: Array, k: Array, i: Array, levels: Levels) -> Levels:
+        """The step of level i that ends at t_k, where σ is a function."""
+        stride = plan.strides[i]
+        at = lambda a: jax.lax.optimization_barrier(  # noqa: E731
+            jax.lax.dynamic_index_in_dim(a, i, keepdims=False)
+        )
+        put = lambda a, x: jax.lax.dynamic_update_index_in_dim(a, x, i, 0)  # noqa: E731
+        displacement, drawn = at(levels.ahead), at(levels.drawn)
+        first = jnp.maximum(k - stride, 0)
+        h = run.grid.at(first)[1]
+        m = run.driving(layout.spread(initial) + displacement, first)
+        moved = run.move(initial, displacement, first, stride.astype(h.dtype) * h, m, drawn)
+        displacement = jnp.where(k == 0, displacement, moved)
+        error = jnp.maximum(at(levels.error), _gap(displacement, reference))
+        return Levels(
+            put(levels.ahead, displacement),
+            None,
+            put(levels.error, error),
+            put(levels.drawn, jnp.zeros_like(drawn)),
+        )
 
     def visit(base: Array, reference: Array, k: Array, i: Array, levels: Levels) -> Levels:
         """The step of level i that ends at t_k, and the start of the next one."""
@@ -69,37 +103,50 @@ def step_errors(run: Run, plan: Visits) -> tuple[Array, ...]:
             behind = put(behind, displacement)
         error = jnp.maximum(at(levels.error), _gap(displacement, reference))
         theta = base + displacement
-        speed = run.speed(t, theta, run.driving(theta, k))
+        speed = run.speed(t, theta, run.driving(theta, k), k)
         ahead = run.leave(displacement, speed, stride * h)
         return Levels(put(levels.ahead, ahead), behind, put(levels.error, error))
 
     def meet(state: State, k: Array, levels: Levels) -> Levels:
         """The visits at time t_k, when the reference is in `state`."""
-        base = layout.spread(state.initial + state.levy)
+        base = state.initial if multiplied else layout.spread(state.initial + state.levy)
+        end = finish if multiplied else visit
         # The bounds do not depend on the replica: under vmap the loop ends for all at once.
         return jax.lax.fori_loop(
             plan.begin[k],
             plan.begin[k + 1],
-            lambda v, levels: visit(base, state.displacement, k, plan.level[v], levels),
+            lambda v, levels: end(base, state.displacement, k, plan.level[v], levels),
             levels,
         )
 
     def step(carry: tuple[State, Levels], k: Array) -> tuple[tuple[State, Levels], None]:
         state, levels = carry
+        if levels.drawn is not None:
+            drawn, m = run.increment(k), run.driving(run.theta(state), k)
+            met = meet(state, k, levels)
+            since: Any = met.drawn
+            after = run.step_multiplied(state, k, m, drawn)
+            return (after, met._replace(drawn=since + drawn)), None
         return (run.step(state, k)[0], meet(state, k, levels)), None
 
     last = jnp.arange(run.grid.num_steps + 1, dtype=jnp.int32)
     (state, levels), _ = jax.lax.scan(step, (start, levels), last[:-1])
-    if heun:
+    if heun or multiplied:
         levels = meet(state, last[-1], levels)
     reached = levels.ahead if levels.behind is None else levels.behind
-    final = _gap(reached, state.displacement)
-    return tuple(a.T for a in _summary(run, jnp.maximum(levels.error, final), final, widths))
+    final = _gap(reached, state.displacement[None])
+    errors = tuple(a.T for a in _summary(run, jnp.maximum(levels.error, final), final, widths))
+    if function is None:
+        return errors
+    base = layout.spread(state.initial + state.levy)
+    reference = base + state.displacement
+    of_level = lambda d: _weak(run, function, base + d, reference, widths)  # noqa: E731
+    return *errors, jax.lax.map(of_level, reached).T
 
 
-def limit_errors(run: Run) -> tuple[Array, ...]:
-    """sup, mean, final sup and final mean of the distances of every width from the limit, which is
-    the last system of the layout; of one replica, each (widths,)."""
+def limit_errors(run: Run, function: Functional = None) -> tuple[Array, ...]:
+    """As `step_errors`, of every width from the limit, which is the last system of the layout; of
+    one replica, each (widths,)."""
     layout = run.layout
     widths = len(layout.members) - layout.followers
     compared = layout.blocks_of(widths)
@@ -116,7 +163,22 @@ def limit_errors(run: Run) -> tuple[Array, ...]:
     start = vary_with(run.start(), run)
     steps = jnp.arange(run.grid.num_steps, dtype=jnp.int32)
     (state, error), _ = jax.lax.scan(step, (start, gap(start)), steps)
-    return tuple(a[0] for a in _summary(run, error[None], gap(state)[None], widths))
+    errors = tuple(a[0] for a in _summary(run, error[None], gap(state)[None], widths))
+    if function is None:
+        return errors
+    theta = run.theta(state)
+    copies = layout.spread(theta[:, compared:].reshape(theta.shape[0], -1), widths)
+    return *errors, _weak(run, function, theta[:, :compared], copies, widths)
+
+
+def _weak(
+    run: Run, function: Callable[[Array], Array], theta: Array, partner: Array, widths: int
+) -> Float[Array, " widths"]:
+    """The mean over the particles of each width of f(θ) - f(partner)."""
+    dim = theta.shape[0]
+    of_column = jax.vmap(function, in_axes=1)
+    difference = lambda both: (of_column(both[:dim]) - of_column(both[dim:]))[None]  # noqa: E731
+    return run.averages(difference, jnp.concatenate([theta, partner]), widths)[0]
 
 
 def _gap(displacement: Array, reference: Array) -> Float[Array, "*L blocks block"]:
@@ -135,8 +197,9 @@ def _summary(run: Run, error: Array, final: Array, widths: int) -> tuple[Array, 
         return reduce(jnp.where(own, each[:, :, None], 0), 1)
 
     def both(values: Array) -> tuple[Array, Array]:
-        mean = layout.sum(of_blocks(values, jnp.sum)) / layout.populations(widths).astype(
-            values.dtype
+        mean = (
+            layout.sum(of_blocks(values, jnp.sum))
+            / layout.populations(widths).astype(values.dtype)[None]
         )
         return layout.max(of_blocks(values, jnp.max)), mean
 

@@ -8,6 +8,7 @@ Arrays hold particles on the last axis, (dim, n); the public results are transpo
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,15 +19,18 @@ import numpy as np
 from jaxtyping import Array, Float, UInt32
 
 from stablesde._arguments import as_choice, as_count, as_number, is_concrete
-from stablesde.model import MeanFieldModel
-from stablesde.noise._base import STREAM_INITIAL, STREAM_NOISE
+from stablesde.dynamics._grid import TimeGrid
+from stablesde.model import MeanFieldModel, PairwiseModel
+from stablesde.noise._base import STREAM_INITIAL, STREAM_NOISE, StableNoise, slots
+from stablesde.noise._processes import image
+from stablesde.noise._subordinated import sealed
 from stablesde.stable._bits import Words, fold, threefry2x32
 from stablesde.stable._elementary import flip_sign
-from stablesde.stable._sampling import symmetric_from_words
+from stablesde.stable._sampling import float_dtype, symmetric_from_words
 from stablesde.stable._varying import vary_with
 from stablesde.system import LARGEST, System, check_is_system, check_num_initial, in_dtype, traced
 
-SCHEMES = ("euler", "heun", "exponential")
+SCHEMES = ("euler", "heun", "exponential", "tamed")
 
 
 class Driver(eqx.Module):
@@ -62,10 +66,24 @@ class Driver(eqx.Module):
     def increment(
         self, step: Array, dt: Array, index: UInt32[Array, " n"]
     ) -> Float[Array, "dim n"]:
-        """σ (L_{t + dt} - L_t) of the particles `index`, t the start of the step."""
-        words, noise = fold(self.words, step, STREAM_NOISE), self.system.noise
-        scale = jnp.asarray(self.system.sigma, self.dtype) * noise.increment_scale(dt, self.dtype)
-        return self._paired(lambda i: noise.columns(words, i, scale, self.dtype), index)
+        """σ (L_{t + dt} - L_t) of the particles `index`, t the start of the step; without the σ if
+        it is a function."""
+        words, noise, sigma = self._stream(step), self.system.noise, self.system.sigma
+        if callable(sigma) or jnp.ndim(sigma):
+            drawn = self._paired(lambda i: noise.increments(words, i, dt, 1.0, self.dtype), index)
+            return drawn if callable(sigma) else self._times(sigma, drawn, words, index)
+        scale = jnp.asarray(sigma, self.dtype)
+        return self._paired(lambda i: noise.increments(words, i, dt, scale, self.dtype), index)
+
+    def _stream(self, step: Array) -> Words:
+        return fold(self.words, step, STREAM_NOISE)
+
+    def _times(self, sigma: Any, drawn: Array, words: Words, index: Array) -> Array:
+        """An array of scales, or a matrix, times what was drawn."""
+        sigma, seal = jnp.asarray(sigma, self.dtype), slots(words, index, 2**31 - 1, 1)
+        if sigma.ndim == 1:
+            return sealed(sigma[:, None] * drawn, seal)
+        return image(sigma, drawn, seal)
 
     def initial(self, index: UInt32[Array, " n"]) -> Float[Array, "dim n"]:
         """Initial values of the particles `index`."""
@@ -97,6 +115,26 @@ class Driver(eqx.Module):
         slot = jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
         bits = threefry2x32(words, (jnp.broadcast_to(index, shape), slot))
         return symmetric_from_words(bits, 2, self.dtype, scale * math.sqrt(0.5))
+
+
+class PairedSteps(Driver):
+    """The noise of two steps of the grid `fine` in each step: that of half their number."""
+
+    fine: TimeGrid | None = None
+
+    def under(self, stream: Words, **variants: Any) -> "PairedSteps":
+        """As `Driver.under`."""
+        system = in_dtype(self.system, self.dtype)
+        return PairedSteps(system, stream, self.dtype, **variants, fine=self.fine)
+
+    def increment(
+        self, step: Array, dt: Array, index: UInt32[Array, " n"]
+    ) -> Float[Array, "dim n"]:
+        """σ (L_{t + dt} - L_t) of the particles `index`, over the steps 2 `step` and the next."""
+        assert self.fine is not None
+        first, second = 2 * step, 2 * step + 1
+        before = super().increment(first, self.fine.at(first)[1], index)
+        return before + super().increment(second, self.fine.at(second)[1], index)
 
 
 def _lattice_normal(
@@ -153,6 +191,59 @@ def check_run(
         if is_concrete(t1) and float(t1) == 0:
             raise ValueError("t1 must be positive.")
     check_scheme(scheme, system.model)
+    if not system.additive and scheme not in ("euler", "tamed"):
+        raise ValueError(
+            f"scheme={scheme!r} needs additive noise: with a function as sigma take 'euler' or "
+            "'tamed'."
+        )
+
+
+def check_additive(system: System, what: str) -> None:
+    """Raises `ValueError` if σ is not one number: `what` is made for that."""
+    check_is_system(system)
+    if isinstance(system.model, PairwiseModel) or system.model.is_random:
+        raise ValueError(
+            f"{what} needs a drift through the mean of a statistic, got {system.model}."
+        )
+    if callable(system.sigma) or np.ndim(system.sigma):
+        kind = "a function" if callable(system.sigma) else f"of shape {np.shape(system.sigma)}"
+        raise ValueError(f"{what} needs one number as sigma, which is {kind}.")
+
+
+def check_stable(system: System, what: str) -> None:
+    """Raises `ValueError` unless the noise is α-stable, with one number as its σ."""
+    check_additive(system, what)
+    if not isinstance(system.noise, StableNoise):
+        raise ValueError(
+            f"{what} needs a stablesde.StableNoise as noise, got {type(system.noise).__name__}."
+        )
+
+
+def stable_part(system: System) -> tuple[StableNoise, float]:
+    """The noise and σ of a system that `check_stable` has let pass."""
+    noise, sigma = system.noise, system.sigma
+    assert isinstance(noise, StableNoise), "check_stable comes before"
+    return noise, float(sigma)  # type: ignore[arg-type]
+
+
+def run_dtype(system: System, dtype: jnp.dtype | None) -> jnp.dtype:
+    """The dtype of a run. Warns if doubles in `init` lose digits to a default that no one chose.
+
+    To be called by what users call, which is wrapped in `by_name`.
+    """
+    found, init = float_dtype(dtype), system.init
+    if dtype is not None or not isinstance(init, np.ndarray) or init.dtype != np.float64:
+        return found
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = init.astype(found)
+    if not np.array_equal(init, rounded):
+        warnings.warn(
+            f"init holds doubles, and is rounded to {found}, JAX's default. Give "
+            f"dtype=jnp.{found} if that is meant (or an init of it); for doubles, "
+            "jax.config.update('jax_enable_x64', True) before the first computation.",
+            stacklevel=4,
+        )
+    return found
 
 
 def check_key(key: Any) -> None:
@@ -184,9 +275,14 @@ def check_scheme(scheme: str, model: MeanFieldModel) -> None:
 __all__ = [
     "SCHEMES",
     "Driver",
+    "PairedSteps",
+    "check_additive",
     "check_key",
     "check_number",
     "check_run",
     "check_scheme",
+    "check_stable",
+    "run_dtype",
+    "stable_part",
     "velocity",
 ]

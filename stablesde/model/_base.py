@@ -9,7 +9,7 @@ from functools import partial
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_parameter
 from stablesde.noise._base import as_dim
@@ -24,6 +24,13 @@ class MeanFieldModel(eqx.Module):
     them only to compute the same numbers faster.
 
     Simulations see fields that are floats as traced arrays, so that one program serves all values.
+    A model whose drift is bounded and Lipschitz may say so in a field or property `bounds`, a
+    `stablesde.model.DriftBounds`: its studies then have the theorems' bounds.
+
+    A model whose statistic grows like a power of ‖θ‖ may say so in a field or property
+    `statistic_growth` (0: bounded; 1: linearly), from which `ssd.propagation_of_chaos` takes its
+    rate.
+
     A number on which Python code branches (`if self.power > 1`) must be an integer or a static
     field, `equinox.field(static=True)`; the program is compiled anew for each of its values.
 
@@ -56,6 +63,19 @@ class MeanFieldModel(eqx.Module):
         """b(t, θ, m); `drift(theta, m)` unless overridden. This is what simulations call."""
         return self.drift(theta, m)
 
+    @property
+    def is_random(self) -> bool:
+        """Whether the drift of a step is drawn, by `at_step`; False unless overridden."""
+        return False
+
+    def at_step(self, key: PRNGKeyArray) -> "MeanFieldModel":
+        """The model of one step, such as one on a batch of the data, if `is_random`.
+
+        `key` is a function of the simulation's key and the number of the step. Statistic and drift
+        of the step are those of what is returned, a model of the same shapes.
+        """
+        return self
+
     def statistic_columns(self, theta: Float[Array, "p n"]) -> Float[Array, "M n"]:
         """φ of n particles, given and returned as columns."""
         return jax.vmap(self.statistic, in_axes=1, out_axes=1)(theta)
@@ -87,6 +107,11 @@ class MeanReversion(MeanFieldModel):
     def linear_rate(self) -> float | Float[Array, ""]:
         """λ of the linear part -λθ of the drift, for exponential schemes."""
         return self.rate
+
+    @property
+    def statistic_growth(self) -> float:
+        """The power of ‖θ‖ that the statistic grows like."""
+        return 1.0
 
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " p"]:
         return theta

@@ -12,12 +12,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_reals
 from stablesde.model._base import MeanFieldModel
 from stablesde.model._losses import encode_targets, loss
-from stablesde.model._units import ACTIVATIONS, RidgeUnit, Unit, UserUnit
+from stablesde.model._units import ACTIVATIONS, RidgeUnit, Unit, UserUnit, WeightedUnit
 from stablesde.stable._domain import number_text
 
 _SHOWN = ("B", "phi", "drift_bound", "lipschitz_theta", "lipschitz_mean", "fluctuation")
@@ -73,11 +73,15 @@ class NetworkModel(MeanFieldModel):
     **Arguments:**
 
     - `unit`: "tanh", "sigmoid", "erf", "sin", "softplus", "relu" or "linear" for
-      `h_x(θ) = a(⟨θ, x⟩)` (see `RidgeUnit`; p = d for one output), or a callable
-      `unit(theta, x) -> (l,)`, which needs `dim`.
+      `h_x(θ) = a(⟨θ, x⟩)` (see `RidgeUnit`; p = d for one output); a `Unit`, such as a
+      `WeightedUnit` with an output weight of its own; or a callable `unit(theta, x) -> (l,)`, which
+      needs `dim`.
     - `loss`: "logistic" (labels {0, 1} or {-1, 1}), "cross-entropy" (class numbers), "squared" or
       "huber" (real targets).
     - `x`: inputs, shape (N, d). `y`: targets, shape (N,) or (N, l).
+    - `batch_size`: data of a step, drawn anew in each, without replacement, as a function of the
+      simulation's key and the step: stochastic gradients. All particles see the same. None: all of
+      the data. The constants of Assumption 1, risks and limits are those of all of the data.
     - `dim`, `num_outputs`, `bounds`: for a callable unit, the length of θ, l (default: the number
       of columns of the targets) and, if known, the suprema of (‖h‖, ‖∇h‖, ‖∇²h‖), or of these and
       ‖∇³h‖.
@@ -90,6 +94,7 @@ class NetworkModel(MeanFieldModel):
     y: Float[Array, "N l"]
     unit: Unit
     loss: str = eqx.field(static=True)
+    batch_size: int | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -101,6 +106,7 @@ class NetworkModel(MeanFieldModel):
         dim: int | None = None,
         num_outputs: int | None = None,
         bounds: tuple[float, ...] | None = None,
+        batch_size: int | None = None,
     ) -> None:
         loss_of(loss)
         inputs, targets = _checked_data(x, y)
@@ -127,15 +133,42 @@ class NetworkModel(MeanFieldModel):
         self.y = jnp.asarray(encoded, dtype=float)
         self.unit = unit
         self.loss = loss
+        self.batch_size = None if batch_size is None else as_count("batch_size", batch_size)
+        if self.batch_size is not None and self.batch_size > len(inputs):
+            raise ValueError(
+                f"batch_size={self.batch_size} is more than the {len(inputs)} data points."
+            )
 
     @property  # type: ignore[misc]
     def dim(self) -> int:  # type: ignore[override]
         """p, the length of one particle θ."""
         return self.unit.dim
 
+    @property
+    def is_random(self) -> bool:
+        """Whether steps draw their data."""
+        return self.batch_size is not None
+
+    def at_step(self, key: PRNGKeyArray) -> "NetworkModel":
+        """The network on the data of one step."""
+        if self.batch_size is None:
+            return self
+        chosen = jnp.argsort(jax.random.bits(key, (self.x.shape[0],)))[: self.batch_size]
+        batch = object.__new__(NetworkModel)  # what is checked is checked
+        for name, value in (
+            ("x", self.x[chosen]),
+            ("y", self.y[chosen]),
+            ("unit", self.unit),
+            ("loss", self.loss),
+            ("batch_size", None),
+        ):
+            object.__setattr__(batch, name, value)
+        return batch
+
     def __repr__(self) -> str:
         unit = self.unit.activation if isinstance(self.unit, RidgeUnit) else repr(self.unit)
-        return f"NetworkModel({unit}, {self.loss}, x {self.x.shape}, dim={self.dim})"
+        batch = "" if self.batch_size is None else f", batch_size={self.batch_size}"
+        return f"NetworkModel({unit}, {self.loss}, x {self.x.shape}, dim={self.dim}{batch})"
 
     def outputs(self, theta: Float[Array, " p"]) -> Float[Array, "N l"]:
         """h_x(θ) of one particle at every data point.
@@ -175,6 +208,14 @@ class NetworkModel(MeanFieldModel):
             raise ValueError(f"theta must have shape (n, {self.dim}), got {theta.shape}.")
         f = jnp.mean(jax.vmap(self.outputs)(theta), 0)
         return jnp.mean(loss_of(self.loss).value(f, self.y.astype(f.dtype)))
+
+    @property
+    def statistic_growth(self) -> float | None:
+        """The power of ‖θ‖ that h grows like: 0 if it is bounded; None: unknown."""
+        sup = self.unit.bounds(np.asarray(self.x))
+        if sup is not None and np.all(np.isfinite(sup[:, 0])):
+            return 0.0
+        return 1.0 if isinstance(self.unit, RidgeUnit) else None
 
     def assumption_constants(self) -> AssumptionConstants:
         """Ψ, Φ and B of Assumption 1 for this unit, loss and data.
@@ -243,6 +284,8 @@ def _check_unit(unit: Unit, input_dim: int, num_outputs: int) -> None:
             f"the unit has num_outputs={unit.num_outputs}, but the targets y have {num_outputs} "
             "columns."
         )
+    if isinstance(unit, WeightedUnit):
+        return _check_unit(unit.unit, input_dim, num_outputs)
     if isinstance(unit, RidgeUnit) and unit.input_dim != input_dim:
         raise ValueError(f"the unit has input_dim={unit.input_dim}, but x has {input_dim} columns.")
     if isinstance(unit, UserUnit):

@@ -5,10 +5,12 @@ from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_parameter
 from stablesde.model._base import MeanFieldModel
+from stablesde.model._declared import DriftBounds, declared
+from stablesde.model._pairwise import PairwiseModel
 from stablesde.noise._base import as_dim
 from stablesde.stable._domain import number_text
 
@@ -25,17 +27,19 @@ class FunctionModel(MeanFieldModel):
     - `dim`: length p of θ.
     - `drift_function`: t (a scalar), θ (p,) and the mean statistic m (M,) to the velocity (p,).
     - `statistic_function`: θ (p,) to φ(θ) (M,); None for a system without interaction (M = 0).
+    - `bounds`: if you know them, the `DriftBounds`, from which studies take the theorems' bounds.
 
     The functions may close over arrays, traced ones and ones that are differentiated as well.
     Arrays are then constants of the compiled program, which is compiled anew for other functions:
     for a model with parameters, subclass `MeanFieldModel` and make them fields.
 
-    **Raises:** `ValueError` for a `dim` below 1 or functions that can't be called.
+    **Raises:** `ValueError` for a `dim` below 1, functions that can't be called, or other `bounds`.
     """
 
     dim: int = eqx.field(static=True, converter=as_dim)
     drift_function: Callable[[Array, Array, Array], Array]
     statistic_function: Callable[[Array], Array] | None = None
+    bounds: DriftBounds | None = eqx.field(static=True, default=None, converter=declared)
 
     def __check_init__(self) -> None:
         if not callable(self.drift_function):
@@ -47,6 +51,11 @@ class FunctionModel(MeanFieldModel):
         functions = (self.drift_function, self.statistic_function)
         names = (getattr(f, "__name__", type(f).__name__) for f in functions if f is not None)
         return f"FunctionModel(dim={self.dim}, {', '.join(names)})"
+
+    @property
+    def statistic_growth(self) -> float | None:
+        """The power of ‖θ‖ that the statistic grows like: 0 if it is bounded; None: unknown."""
+        return 0.0 if self.statistic_function is None or self.bounds is not None else None
 
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
         if self.statistic_function is None:
@@ -79,6 +88,8 @@ class WeightDecay(MeanFieldModel):
     def __check_init__(self) -> None:
         if not isinstance(self.model, MeanFieldModel):
             raise ValueError(f"model must be a MeanFieldModel, got {type(self.model).__name__}.")
+        if isinstance(self.model, PairwiseModel):
+            raise ValueError("model is a PairwiseModel: put -rate θ into its drift_function.")
 
     def __repr__(self) -> str:
         return f"WeightDecay({self.model}, rate={number_text(self.rate)})"
@@ -92,6 +103,20 @@ class WeightDecay(MeanFieldModel):
     def linear_rate(self) -> float | Float[Array, ""]:
         """λ of the linear part -λθ of the drift, for exponential schemes."""
         return self.rate + getattr(self.model, "linear_rate", 0.0)
+
+    @property
+    def statistic_growth(self) -> float | None:
+        """The power of ‖θ‖ that the statistic grows like; None: unknown."""
+        return getattr(self.model, "statistic_growth", None)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the model's drift is."""
+        return self.model.is_random
+
+    def at_step(self, key: PRNGKeyArray) -> "WeightDecay":
+        """With the model of one step."""
+        return eqx.tree_at(lambda decay: decay.model, self, self.model.at_step(key))
 
     def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
         return self.model.statistic(theta)
@@ -111,3 +136,83 @@ class WeightDecay(MeanFieldModel):
         self, t: Float[Array, ""], theta: Float[Array, "p n"], m: Float[Array, " M"]
     ) -> Float[Array, "p n"]:
         return self.model.drift_columns(t, theta, m) - self.rate * theta
+
+
+class KineticModel(MeanFieldModel):
+    """Particles with velocities, θ = (x, v): `dx = v dt`, `dv = (b(t, x, m) - friction v) dt`.
+
+    b is the drift of another model and m the mean of its statistic over positions. The noise acts
+    on the velocities by a matrix sigma, which `on_velocity` gives:
+
+    ```python
+    kinetic = ssd.KineticModel(ssd.MeanReversion(2), friction=1.0)
+    noise = ssd.stable_noise("III", 1.5, 2)
+    system = ssd.System(kinetic, noise, sigma=kinetic.on_velocity(0.5))
+    ```
+
+    Euler's scheme with step η is gradient descent with momentum (heavy ball) of learning rate η²
+    and momentum 1 - friction η, whose gradient is that of one step before.
+
+    Raises `ValueError` unless `model` is one without pairs, and `friction` is finite and not
+    negative.
+    """
+
+    model: MeanFieldModel
+    friction: float | Float[Array, ""] = eqx.field(
+        default=1.0, converter=partial(as_parameter, "friction", low=0.0)
+    )
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.model, MeanFieldModel) or isinstance(self.model, PairwiseModel):
+            raise ValueError(
+                f"model must be a MeanFieldModel without pairs, got {type(self.model).__name__}."
+            )
+
+    def __repr__(self) -> str:
+        return f"KineticModel({self.model}, friction={number_text(self.friction)})"
+
+    @property  # type: ignore[misc]
+    def dim(self) -> int:  # type: ignore[override]
+        """Twice the model's."""
+        return 2 * self.model.dim
+
+    def on_velocity(self, scale: float | Array = 1.0) -> Float[Array, "dim half"]:
+        """The matrix sigma of a noise of the model's dimension that acts on velocities alone.
+
+        **Arguments:** `scale`, a number or one for each coordinate.
+        **Returns:** an array (dim, dim / 2).
+        """
+        half = self.model.dim
+        kicks = scale * jnp.eye(half)
+        return jnp.concatenate([jnp.zeros_like(kicks), kicks])
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the model's drift is."""
+        return self.model.is_random
+
+    def at_step(self, key: PRNGKeyArray) -> "KineticModel":
+        """With the model of one step."""
+        return eqx.tree_at(lambda kinetic: kinetic.model, self, self.model.at_step(key))
+
+    def statistic(self, theta: Float[Array, " p"]) -> Float[Array, " M"]:
+        return self.model.statistic(theta[: self.model.dim])
+
+    def drift(self, theta: Float[Array, " p"], m: Float[Array, " M"]) -> Float[Array, " p"]:
+        """The velocity and the acceleration at t = 0."""
+        return self.drift_at(jnp.zeros((), theta.dtype), theta, m)
+
+    def drift_at(
+        self, t: Float[Array, ""], theta: Float[Array, " p"], m: Float[Array, " M"]
+    ) -> Float[Array, " p"]:
+        return self.drift_columns(t, theta[:, None], m)[:, 0]
+
+    def statistic_columns(self, theta: Float[Array, "p n"]) -> Float[Array, "M n"]:
+        return self.model.statistic_columns(theta[: self.model.dim])
+
+    def drift_columns(
+        self, t: Float[Array, ""], theta: Float[Array, "p n"], m: Float[Array, " M"]
+    ) -> Float[Array, "p n"]:
+        half = self.model.dim
+        force = self.model.drift_columns(t, theta[:half], m)
+        return jnp.concatenate([theta[half:], force - self.friction * theta[half:]])

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stablesde._arguments import as_choice, as_count, as_real
+from stablesde._arguments import as_choice, as_count, as_flag, as_real
 from stablesde.noise._base import as_dim
 
 
@@ -183,3 +183,67 @@ class UserUnit(Unit):
         if self.bound is None:
             return None
         return np.tile(np.asarray(self.bound, float), (len(x), 1))
+
+
+class WeightedUnit(Unit):
+    """A unit with an output weight of its own that is trained, `h_x(c, w) = s(c) g_x(w)`.
+
+    θ = (c, w), so p is one more than the unit's. `bounded`: s = tanh, and if g meets Assumption 1
+    of the paper, so does h, with the constants that `bounds` computes. Otherwise s(c) = c, the
+    second layer of a usual network: h and its derivative in w are unbounded, and Assumption 1
+    fails.
+    Raises `ValueError` for a `unit` that is none.
+    """
+
+    unit: Unit
+    bounded: bool = eqx.field(static=True, default=True, converter=partial(as_flag, "bounded"))
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.unit, Unit):
+            raise ValueError(f"unit must be a stablesde.model.Unit, got {self.unit!r}.")
+
+    @property  # type: ignore[misc]
+    def dim(self) -> int:  # type: ignore[override]
+        """p, the length of θ = (c, w)."""
+        return self.unit.dim + 1
+
+    @property  # type: ignore[misc]
+    def num_outputs(self) -> int:  # type: ignore[override]
+        """l."""
+        return self.unit.num_outputs
+
+    def _weight(self, c: Array) -> Array:
+        return jnp.tanh(c) if self.bounded else c
+
+    def outputs(self, theta: Float[Array, " p"], x: Float[Array, "N d"]) -> Float[Array, "N l"]:
+        return self._weight(theta[0]) * self.unit.outputs(theta[1:], x)
+
+    def output_columns(
+        self, theta: Float[Array, "p n"], x: Float[Array, "N d"]
+    ) -> Float[Array, "N l n"]:
+        return self._weight(theta[0]) * self.unit.output_columns(theta[1:], x)
+
+    def pullback_columns(
+        self, theta: Float[Array, "p n"], x: Float[Array, "N d"], cotangent: Float[Array, "N l"]
+    ) -> Float[Array, "p n"]:
+        g = self.unit.output_columns(theta[1:], x)
+        high = jax.lax.Precision.HIGHEST
+        total = jnp.matmul(cotangent.reshape(-1), g.reshape(-1, g.shape[-1]), precision=high)
+        weight, pullback = jax.vjp(self._weight, theta[0])
+        inner = self.unit.pullback_columns(theta[1:], x, cotangent)
+        return jnp.concatenate([pullback(total)[0][None], weight * inner])
+
+    def bounds(self, x: np.ndarray) -> np.ndarray | None:
+        # |s|, |s'| ≤ 1 and |s''| ≤ 4/(3√3). The second derivative is a form in (dc, dw) whose
+        # blocks are s'' g, s' ∇g and s ∇²g: its norm is at most that of the matrix of their norms.
+        inner = self.unit.bounds(x)
+        if inner is None:
+            return None
+        if not self.bounded:
+            return np.full((len(x), 3), _INF)
+        g, slope, curvature = inner[:, :3].T
+        corner = ACTIVATIONS["tanh"].curvature * g
+        with np.errstate(invalid="ignore"):
+            half = np.hypot((corner - curvature) / 2, slope)
+        second = np.where(np.isfinite(curvature), (corner + curvature) / 2 + half, _INF)
+        return np.stack([g, np.hypot(g, slope), second], -1)

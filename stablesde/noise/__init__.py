@@ -1,4 +1,4 @@
-"""Stable vectors of Type I, II and III, and the increments of the Lévy processes they generate.
+"""Lévy processes: stable ones of Type I, II and III and general shape, and others.
 
 The types are those of Wan, Zaidi and Şimşekli (2023), section 2; each is normalised by its
 characteristic function, so that in dimension one all three are the scalar law of
@@ -9,10 +9,13 @@ see the same noise, and so does every block of them, on whatever device it is co
 """
 
 from stablesde.noise._base import (
+    LevyNoise,
     StableNoise,
     scalar_tail_constant,
 )
 from stablesde.noise._general import EllipticalStable, SpectralStable
+from stablesde.noise._processes import Brownian, CompoundPoisson, LinearImage, SumNoise
+from stablesde.noise._subordinated import NormalInverseGaussian, TemperedStable, VarianceGamma
 from stablesde.noise._types import (
     IndependentStable,
     IsotropicStable,
@@ -21,12 +24,20 @@ from stablesde.noise._types import (
 )
 
 __all__ = [
+    "Brownian",
+    "CompoundPoisson",
     "EllipticalStable",
     "IndependentStable",
     "IsotropicStable",
+    "LevyNoise",
+    "LinearImage",
+    "NormalInverseGaussian",
     "OneFactorStable",
     "SpectralStable",
     "StableNoise",
+    "SumNoise",
+    "TemperedStable",
+    "VarianceGamma",
     "scalar_tail_constant",
     "stable_noise",
 ]

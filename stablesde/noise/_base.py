@@ -20,42 +20,58 @@ from stablesde.stable._sampling import as_shape, flat_index, float_dtype
 STREAM_NOISE = 1
 STREAM_INITIAL = 2
 STREAM_SAMPLE = 3
+STREAM_DATA = 4  # what a model draws in a step: data, batches of particles
 
 
-class StableNoise(eqx.Module):
-    """A symmetric α-stable vector X ∈ R^dim, and the Lévy process L with L_1 ~ X."""
+class LevyNoise(eqx.Module):
+    """A Lévy process L in R^dim, by its increments and its characteristic exponent ψ.
 
-    alpha: eqx.AbstractVar[float | Float[Array, ""]]
+    `E exp(i⟨u, L_t⟩) = exp(-t ψ(u))`. A subclass has a field or property `dim` and two methods:
+    `increments`, which draws L_{t+dt} - L_t as a function of (key, particle, step), and `exponent`,
+    ψ. One process is one path: over a coarse step it moves by the sum of what it moves by over the
+    fine ones, which is how `ssd.strong_error` couples schemes.
+    """
+
     dim: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def columns(
+    def increments(
         self,
         stream: Words,
         index: UInt32[Array, " n"],
+        dt: float | Float[Array, ""],
         scale: float | Float[Array, ""],
         dtype: jnp.dtype,
     ) -> Float[Array, "dim n"]:
-        """`scale` (≥ 0) times copies of X, one for each particle in `index`, as columns (dim, n).
+        """`scale` (≥ 0) times L_{t+dt} - L_t for each particle in `index`, as columns (dim, n).
 
-        Particles stand on the last axis: it is long, and XLA vectorises only the last one.
+        Particles stand on the last axis: it is long, and XLA vectorises only the last one. `stream`
+        is that of one step; numbers are functions of it and of `index` alone.
         """
 
     @abc.abstractmethod
-    def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
-        """E exp(i⟨u, X⟩), complex with zero imaginary part (every type is symmetric).
+    def exponent(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
+        """ψ(u), complex, in `E exp(i⟨u, L_t⟩) = exp(-t ψ(u))`.
 
         Raises `ValueError` unless the last axis of `u` has length `dim`.
         """
 
-    @abc.abstractmethod
-    def norm_tail_constant(self) -> float:
-        """C in P(‖X‖ > t) ~ C t^-α (Euclidean norm); 0 at α = 2. Needs a concrete α."""
+    def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
+        """E exp(i⟨u, L_1⟩) = exp(-ψ(u)), complex.
+
+        Raises `ValueError` unless the last axis of `u` has length `dim`.
+        """
+        return jnp.exp(-self.exponent(u))
+
+    @property
+    def tail_index(self) -> float | Float[Array, ""]:
+        """The order below which all moments of L_1 are finite, at most 2: α of a stable law."""
+        return 2.0
 
     def sample(
         self, key: PRNGKeyArray, shape: int | tuple[int, ...] = (), dtype: jnp.dtype | None = None
     ) -> Float[Array, "*shape dim"]:
-        """Independent copies of X.
+        """Independent copies of L_1.
 
         **Arguments:** `key`, a JAX PRNG key; `shape` of the batch; `dtype` float32 or float64
         (JAX's default if None).
@@ -78,10 +94,11 @@ class StableNoise(eqx.Module):
         first_particle: int | Array = 0,
         dtype: jnp.dtype | None = None,
     ) -> Float[Array, "num_particles dim"]:
-        """The increment L_{(step+1) dt} - L_{step dt} ~ dt^(1/α) X of each particle's process.
+        """The increment L_{(step+1) dt} - L_{step dt} of each particle's process.
 
         A pure function of (key, particle, step): asking for more particles, or for a later block
-        of them through `first_particle`, changes nothing in the others.
+        of them through `first_particle`, changes nothing in the others. For a stable law it is
+        dt^(1/α) times a standard vector.
 
         **Arguments:**
 
@@ -110,12 +127,83 @@ class StableNoise(eqx.Module):
         dt = jnp.asarray(dt, float) if is_concrete(dt) else dt
         return _increment(_numbers_traced(self), key, step, dt, first, num_particles, dtype)
 
+    def _standard(
+        self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype
+    ) -> Float[Array, "dim n"]:
+        """L_1 of each particle."""
+        return self.increments(stream, index, jnp.ones((), dtype), 1.0, dtype)
+
+
+class StableNoise(LevyNoise):
+    """A symmetric α-stable vector X ∈ R^dim, and the Lévy process L with L_1 ~ X.
+
+    A subclass has `alpha`, `dim`, and draws X by `columns`: increments over dt are dt^(1/α) X.
+    """
+
+    alpha: eqx.AbstractVar[float | Float[Array, ""]]
+    dim: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def columns(
+        self,
+        stream: Words,
+        index: UInt32[Array, " n"],
+        scale: float | Float[Array, ""],
+        dtype: jnp.dtype,
+    ) -> Float[Array, "dim n"]:
+        """`scale` (≥ 0) times copies of X, one for each particle in `index`, as columns (dim, n).
+
+        Particles stand on the last axis: it is long, and XLA vectorises only the last one.
+        """
+
+    @abc.abstractmethod
+    def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
+        """E exp(i⟨u, X⟩), complex with zero imaginary part (every type is symmetric).
+
+        Raises `ValueError` unless the last axis of `u` has length `dim`.
+        """
+
+    @abc.abstractmethod
+    def norm_tail_constant(self) -> float:
+        """C in P(‖X‖ > t) ~ C t^-α (Euclidean norm); 0 at α = 2. Needs a concrete α."""
+
+    @property
+    def tail_index(self) -> float | Float[Array, ""]:
+        """α."""
+        return self.alpha
+
+    def exponent(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
+        """ψ(u), which is homogeneous: ψ(r u) = r^α ψ(u) for r > 0.
+
+        Raises `ValueError` unless the last axis of `u` has length `dim`.
+        """
+        u = frequencies(u, self.dim)
+        size = jnp.max(jnp.abs(u), -1, keepdims=True)
+        # From frequencies of size 1, where the exponential does not vanish.
+        unit = u / jnp.where(size > 0, size, 1)
+        return size[..., 0] ** self.alpha * -jnp.log(self.characteristic_function(unit))
+
     def increment_scale(self, dt: float | Array, dtype: jnp.dtype) -> Float[Array, ""]:
         """dt^(1/α), the scale of an increment over time dt."""
         return jnp.asarray(dt).astype(dtype) ** (1 / jnp.asarray(self.alpha).astype(dtype))
 
+    def increments(
+        self,
+        stream: Words,
+        index: UInt32[Array, " n"],
+        dt: float | Float[Array, ""],
+        scale: float | Float[Array, ""],
+        dtype: jnp.dtype,
+    ) -> Float[Array, "dim n"]:
+        return self.columns(stream, index, scale * self.increment_scale(dt, dtype), dtype)
 
-def _numbers_traced(noise: StableNoise) -> StableNoise:
+    def _standard(
+        self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype
+    ) -> Float[Array, "dim n"]:
+        return self.columns(stream, index, 1.0, dtype)
+
+
+def _numbers_traced(noise: LevyNoise) -> LevyNoise:
     """The noise with its numbers as arrays: one compiled program draws for every α."""
     return jax.tree.map(lambda v: jnp.asarray(v) if isinstance(v, (float, int)) else v, noise)
 
@@ -123,16 +211,16 @@ def _numbers_traced(noise: StableNoise) -> StableNoise:
 # Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.
 @eqx.filter_jit
 def _sample(
-    noise: StableNoise, key: PRNGKeyArray, shape: tuple[int, ...], dtype: jnp.dtype
+    noise: LevyNoise, key: PRNGKeyArray, shape: tuple[int, ...], dtype: jnp.dtype
 ) -> Float[Array, "*shape dim"]:
     index = flat_index(shape).reshape(-1)
     stream = fold(key_words(key), 0, STREAM_SAMPLE)
-    return noise.columns(stream, index, 1.0, dtype).T.reshape(*shape, noise.dim)
+    return noise._standard(stream, index, dtype).T.reshape(*shape, noise.dim)
 
 
 @eqx.filter_jit
 def _increment(
-    noise: StableNoise,
+    noise: LevyNoise,
     key: PRNGKeyArray,
     step: int | Array,
     dt: float | Array,
@@ -142,7 +230,7 @@ def _increment(
 ) -> Float[Array, "num_particles dim"]:
     index = jax.lax.iota(jnp.uint32, num_particles) + jnp.asarray(first_particle, jnp.uint32)
     stream = fold(key_words(key), step, STREAM_NOISE)
-    return noise.columns(stream, index, noise.increment_scale(dt, dtype), dtype).T
+    return noise.increments(stream, index, dt, 1.0, dtype).T
 
 
 def particle_index(num_particles: int, first_particle: int | Array = 0) -> UInt32[Array, " n"]:

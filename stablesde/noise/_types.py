@@ -1,6 +1,7 @@
 """The paper's noises: Types I, II and III of Wan, Zaidi and Şimşekli (2023), section 2."""
 
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -121,7 +122,7 @@ class IsotropicStable(StableNoise):
         return 2**alpha * math.exp(log_moment) / math.gamma(1 - alpha / 2)
 
 
-_KINDS: dict[str, type[StableNoise]] = {
+_KINDS: dict[str, Callable[..., StableNoise]] = {
     "I": OneFactorStable,
     "II": IndependentStable,
     "III": IsotropicStable,

@@ -34,7 +34,7 @@ class Size:
     """How large the main job is; `QUICK`, `DEFAULT` and `FULL` are the sizes the command offers.
 
     - `cases`: noise type and α of the studies of a group.
-    - `settings`: their arguments, beside model, noise, key and t1 = 1.
+    - `settings`: their arguments, beside system, key and t1 = 1.
     - `training`: arguments of the training run.
     """
 

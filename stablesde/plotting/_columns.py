@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from stablesde.plotting._style import new_figure, setting
+from stablesde.plotting._style import entitle, new_figure
 from stablesde.studies import IndependenceStudy, ProbabilityStudy
 
 _STYLES = (("o", "-", "0.0"), ("s", "--", "0.35"), ("^", ":", "0.55"), ("D", "-.", "0.7"))
@@ -14,7 +14,7 @@ _STYLES = (("o", "-", "0.0"), ("s", "--", "0.35"), ("^", ":", "0.55"), ("D", "-.
 def plot_probability(study: ProbabilityStudy) -> Figure:
     """P(error ≤ ε) against the width with Clopper–Pearson intervals: a panel for each ε."""
     count = len(study.epsilons)
-    figure = new_figure(3.3 * count, 3.6)
+    figure = new_figure(3.3 * count, 4.0)
     panels = np.atleast_1d(figure.subplots(1, count, sharey=True))
     for k, axes in enumerate(panels):
         probability_panel(axes, study, k)
@@ -25,10 +25,10 @@ def plot_probability(study: ProbabilityStudy) -> Figure:
     figure.legend(
         [handles[i] for i in order],
         [labels[i] for i in order],
-        loc="outside upper center",
+        loc="outside lower center",
         ncols=3,
     )
-    figure.suptitle(setting(study.config), fontsize=9)
+    entitle(figure, "Probability that the columns are compressible", study.config)
     return figure
 
 

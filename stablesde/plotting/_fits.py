@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from stablesde.stable import StableFit, ppf
+from stablesde.stable import LawFit, ppf
 
 
-def quantile_panel(ax: Axes, fit: StableFit) -> None:
+def quantile_panel(ax: Axes, fit: LawFit) -> None:
     """QQ plot on axes that are linear within a few scales and logarithmic beyond."""
     observed = np.asarray(fit.quantiles, float)
     levels = (np.arange(observed.size) + 0.5) / observed.size

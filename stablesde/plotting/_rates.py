@@ -1,5 +1,6 @@
 """The figure of a rate study: errors with intervals on log–log axes, their local slopes below."""
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,17 @@ from stablesde.plotting._style import (
     BOUNDS,
     MARKERS,
     TITLES,
+    entitle,
     legends_above,
     new_figure,
-    setting,
     shades,
 )
 from stablesde.studies import RateStudy
 from stablesde.studies._records import Curve, along
 
 LABELS = {
-    "width": r"width $n$ (particles)  $\rightarrow\infty$",
-    "step": r"$0\leftarrow$  step size η (units of time)",
+    "width": "width $n$ (particles)",
+    "step": "step size η (units of time)",
     "kappa": "kept fraction κ",
 }
 SYMBOLS = {"width": "n", "step": "η", "kappa": "κ"}
@@ -32,6 +33,10 @@ STATISTICS = {"geometric": "geometric mean", "trimmed": "10 %-trimmed mean"}
 _DISTANCES = {
     "strong_error": r"\|\theta^i_{\eta k}-\hat\theta^i_k\|",
     "propagation_of_chaos": r"\|\theta^{i,n}_t-\theta^{i,\infty}_t\|",
+}
+_WEAK = {
+    "step": r"$|\,\mathrm{E}f(\hat\theta_T)-\mathrm{E}f(\theta_T)\,|$",
+    "width": r"$|\,\mathrm{E}f(\theta^{i,n}_T)-\mathrm{E}f(\theta^{i,\infty}_T)\,|$",
 }
 _TIMES = {"strong_error": "k", "propagation_of_chaos": "t"}
 # Of predictions: their lines and Monte-Carlo bands.
@@ -47,7 +52,7 @@ _LABEL_CHARACTERS = 40
 def plot_rates(study: RateStudy) -> Figure:
     """A column for each axis with at least 4 sizes: errors above, local slopes below."""
     shown = shown_axes(study)
-    figure = new_figure(4.7 * len(shown) + 0.3, 6.2)
+    figure = new_figure((4.7 if len(shown) == 1 else 5.6) * len(shown) + 0.3, 6.2)
     panels = figure.subplots(2, len(shown), squeeze=False, sharex="col", height_ratios=(3, 1.3))
     for column, name in enumerate(shown):
         rate_panel(panels[0, column], study, name)
@@ -56,8 +61,7 @@ def plot_rates(study: RateStudy) -> Figure:
         panels[0, column].set_ylabel(_error_label(study) if column == 0 else "", linespacing=1.8)
         panels[1, column].set_ylabel("local slope" if column == 0 else "")
     title = TITLES.get(study.name, study.name)
-    told = setting(study.config)
-    figure.suptitle(f"{title}: {told}" if len(shown) > 1 else f"{title}\n{told}", fontsize=10)
+    entitle(figure, title, study.config)
     return figure
 
 
@@ -84,6 +88,10 @@ def overlay(panel: Axes, studies: dict[str, RateStudy]) -> None:
             )
             panel.plot(curve.sizes, curve.fit[:, column], "-", color=colour, lw=0.9)
     panel.set(xscale="log", yscale="log", xlabel=LABELS.get(axis, axis), ylabel="error")
+    ticks = sorted({v for study in studies.values() for v in study.axis(axis).values})
+    panel.set_xticks(ticks, [_size_text(v) for v in ticks])
+    panel.xaxis.set_minor_locator(NullLocator())
+    _write_ticks(panel)
     panel.legend()
 
 
@@ -112,6 +120,8 @@ def measure_label(study: RateStudy) -> str:
     name, measure = study.name, study.rate_measure
     if name == "compressibility":
         return r"$\|\Theta^{(\kappa n)}-\Theta\|_F\,/\,\|\Theta\|_F$"
+    if name == "weak_error":
+        return _WEAK[study.rate_axis]
     if name not in _DISTANCES or measure not in ("sup", "mean"):
         return measure
     time, distance = _TIMES[name], _DISTANCES[name]
@@ -169,7 +179,7 @@ def rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
         # Above all data, so that it covers none.
         guide = x**axis.theory
         guide *= 1.25 * np.max(curve.upper.max(1) / guide)
-        drawn += panel.plot(x, guide, ":", color="k", lw=1.6, label=f"theory {axis.theory:+.3f}")
+        drawn += panel.plot(x, guide, ":", color="k", lw=1.6, label=f"slope {power(axis.theory)}")
     drawn += _draw_bounds(panel, study, curve, labels[-1], study.axes.index(axis))
     panel.set(xscale="log", yscale="log", xlabel=LABELS.get(name, name), ylabel=_error_label(study))
     _write_ticks(panel)
@@ -238,11 +248,27 @@ def _local_slope_panel(panel: Axes, study: RateStudy, name: str) -> None:
     if not slope.straight:
         _draw_trend(panel, study, name)
     # The sizes that were run are the ticks; only so many labels fit.
-    labels = [f"{v:.3g}" if v < 1 else f"{v:.6g}" for v in x]
-    each = -(-sum(map(len, labels)) // _LABEL_CHARACTERS)
+    labels = [_size_text(v) for v in x]
+    each = -(-sum(min(len(t), 6) for t in labels) // _LABEL_CHARACTERS)
     shown = [t if (len(x) - 1 - i) % each == 0 else "" for i, t in enumerate(labels)]
     panel.set_xticks(x, shown, fontsize=7.5)
     panel.xaxis.set_minor_locator(NullLocator())
+
+
+def power(value: float) -> str:
+    """An exponent as theory writes it: -1/2, 2/3, or with three digits."""
+    fraction = Fraction(value).limit_denominator(12)
+    if abs(float(fraction) - value) < 1e-9 and fraction.denominator > 1:
+        return str(fraction).replace("-", "\u2212")
+    return f"{value:.4g}".replace("-", "\u2212")
+
+
+def _size_text(value: float) -> str:
+    """A tick: steps that are powers of two are written as such."""
+    if value < 1:
+        mantissa, exponent = np.frexp(value)
+        return f"$2^{{{exponent - 1}}}$" if mantissa == 0.5 else f"{value:.3g}"
+    return f"{value:.6g}"
 
 
 def _draw_trend(panel: Axes, study: RateStudy, name: str) -> None:

@@ -1,6 +1,7 @@
 """What all figures share: looks that survive print and grey, names, files."""
 
 import io
+import textwrap
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "legend.fontsize": 7,
+    "legend.fontsize": 8,
     "legend.handlelength": 2.2,
     "legend.columnspacing": 1.0,
     "legend.borderaxespad": 0.3,
@@ -38,7 +39,9 @@ STYLE: Any = {
 # one hollow.
 MARKERS = "osD^vPX*"
 # Height of a row of a legend, in points.
-_ROW = 12.5
+_ROW = 13.5
+# Characters of a title for each inch.
+_TITLE_CHARACTERS = 12.5
 
 # Bounds by their names in a record: as they are called, and how they are drawn (matplotlib's style
 # of a line, and its name).
@@ -56,6 +59,7 @@ NOISES = {
 TITLES = {
     "strong_error": "Strong error of the Euler scheme",
     "propagation_of_chaos": "Propagation of chaos",
+    "weak_error": "Weak error",
     "compressibility": "Compressibility of the limit's columns",
     "tails": "Tail of the limit",
 }
@@ -108,7 +112,7 @@ def image(figure: Figure, kind: str) -> bytes:
     """The figure as a file of this format, without the time it was drawn at."""
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
-    figure.savefig(buffer, format=kind, dpi=160, metadata=metadata or None)
+    figure.savefig(buffer, format=kind, dpi=200, metadata=metadata or None)
     return buffer.getvalue()
 
 
@@ -120,7 +124,10 @@ def few_colours(png: bytes, count: int) -> bytes:
 
 
 def shades(count: int) -> list[Any]:
-    """Colours from dark to light for an ordered series, none too light for paper."""
+    """Colours from dark to light for an ordered series of `count` lines, none too light for paper.
+
+    **Returns:** a list of RGBA tuples.
+    """
     return [mpl.colormaps["viridis"](t) for t in np.linspace(0.0, 0.75, count)]
 
 
@@ -137,6 +144,13 @@ def setting(config: Any) -> str:
     names = {"alpha": "α", "sigma": "σ", "t1": "T"}
     parts += [f"{name} = {config[key]:g}" for key, name in names.items() if key in config]
     return ", ".join([*parts, config.get("dtype", "")]).rstrip(", ")
+
+
+def entitle(figure: Figure, title: str, config: Any) -> None:
+    """What is shown, and below it the setting, in lines that fit the figure."""
+    whole = setting(config).replace(" = ", "\u00a0=\u00a0")  # no line ends inside
+    told = textwrap.fill(whole, int(_TITLE_CHARACTERS * figure.get_figwidth()))
+    figure.suptitle(f"{title}\n{told}".replace("\u00a0", " "), fontsize=10)
 
 
 class Drawing(Figure):

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from stablesde.plotting._style import TITLES, legends_above, new_figure, power_of_ten, setting
+from stablesde.plotting._style import TITLES, entitle, legends_above, new_figure, power_of_ten
 from stablesde.studies import TailStudy
 from stablesde.studies._statistics import LEVEL
 
@@ -16,7 +16,7 @@ def plot_tail(study: TailStudy) -> Figure:
     left, right = figure.subplots(1, 2)
     tail_panel(left, study)
     _hill_panel(right, study)
-    figure.suptitle(f"{TITLES['tails']}: {setting(study.config)}", fontsize=10)
+    entitle(figure, TITLES["tails"], study.config)
     return figure
 
 

@@ -4,8 +4,6 @@ Press (1972) and Koutrouvelis (1980, 1981) for the regression, Koutrouvelis and 
 for the χ² test. Symmetric law, E exp(iuX) = exp(iu loc - |u scale|^α).
 """
 
-from functools import partial
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,15 +21,19 @@ from stablesde.stable._domain import (
     valid_loc,
     valid_scale,
 )
+from stablesde.stable._padding import Count, mean, number, padded, quantiles, selected
 
 # Frequencies in units of 1/scale: for 0.5 ≤ α < 2 generalised least squares on these 8 loses at
 # most a few per cent against 20 or more, and its weights stay well conditioned in float32.
 _ECF_FREQUENCIES = np.geomspace(0.1, 2.0, 8)
 
 
-def _ecf_modulus(x: Float[Array, " n"], u: Float[Array, " m"]) -> Float[Array, " m"]:
-    def one(frequency: Float[Array, ""]) -> Float[Array, ""]:
-        return jnp.hypot(jnp.mean(jnp.cos(frequency * x)), jnp.mean(jnp.sin(frequency * x)))
+def _means(x: Float[Array, " n"], count: Count, u: Float[Array, " m"]) -> Float[Array, "m 2"]:
+    """The means of cos(u x) and sin(u x): real and imaginary part of the ecf at u."""
+
+    def one(frequency: Float[Array, ""]) -> Float[Array, " 2"]:
+        angle = frequency * x
+        return jnp.stack([mean(jnp.cos(angle), count), mean(jnp.sin(angle), count)])
 
     return jax.lax.map(one, u)
 
@@ -61,13 +63,16 @@ class EcfFit(eqx.Module):
     variance: Float[Array, ""]
 
 
-@jax.jit
-def ecf_fit(x: Float[Array, " n"]) -> EcfFit:
-    """Regression of log(-log|ecf|) = α log u + α log scale; the location is the median."""
-    q25, q50, q75 = jnp.quantile(x, jnp.asarray([0.25, 0.5, 0.75], x.dtype))
+def ecf_fit(x: Float[Array, " n"], count: Count) -> EcfFit:
+    """Regression of log(-log|ecf|) = α log u + α log scale; the location is the median.
+
+    The sample is `padded`.
+    """
+    q25, q50, q75 = quantiles(x, count, [0.25, 0.5, 0.75])
     unit = (q75 - q25) / 2  # 0.95 to 1 scale for 0.5 ≤ α ≤ 2
     u = jnp.asarray(_ECF_FREQUENCIES, x.dtype)
-    modulus = jnp.clip(_ecf_modulus((x - q50) / unit, u), 1e-3, 1 - 1e-6)
+    parts = _means((x - q50) / unit, count, u)
+    modulus = jnp.clip(jnp.hypot(parts[:, 0], parts[:, 1]), 1e-3, 1 - 1e-6)
     y = jnp.log(-jnp.log(modulus))
     design = jnp.stack([jnp.ones_like(u), jnp.log(u)], axis=1)
 
@@ -144,6 +149,7 @@ def goodness_of_fit(
     *,
     loc: ArrayLike | None = None,
     scale: ArrayLike | None = None,
+    where: ArrayLike | None = None,
 ) -> EcfTest:
     r"""Tests whether a sample comes from a symmetric α-stable law.
 
@@ -160,6 +166,7 @@ def goodness_of_fit(
 
     - `x`: observations, any shape, at least 20.
     - `alpha`, `loc`, `scale`: scalars, or None to estimate them.
+    - `where`: bools of the shape of x: which entries are observations (None: all).
 
     **Returns:** an `EcfTest`; small `p_value` speaks against the law.
 
@@ -168,7 +175,8 @@ def goodness_of_fit(
     nothing is left to compare, fewer than 20 observations, or
     concrete ones that are not finite or have equal quartiles.
     """
-    data = observations(x, 20, "the test")
+    chosen, count = selected(x, where)
+    data = observations(chosen, 20, "the test")
     require_spread(data, "the test")
     given = {"alpha": alpha, "loc": loc, "scale": scale}
     for name, value in given.items():
@@ -178,44 +186,47 @@ def goodness_of_fit(
                 raise ValueError(f"{name} must be one number, got shape {number.shape}.")
             given[name] = number.astype(data.dtype)
     free = tuple(np.flatnonzero([alpha is None, scale is None, loc is None]).tolist())
-    found = _test(data, given["alpha"], given["loc"], given["scale"], free)
+    found = _test(*padded(data, count), given["alpha"], given["loc"], given["scale"], free)
     if is_concrete(found.statistic) and not np.isfinite(found.statistic):
         raise ValueError("loc and scale are so far from those of x that nothing can be compared.")
     return found
 
 
-@partial(jax.jit, static_argnames="free")
-def _test(
+def fit_test(
     data: Float[Array, " n"],
+    count: Count,
     alpha: Float[Array, ""] | None,
     loc: Float[Array, ""] | None,
     scale: Float[Array, ""] | None,
     free: tuple[int, ...],
 ) -> EcfTest:
-    """The test at these parameters, those left out (at `free` in theta) estimated first."""
-    start = ecf_fit(data)
+    """The test of a `padded` sample at these parameters, those left out (at `free` in theta, which
+    is alpha, log scale, loc) estimated first."""
+    start = ecf_fit(data, count)
     index = jnp.clip(start.alpha, 0.1, 2.0) if alpha is None else valid_alpha(alpha)
     centre = start.loc if loc is None else valid_loc(loc)
     unit = start.scale if scale is None else valid_scale(scale)
     columns = np.array(free, int)
     u = jnp.asarray(_TEST_FREQUENCIES, data.dtype)
     standard = (data - centre) / unit
-    parts = jax.lax.map(
-        lambda w: jnp.stack([jnp.mean(jnp.cos(w * standard)), jnp.mean(jnp.sin(w * standard))]), u
-    )
-    observed = parts.T.ravel()
+    observed = _means(standard, count, u).T.ravel()
     theta = jnp.stack([index, jnp.zeros_like(index), jnp.zeros_like(index)])
-    for _ in range(3 if free else 0):
+
+    def step(_: int, theta: Float[Array, " 3"]) -> Float[Array, " 3"]:
         weight = _weight(theta, u)
         jacobian = jax.jacfwd(_model)(theta, u)[:, columns]
         gradient = jacobian.T @ weight @ (observed - _model(theta, u))
-        step = jnp.linalg.solve(jacobian.T @ weight @ jacobian, gradient)
-        theta = theta.at[columns].add(step)
-        theta = theta.at[0].set(jnp.clip(theta[0], 0.1, 2.0))
+        theta = theta.at[columns].add(jnp.linalg.solve(jacobian.T @ weight @ jacobian, gradient))
+        return theta.at[0].set(jnp.clip(theta[0], 0.1, 2.0))
+
+    theta = jax.lax.fori_loop(0, 3, step, theta) if free else theta
     residual = observed - _model(theta, u)
-    statistic = data.size * (residual @ _weight(theta, u) @ residual)
+    statistic = number(data, count) * (residual @ _weight(theta, u) @ residual)
     dof = observed.size - len(free)
     p_value = gammaincc(dof / 2, statistic / 2)
     return EcfTest(
         statistic, p_value, theta[0], centre + unit * theta[2], unit * jnp.exp(theta[1]), dof
     )
+
+
+_test = jax.jit(fit_test, static_argnames="free")

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import (
     as_choice,
@@ -25,10 +25,12 @@ from stablesde._arguments import (
     as_reals,
     is_concrete,
 )
+from stablesde.stable._blocks import check_blocks, over_blocks
 from stablesde.stable._domain import number_text, observations, precise, require_spread
-from stablesde.stable._ecf import ecf_fit
-from stablesde.stable._likelihood import fit
+from stablesde.stable._ecf import ecf_fit, fit_test
+from stablesde.stable._likelihood import rejects, symmetric_fit, verdict_text
 from stablesde.stable._mcculloch import mcculloch
+from stablesde.stable._padding import Count, mean, number, padded, selected, total, weights
 
 # A sample whose median is this many interquartile ranges from 0 is shifted: at 15, Hill's 95 %
 # interval covers in 13 % of samples.
@@ -45,7 +47,11 @@ class TailIndex(eqx.Module):
       that a stable law can have; the law at an endpoint equal to 2 is Gaussian.
     - `level`: confidence level of the interval, e.g. 0.95.
     - `method`: which estimator.
-    - `num_used`: how many of the observations enter (k for Hill's estimator).
+    - `num_used`: how many of the observations enter (k for Hill's estimator; all, where a traced
+      mask tells which).
+    - `p_value`: of `goodness_of_fit`, for the law that all methods but Hill's assume of the whole
+      sample (None for Hill's, and for intervals from blocks). Where it is small the interval means
+      nothing, however tight: see `rejected`.
     """
 
     estimate: Float[Array, ""]
@@ -54,12 +60,19 @@ class TailIndex(eqx.Module):
     level: float = eqx.field(static=True, default=0.95)
     method: str = eqx.field(static=True, default="")
     num_used: int = eqx.field(static=True, default=0)
+    p_value: Float[Array, ""] | None = None
 
     def __repr__(self) -> str:
         estimate, lower, upper = map(number_text, (self.estimate, self.lower, self.upper))
         traced = isinstance(self.estimate, jax.core.Tracer)
         where = "" if traced or not np.all(self.at_boundary) else ", at the boundary"
-        return f"TailIndex({estimate} [{lower}, {upper}], {100 * self.level:.6g} %{where})"
+        law = verdict_text(self.p_value)
+        return f"TailIndex({estimate} [{lower}, {upper}], {100 * self.level:.6g} %{where}{law})"
+
+    @property
+    def rejected(self) -> Array:
+        """Whether the data contradict the law that the interval assumes (p < 0.001)."""
+        return rejects(self.p_value)
 
     @property
     def at_boundary(self) -> Array:
@@ -101,8 +114,10 @@ def _hill(x: Float[Array, " n"], ends: Float[Array, " 2"], k: int) -> _Interval:
     return ends[0] / total, k / total, ends[1] / total
 
 
-def _log_moment(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
-    variance = jnp.var(jnp.log(jnp.abs(x)), ddof=1)  # π²/12 + π²/(6 α²)
+def _log_moment(x: Float[Array, " n"], count: Count, z: Float[Array, ""]) -> _Interval:
+    logs = jnp.log(jnp.abs(x))
+    squares = total((logs - mean(logs, count)) ** 2, count)
+    variance = squares / (number(x, count) - 1)  # π²/12 + π²/(6 α²)
 
     def index(v: Float[Array, ""]) -> Float[Array, ""]:
         # v at α = 2 is π²/8; below it no stable law fits and the nearest is Gaussian.
@@ -112,19 +127,19 @@ def _log_moment(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
     estimate = index(variance)
     kappa2 = jnp.pi**2 * (1 / 12 + 1 / (6 * estimate**2))
     kappa4 = jnp.pi**4 * (7 / 120 + 1 / (15 * estimate**4))
-    half = z * jnp.sqrt((kappa4 + 2 * kappa2**2) / x.size)
+    half = z * jnp.sqrt((kappa4 + 2 * kappa2**2) / number(x, count))
     # One-sided where the estimate is at the boundary, from the variance there.
     least = jnp.maximum(variance, jnp.pi**2 / 8)
     return index(least + half), estimate, index(variance - half)
 
 
-def _ecf(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
-    fit = ecf_fit(x)
-    return _clipped(fit.alpha, z * jnp.sqrt(fit.variance / x.size))
+def _ecf(x: Float[Array, " n"], count: Count, z: Float[Array, ""]) -> _Interval:
+    fit = ecf_fit(x, count)
+    return _clipped(fit.alpha, z * jnp.sqrt(fit.variance / number(x, count)))
 
 
-def _mle(x: Float[Array, " n"], z: Float[Array, ""]) -> _Interval:
-    result = fit(x, 0)
+def _mle(x: Float[Array, " n"], count: Count, z: Float[Array, ""]) -> _Interval:
+    result = symmetric_fit(x, count)
     variance = result.covariance[0, 0]
     # Where the likelihood has no curvature, at its boundary above all, nothing is excluded.
     half = jnp.where(variance > 0, z * jnp.sqrt(jnp.where(variance > 0, variance, 1)), jnp.inf)
@@ -138,18 +153,52 @@ def _clipped(alpha: Float[Array, ""], half: Float[Array, ""]) -> _Interval:
     return low, mid, high
 
 
-_LAW_METHODS: dict[str, Callable[[Float[Array, " n"], Float[Array, ""]], _Interval]] = {
-    "log-moment": jax.jit(_log_moment),
-    "quantile": jax.jit(mcculloch),
-    "ecf": jax.jit(_ecf),
-    "mle": jax.jit(_mle),
+_LAW_METHODS: dict[str, Callable[[Float[Array, " n"], Count, Float[Array, ""]], _Interval]] = {
+    "log-moment": _log_moment,
+    "quantile": mcculloch,
+    "ecf": _ecf,
+    "mle": _mle,
 }
 METHODS = ("hill", *_LAW_METHODS)
 _SHIFTED = ("quantile", "ecf", "mle")  # no shift changes them
 
 
+@partial(jax.jit, static_argnames="method")
+def _by_law(
+    x: Float[Array, " n"], count: Count, z: Float[Array, ""], method: str
+) -> tuple[_Interval, Float[Array, ""]]:
+    """The interval of a `padded` sample, and the p-value of the law that it assumes."""
+    centre, free = (jnp.zeros((), x.dtype), (0, 1)) if method == "log-moment" else (None, (0, 1, 2))
+    test = fit_test(x, count, None, centre, None, free)
+    return _LAW_METHODS[method](x, count, z), test.p_value
+
+
+@partial(jax.jit, static_argnames=("method", "k", "resamples"))
+def _by_blocks(
+    x: Float[Array, " n"], count: Count, key: PRNGKeyArray, length: Array, ends: Float[Array, " 2"],
+    method: str, k: int | None, resamples: int,
+) -> _Interval:  # fmt: skip
+    """The estimate of a `padded` sample, and the quantiles of those of its resamples."""
+
+    def estimate(x: Float[Array, " n"]) -> Float[Array, ""]:
+        if method == "hill":
+            return _hill(x * weights(x, count), jnp.ones(2, x.dtype), k)[1]
+        return _LAW_METHODS[method](x, count, jnp.ones((), x.dtype))[1]
+
+    low, high = jnp.quantile(over_blocks(estimate, x, count, key, length, resamples), ends)
+    return low, estimate(x), high
+
+
 def tail_index(
-    x: Any, method: Method = "hill", *, level: float = 0.95, k: int | None = None
+    x: Any,
+    method: Method = "hill",
+    *,
+    level: float = 0.95,
+    k: int | None = None,
+    where: ArrayLike | None = None,
+    block_length: int | None = None,
+    key: PRNGKeyArray | None = None,
+    resamples: int = 200,
 ) -> Any:
     r"""Estimates the stability index of a sample, with an interval of confidence `level`.
 
@@ -174,42 +223,66 @@ def tail_index(
 
     **Arguments:**
 
-    - `x`: observations, any shape, independent, finite (and non-zero for `"log-moment"`). A
-      dictionary or another pytree of arrays, such as gradients or weights, is taken leaf by leaf.
+    - `x`: observations, any shape, independent, finite (and non-zero for `"log-moment"`).
     - `method`: see above.
     - `level`: confidence level.
     - `k`: for `"hill"`, how many upper order statistics (default `default_hill_k(x.size)`).
+    - `where`: bools of the shape of x: which entries are observations (None: all). So zeros that
+      mean nothing, as the gradients of dead inputs are, are left out at a fixed shape, `x != 0`.
+    - `block_length`, with a `key`: the observations depend on their neighbours, in the order of
+      `x.ravel()`, over less than this length. The interval then holds the quantiles of `resamples`
+      estimates, each of a sample of blocks (circular block bootstrap, Politis and Romano 1992).
 
-    **Returns:** a `TailIndex`; for a pytree one per leaf, None for a leaf of fewer than 20 numbers.
-    Works under `jit` and `vmap`, where data are not inspected: non-finite ones give NaN.
+    Of a dictionary or an `eqx.Module`, such as gradients or weights, every array is taken apart.
 
-    **Raises:** `ValueError` for an unknown method, `k` outside [2, n), `k` given for another
-    method than Hill's, fewer than 20 observations, a `level` outside (0, 1), or concrete data that
-    are not finite, have too many equal values for the method, or for Hill's a median of over five
-    times the interquartile range.
+    **Returns:** a `TailIndex`; look at `rejected`; for a tree one per array, None for one of fewer
+    than 20 numbers. Works under `jit` and `vmap`, where data are
+    not inspected: non-finite ones give NaN.
+
+    **Raises:** `ValueError` for a `where` of another shape, fewer than 5 blocks, blocks without
+    a key or too few resamples for the level, an unknown method, `k` outside [2, n), `k` given
+    for another method than Hill's, fewer than 20 observations, a `level` outside (0, 1), or
+    concrete data that are not finite, have too many equal values for the method, or for Hill's
+    a median of over five times the interquartile range.
     """
     level = as_number("level", level, 0, 1, "()")
     as_choice("method", method, METHODS)
     if isinstance(x, (Mapping, eqx.Module)):
-        leaf = lambda v: tail_index(v, method, level=level, k=k) if np.size(v) >= 20 else None  # noqa: E731
-        return jax.tree.map(leaf, eqx.filter(x, eqx.is_inexact_array))
-    if method in _SHIFTED:
+        if where is not None or block_length is not None:
+            raise ValueError("x is a tree: where and block_length are for one array.")
+
+        def of_leaf(leaf: Any) -> Any:
+            return tail_index(leaf, method, level=level, k=k) if np.size(leaf) >= 20 else None
+
+        return jax.tree.map(of_leaf, eqx.filter(x, eqx.is_inexact_array))
+    if method in _SHIFTED and where is None:
         x = precise(x)[0]
-    data = observations(x, 20, "a tail index")
+    chosen, count = selected(x, where)
+    data = observations(chosen, 20, "a tail index")
     if method == "hill":
         k = default_hill_k(data.size) if k is None else as_count("k", k)
         if not 2 <= k < data.size:
             raise ValueError(f"k must lie in [2, {data.size}), the sample size, got {k}")
         _check_top(data, k)
-        ends = scipy.special.gammaincinv(k, [(1 - level) / 2, (1 + level) / 2])
-        lower, estimate, upper = _hill(data, ends.astype(data.dtype), k)
-        return TailIndex(estimate, lower, upper, level, method, k)
-    if k is not None:
+    elif k is not None:
         raise ValueError(f"k belongs to method='hill', not to {method!r}")
-    _check_body(data, method)
+    else:
+        _check_body(data, method)
+    blocks = check_blocks(data.size, block_length, key, resamples, level)
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    used = data.size if k is None else k
+    if blocks is not None:
+        length, ends = np.asarray(blocks[0], np.int32), tails.astype(data.dtype)
+        many = _by_blocks(*padded(data, count), key, length, ends, method, k, blocks[1])
+        return TailIndex(many[1], many[0], many[2], level, method, used)
+    if k is not None:
+        data = data if count is None else data * weights(data, count)
+        ends = scipy.special.gammaincinv(k, tails).astype(data.dtype)
+        lower, estimate, upper = _hill(data, ends, k)
+        return TailIndex(estimate, lower, upper, level, method, used)
     z: Any = np.asarray(normal_quantile(level), data.dtype)
-    lower, estimate, upper = _LAW_METHODS[method](data, z)
-    return TailIndex(estimate, lower, upper, level, method, data.size)
+    (lower, estimate, upper), p_value = _by_law(*padded(data, count), z, method)
+    return TailIndex(estimate, lower, upper, level, method, used, p_value)
 
 
 def block_tail_index(x: ArrayLike, *, block: int | None = None, level: float = 0.95) -> TailIndex:
@@ -245,12 +318,12 @@ def block_tail_index(x: ArrayLike, *, block: int | None = None, level: float = 0
     if is_concrete(data) and not np.all(np.any(np.asarray(data) != 0, axis=1)):
         raise ValueError("x: the logarithms need observations other than 0; leave them out.")
     z: Any = np.asarray(normal_quantile(level), data.dtype)
-    lower, estimate, upper = _blocks(data, z, size)
+    lower, estimate, upper = _block_sums(data, z, size)
     return TailIndex(estimate, lower, upper, level, "block", data.shape[0])
 
 
 @partial(jax.jit, static_argnames="size")
-def _blocks(x: Float[Array, "n d"], z: Float[Array, ""], size: int) -> _Interval:
+def _block_sums(x: Float[Array, "n d"], z: Float[Array, ""], size: int) -> _Interval:
     count = x.shape[0] // size
     x = x[: count * size].reshape(count, size, -1)
     x = x / jnp.max(jnp.abs(x))  # squares stay finite
@@ -292,6 +365,6 @@ def _check_body(data: Float[Array, " n"], method: str) -> None:
         require_spread(data, f"method={method!r}")
     elif is_concrete(data) and not np.all(np.asarray(data)):
         raise ValueError(
-            "method='log-moment' needs observations other than 0: leave them out, or choose "
-            "another method"
+            "method='log-moment' needs observations other than 0: leave them out with "
+            "where=(x != 0), or choose another method"
         )

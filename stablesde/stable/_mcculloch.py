@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from stablesde.stable._density import log_density
+from stablesde.stable._padding import Count, number, quantiles
 from stablesde.stable._quantile import upper_quantile
 
 _LEVELS = np.array([0.05, 0.25, 0.75, 0.95])
@@ -36,11 +37,11 @@ def _index(log_nu: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def mcculloch(
-    x: Float[Array, " n"], z: Float[Array, ""]
+    x: Float[Array, " n"], count: Count, z: Float[Array, ""]
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """(lower, estimate, upper): z standard errors of log ν, mapped through α(ν)."""
+    """(lower, estimate, upper) of a `padded` sample: z standard errors of log ν, through α(ν)."""
     levels = jnp.asarray(_LEVELS, x.dtype)
-    q = jnp.quantile(x, levels)
+    q = quantiles(x, count, levels)
     log_nu = jnp.log((q[3] - q[0]) / (q[2] - q[1]))
     alpha = _index(log_nu)
     # Asymptotic covariance of the sample quantiles at the fitted law, in units of its scale.
@@ -52,7 +53,7 @@ def mcculloch(
     covariance = shared / (density[:, None] * density[None])
     wide, narrow = 2 * points[0], 2 * points[1]
     gradient = jnp.stack([-1 / wide, 1 / narrow, -1 / narrow, 1 / wide])
-    half = z * jnp.sqrt(gradient @ covariance @ gradient / x.size)
+    half = z * jnp.sqrt(gradient @ covariance @ gradient / number(x, count))
     # One-sided where the estimate is at the boundary: from the ratio of the Gaussian law.
     least = jnp.maximum(log_nu, _log_ratio(jnp.asarray([0.5], log_nu.dtype))[0])
     low, high = _index(jnp.stack([least + half, log_nu - half]))

@@ -11,6 +11,8 @@ Q = (sin αU + ζ (cos αU - cos U)) / cos U. Each ζ is multiplied by something
 sinc(·) and expm1(y)/y every term is smooth in ε, and exact at ε = 0.
 """
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -56,7 +58,7 @@ def skewed_from_words(
     turn = jnp.sinc(eps * u / np.pi)  # sin(εU) / (εU)
     half_turn = jnp.sinc(eps * u / (2 * np.pi))
     sin_alpha = sin_u * jnp.cos(eps * u) - cos_u * jnp.sin(eps * u)
-    largest = np.log(float(jnp.finfo(dtype).max)) - 2
+    largest = math.log(float(jnp.finfo(dtype).max)) - 2  # np.log gives a double, which promotes
     if not continuous:
         ray = size * jnp.sin(alpha * _HALF_PI * a) * side / jnp.cos(_HALF_PI * alpha)
         q = ((1 - size) * sin_alpha + ray) / cos_u

@@ -20,6 +20,7 @@ from stablesde.studies._records import RateStudy
 from stablesde.studies._slopes import Slope
 from stablesde.studies._statistics import simultaneous_level
 from stablesde.studies._tails import TailStudy, tail_study
+from stablesde.studies._weak import weak_error
 
 __all__ = [
     "Axis",
@@ -42,4 +43,5 @@ __all__ = [
     "simultaneous_level",
     "strong_error",
     "tail_study",
+    "weak_error",
 ]

@@ -32,15 +32,13 @@ class ErrorSource:
         return f"ErrorSource({self.name}: at most {number_text(self.relative, 2)} of an error)"
 
 
-def law_flow_source(widths: tuple[int, ...], law_particles: int) -> ErrorSource:
-    """The flow's error: independent of the fluctuation of n particles, its variance n/N of theirs.
+def law_flow_source(factor: np.ndarray, width: int, law_particles: int) -> ErrorSource:
+    """The flow's error: independent of the fluctuation of n particles, and of the same law.
 
-    Both are means of independent copies of one statistic, so the ratio needs no estimate. All
-    replicas share the flow, so that more of them do not average it out.
+    Both are means of independent copies of one statistic, so their ratio needs no estimate (see
+    `_fluctuation`). All replicas share the flow, so that more of them do not average it out.
     """
-    ratio = np.asarray(widths, float) / law_particles
-    factor = 1 / np.sqrt(1 + ratio)
-    note = f"{law_particles} particles against {max(widths)}, added in squares"
+    note = f"{law_particles} particles against {width}"
     return ErrorSource("law flow", note, float(1 / factor.min() - 1), factor)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde import theory
-from stablesde._arguments import as_number
+from stablesde._arguments import as_number, by_name
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._memory import require_memory
+from stablesde.dynamics._system import check_stable, stable_part
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
@@ -40,6 +41,7 @@ from stablesde.system import System
 _BLOCKS_OF = 2**20
 
 
+@by_name
 def compressibility(
     system: System,
     key: PRNGKeyArray,
@@ -76,6 +78,7 @@ def compressibility(
     law_particles = count("law_particles", law_particles)
     kept = checked_kappas(kappas, min(widths))
     predict = count("predict", predict, 0)
+    check_stable(system, "compressibility")
     config = configuration(
         system,
         key,
@@ -97,7 +100,7 @@ def compressibility(
         rows = []
         for one in keys:
             theta = simulate_limit(flow(), one, num_particles=max(widths), dtype=dtype).final
-            finite_columns(theta, system.noise, scale)
+            finite_columns(theta, stable_part(system)[0], scale)
             rows.append(_errors_of_blocks(theta, widths, kept))
         return {"relative error": np.asarray(rows)}
 
@@ -107,9 +110,9 @@ def compressibility(
     if predict and power < 0:
         one = jax.random.fold_in(key, STREAM_PREDICTION)
         theta = simulate_limit(flow(), one, num_particles=predict, dtype=dtype).final
-        columns = finite_columns(theta, system.noise, scale)
+        columns = finite_columns(theta, stable_part(system)[0], scale)
         law = functools.partial(
-            theory.compression_law, system.noise, columns=columns, sigma=config["sigma"],
+            theory.compression_law, stable_part(system)[0], columns=columns, sigma=config["sigma"],
             t1=config["t1"],
         )  # fmt: skip
         by_kappa = [[law(k).geometric_mean(n) for n in widths] for k in kept]
@@ -174,6 +177,7 @@ def _errors_of_blocks(
     return jnp.stack([of_width(width) for width in widths])
 
 
+@by_name
 def iid_compressibility(
     noise: StableNoise,
     key: PRNGKeyArray,

@@ -9,7 +9,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
-from stablesde.dynamics._system import check_key
+from stablesde.dynamics._system import check_key, stable_part
 from stablesde.noise import StableNoise
 from stablesde.stable._sampling import float_dtype
 from stablesde.studies._setup import replicas_and_batch
@@ -29,7 +29,8 @@ def check_noise(noise: Any) -> float:
 
 def increment_scale(system: System, t1: float, num_steps: int) -> float:
     """σ η^{1/α}, by which a standard draw is multiplied in a step."""
-    return float(system.sigma) * (float(t1) / num_steps) ** (1 / float(system.noise.alpha))
+    noise, sigma = stable_part(system)
+    return sigma * (float(t1) / num_steps) ** (1 / float(noise.alpha))
 
 
 def finite_columns(theta: Array, noise: StableNoise, scale: float = 1.0) -> np.ndarray:

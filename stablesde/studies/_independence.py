@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
-from stablesde._arguments import as_flag, as_real
+from stablesde._arguments import as_flag, as_real, by_name
 from stablesde.dynamics import Trajectory, simulate, simulate_limit
 from stablesde.stable._bits import Keys
 from stablesde.stable._domain import number_text
@@ -105,13 +105,15 @@ def pair_dependence(
 
 def pair_moments(theta: Array, u: ArrayLike) -> tuple[Array, Array]:
     """Means of the functions over the particles, and of their products over all pairs i ≠ j."""
-    phase = theta @ jnp.asarray(u, theta.dtype).T
+    high = jax.lax.Precision.HIGHEST  # which accelerators otherwise lower
+    phase = jnp.matmul(theta, jnp.asarray(u, theta.dtype).T, precision=high)
     f = jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], -1)
     n = theta.shape[0]
     # Centred, so that the difference below loses nothing in single precision.
     mean = jnp.mean(f, 0)
-    centred = f - mean
-    pairs = jnp.outer(mean, mean) - centred.T @ centred / (n * (n - 1.0))
+    centred = f - mean[None]
+    inner = jnp.matmul(centred.T, centred, precision=high)
+    pairs = jnp.outer(mean, mean) - inner / (n * (n - 1.0))
     return mean, pairs
 
 
@@ -294,6 +296,7 @@ class IndependenceStudy(CellRecord):
         return f"IndependenceStudy({len(self.means)} replicas; {verdict_text(self)})"
 
 
+@by_name
 def independence(
     system: System,
     key: PRNGKeyArray,

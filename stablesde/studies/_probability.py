@@ -16,9 +16,10 @@ import numpy as np
 import scipy
 from jaxtyping import Array, PRNGKeyArray
 
-from stablesde._arguments import as_count, as_number
+from stablesde._arguments import as_count, as_number, by_name
 from stablesde.compression import compression_error, kept_rows
 from stablesde.dynamics import Trajectory, simulate, simulate_limit
+from stablesde.dynamics._system import check_stable, stable_part
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import check_noise, finite_columns, increment_scale
@@ -27,7 +28,7 @@ from stablesde.studies._setup import configuration, count, lazy_flow, replica_er
 from stablesde.studies._statistics import LEVEL, check_level, simultaneous_level
 from stablesde.studies._tidy import CellRecord
 from stablesde.studies._verdicts import difference_interval
-from stablesde.system import System, check_is_system
+from stablesde.system import System
 from stablesde.theory import compression_law
 
 _COLUMNS = 2**20  # of the limit, for the predicted probability
@@ -235,6 +236,7 @@ class ProbabilityStudy(CellRecord):
         return f"ProbabilityStudy({len(self.errors)} replicas; {verdict_text(self)})"
 
 
+@by_name
 def compression_probability(
     system: System,
     key: PRNGKeyArray,
@@ -270,7 +272,7 @@ def compression_probability(
     widths = sizes("widths", widths)
     kept = checked_kappas(kappas, min(widths))
     targets = _checked_epsilons(epsilons)
-    check_is_system(system)
+    check_stable(system, "compression_probability")
     alpha, level = check_noise(system.noise), check_level(level)
     steps = tuple(_steps(n, num_steps, alpha, as_number("t1", t1, 0, ends="(]")) for n in widths)
     config = configuration(
@@ -294,7 +296,7 @@ def compression_probability(
                 return simulate(system, one, num_particles=n, t1=t1, num_steps=number, dtype=dtype)
 
             theta, errors = _errors(jax.vmap(run)(keys), kept)
-            finite_columns(theta, system.noise, increment_scale(system, t1, number))
+            finite_columns(theta, stable_part(system)[0], increment_scale(system, t1, number))
             rows.append(np.asarray(errors, float))
         return {"relative error": np.stack(rows, axis=1)}
 
@@ -339,7 +341,7 @@ def _limit_columns(
     flow = lazy_flow(system, key, t1=t1, num_steps=32, num_particles=2**14, dtype=dtype)
     key = jax.random.fold_in(key, 2**31 - 1)
     theta = simulate_limit(flow(), key, num_particles=_COLUMNS, dtype=dtype).final
-    return finite_columns(theta, system.noise, increment_scale(system, t1, 32))
+    return finite_columns(theta, stable_part(system)[0], increment_scale(system, t1, 32))
 
 
 def _copies(
@@ -369,7 +371,7 @@ def _predicted(
     t1: float,
 ) -> np.ndarray:
     """Probabilities by the limit law of the columns."""
-    noise, sigma = system.noise, float(system.sigma)
+    noise, sigma = stable_part(system)
     if float(noise.alpha) == 2 or sigma == 0:
         return np.full((len(widths), len(kappas), len(epsilons)), np.nan)
     laws = [compression_law(noise, k, columns=columns, sigma=sigma, t1=float(t1)) for k in kappas]

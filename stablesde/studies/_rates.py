@@ -12,8 +12,10 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from stablesde import theory
+from stablesde._arguments import by_name
 from stablesde.dynamics import coupled_limit, coupled_steps
 from stablesde.dynamics._grid import check_divisors
+from stablesde.dynamics._system import stable_part
 from stablesde.model import AssumptionConstants
 from stablesde.stable._bits import Keys
 from stablesde.studies._axis import Axis
@@ -23,12 +25,14 @@ from stablesde.studies._budget import (
     reference_source,
     rounding_source,
 )
+from stablesde.studies._fluctuation import fluctuation
 from stablesde.studies._records import RateStudy
 from stablesde.studies._setup import (
     STREAM_PREDICTION,
     configuration,
     constants_of,
     count,
+    is_plain,
     lazy_flow,
     no_bound_reason,
     replica_errors,
@@ -37,11 +41,8 @@ from stablesde.studies._setup import (
 from stablesde.studies._statistics import location
 from stablesde.system import System
 
-# The largest error of the law flow, relative to the fluctuation at the largest width, with which a
-# rate can be read: both add in squares, so 1/4 raises the last point by 3 %.
-MAX_FLOOR = 0.25
 
-
+@by_name
 def strong_error(
     system: System,
     key: PRNGKeyArray,
@@ -92,6 +93,7 @@ def strong_error(
         fine_steps=fine_steps,
     )
     constants, alpha, sigma = constants_of(system.model), config["alpha"], config["sigma"]
+    bounded = constants is not None and is_plain(system)
     predict = count("predict", predict, 0)
 
     def compute(keys: Keys) -> dict[str, Array]:
@@ -103,11 +105,12 @@ def strong_error(
     errors = replica_errors("strong_error", config, key, compute, run_dir)
     etas = tuple(t1 / k for k in steps)
     bounds = {}
-    if constants is not None:
+    if constants is not None and bounded:
+        noise, _ = stable_part(system)
         grid = [
             [
                 theory.strong_error_bound(
-                    constants, system.noise, width=n, step_size=h, t1=t1, sigma=sigma
+                    constants, noise, width=n, step_size=h, t1=t1, sigma=sigma
                 )
                 for h in etas
             ]
@@ -127,7 +130,7 @@ def strong_error(
         rate_axis="step",
         bounds=bounds,
         claim="E sup_i ‖θ^i - θ̂^i‖ ≤ C (ηn)^(1/α)  (Theorem 4.1)",
-        notes=no_bound_reason(constants),
+        notes=_notes(system, constants),
     )
     predicted = _predicted(
         theory.predict_strong_error, system, key, predict,
@@ -137,11 +140,12 @@ def strong_error(
     order = 1.0 if slope is None else slope.estimate
     sources = (
         reference_source(steps, fine_steps, order, (len(widths), len(steps))),
-        *_rounding(study, constants, fine_steps, t1),
+        *_rounding(study, constants if bounded else None, fine_steps, t1),
     )
     return dataclasses.replace(study, sources=sources, predicted=predicted)
 
 
+@by_name
 def propagation_of_chaos(
     system: System,
     key: PRNGKeyArray,
@@ -152,6 +156,7 @@ def propagation_of_chaos(
     replicas: int = 64,
     batch: int = 16,
     law_particles: int | None = None,
+    statistic_tail: float | None = None,
     predict: int = 0,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
@@ -160,19 +165,30 @@ def propagation_of_chaos(
 
     Particle i and copy i share θ₀ and noise; both use the same Euler grid. Measure "sup" is
     `sup_i sup_t ‖θ^{i,n}_t - θ^{i,∞}_t‖` of a replica, "mean" the mean over i. Slopes are fitted
-    to the mean over replicas of "mean", whose moments are all finite (the drift is bounded); with
-    "sup" the local slopes approach -1/2 only slowly, as the sup over i saturates.
+    to the mean over replicas of "mean"; with "sup" the local slopes approach -1/2 only slowly, as
+    the sup over i saturates.
+
+    The rate is that of the mean of n copies of φ(θ_t): n^(-1/2) where φ(θ_t) has a variance, as in
+    the theorem; n^(1/a - 1) where its tail index a lies in (1, 2), as in `ssd.MeanReversion`, and
+    the slope is then that of the median over replicas, whose limit is stable.
 
     **Arguments:** `widths`, at least 4; `law_particles`, the size of the independent system that
-    gives the law flow (default 256 times the largest width, at most 2²²): its error is a floor
-    below which the curve flattens, stated in `notes`, and with fewer than 16 times the largest
-    width the study is inconclusive; `predict`, the replicas of the predicted error
-    (`ssd.theory.predict_chaos`, 512 copies each), 0 for none; the rest as in `strong_error`.
+    gives the law flow (default 256 times the largest width, more where a heavy tail asks for it, at
+    most 2²²): its error is a floor below which the curve flattens, stated in `notes`, and where it
+    is more than a quarter of the fluctuation at the largest width (16 times the width, for a finite
+    variance) the study is inconclusive; `statistic_tail`, the tail index of φ(θ_t), `math.inf`
+    for a finite variance, None: the model's `statistic_growth` tells, or it is estimated from a
+    simulation, with a warning where that finds no finite variance; `predict`, the replicas of the
+    predicted error (`ssd.theory.predict_chaos`, 512 copies each), 0 for none; the rest as in
+    `strong_error`.
 
     **Returns:** a `RateStudy` with the axis "width". **Raises:** as `strong_error`.
     """
     widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
-    law = min(256 * max(widths), 2**22) if law_particles is None else law_particles
+    predict = count("predict", predict, 0)
+    run = dict(t1=t1, num_steps=num_steps, dtype=dtype)
+    tail = fluctuation(system, key, statistic_tail, **run)
+    law = tail.default_law(max(widths)) if law_particles is None else law_particles
     law = count("law_particles", law)
     config = configuration(
         system,
@@ -185,9 +201,12 @@ def propagation_of_chaos(
         num_steps=num_steps,
         law_particles=law,
     )
+    if predict and tail.index < 2:
+        raise ValueError(
+            f"predict needs a statistic of finite variance; its tail index is {tail.index:.3g}."
+        )
     constants = constants_of(system.model)
-    predict = count("predict", predict, 0)
-    flow = lazy_flow(system, key, t1=t1, num_steps=num_steps, num_particles=law, dtype=dtype)
+    flow = lazy_flow(system, key, num_particles=law, **run)
 
     def compute(keys: Keys) -> dict[str, Array]:
         errors = coupled_limit(flow(), keys, widths=widths, dtype=dtype)
@@ -195,33 +214,53 @@ def propagation_of_chaos(
 
     errors = replica_errors("propagation_of_chaos", config, key, compute, run_dir)
     bounds = {}
-    if constants is not None:
+    if constants is not None and is_plain(system):
         bounds = _bound_arrays([theory.chaos_bound(constants, width=n, t1=t1) for n in widths])
-    floor = math.sqrt(max(widths) / law)
+    factor = tail.factor(widths, law)
     study = RateStudy(
         name="propagation_of_chaos",
-        config=config,
-        axes=(Axis("width", tuple(map(float, widths)), -0.5),),
+        config=config | {"statistic_tail": None if math.isinf(tail.index) else tail.index},
+        axes=(Axis("width", tuple(map(float, widths)), tail.exponent),),
         errors=errors,
         rate_measure="mean",
-        rate_statistic="mean",
+        rate_statistic=tail.statistic,
         rate_axis="width",
         bounds=bounds,
-        blocked=_floor_too_high(floor, max(widths), law),
-        claim="E sup_t sup_i ‖θ^{i,n} - θ^{i,∞}‖ ≤ C n^(-1/2)  (Theorem 4.2)",
+        blocked=tail.blocked or tail.too_coarse(max(widths), law),
+        claim=f"E sup_t sup_i ‖θ^{{i,n}} - θ^{{i,∞}}‖ ≤ C {tail.rate}  (Theorem 4.2)"
+        if math.isinf(tail.index)
+        else f"sup_t sup_i ‖θ^{{i,n}} - θ^{{i,∞}}‖ is of order {tail.rate}: the statistic has tail "
+        f"index {tail.index:.3g} ({tail.source})",
         notes=(
-            f"The law flow comes from {law} independent particles: its standard error is "
-            f"{100 * floor:.1f} % of the fluctuation of the mean statistic at the largest width, "
-            f"which raises the error there by about {50 * floor**2:.2g} %.",
-            *no_bound_reason(constants),
+            f"The law flow comes from {law} independent particles: its error is "
+            f"{100 * tail.floor(max(widths), law):.1f} % of the fluctuation of the mean statistic "
+            f"at the largest width, which raises the error there by about "
+            f"{100 * (1 / factor.min() - 1):.2g} %.",
+            *_notes(system, constants),
         ),
     )
-    sources = (law_flow_source(widths, law), *_rounding(study, constants, num_steps, t1))
+    known = constants if is_plain(system) else None
+    sources = (
+        law_flow_source(factor, max(widths), law),
+        *_rounding(study, known, num_steps, t1),
+    )
     predicted = _predicted(
         theory.predict_chaos, system, key, predict,
         widths=widths, num_steps=num_steps, t1=t1, dtype=dtype,
     )  # fmt: skip
     return dataclasses.replace(study, sources=sources, predicted=predicted)
+
+
+def _notes(system: System, constants: AssumptionConstants | None) -> tuple[str, ...]:
+    """Why there is no bound, and what the theorem does not speak of."""
+    if is_plain(system):
+        return no_bound_reason(constants)
+    if system.additive:
+        return ("No bound: the theorems are on stable noise times a number.",)
+    return (
+        "No bound: the theorems are on additive noise. With a coefficient that depends on θ the "
+        "errors are differences of θ itself, and of another order in η.",
+    )
 
 
 def _rounding(
@@ -248,16 +287,6 @@ def _predicted(
         return {}
     own = jax.random.fold_in(key, STREAM_PREDICTION)
     return function(system, own, replicas=replicas, **settings)._asdict()
-
-
-def _floor_too_high(floor: float, width: int, law: int) -> str:
-    """Why a law flow with this error, relative to what is measured, allows no verdict; or ""."""
-    if floor <= MAX_FLOOR:
-        return ""
-    return (
-        f"the law flow from {law} particles has {100 * floor:.0f} % of the fluctuation at width "
-        f"{width}: take law_particles ≥ {math.ceil(width / MAX_FLOOR**2)}"
-    )
 
 
 def _bound_arrays(grid: Any) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from stablesde.studies._axis import Axis
 from stablesde.studies._budget import ErrorSource
 from stablesde.studies._constants import Ratio, near_the_limit, ratio
 from stablesde.studies._format import format_rows, three_valued_and, verdict_text
-from stablesde.studies._slopes import MIN_SIZES, Slope, fit_slope, slope_of
+from stablesde.studies._slopes import MIN_SIZES, Slope, fit_difference, fit_slope, slope_of
 from stablesde.studies._statistics import (
     INTERVALS,
     LEVEL,
@@ -62,6 +62,7 @@ class RateStudy(TidyRecord):
       only where it is below, and is *vacuous* elsewhere.
     - `rate_measure`, `rate_statistic`: what the headline slopes are fitted to.
     - `rate_axis`: the axis whose exponent is the headline.
+    - `signed`: errors are differences of either sign, and their mean over replicas is the error.
     - `claims_rate`: the claim is a rate without a constant, so "bound holds" judges the rate alone.
     - `blocked`: a reason that forbids any verdict (a law flow that is not accurate enough).
     - `sources`: the systematic sources of error; see `budget`.
@@ -80,6 +81,7 @@ class RateStudy(TidyRecord):
     rate_axis: str
     bounds: dict[str, np.ndarray] = field(default_factory=dict)
     bounded_measure: str = "sup"
+    signed: bool = False
     claims_rate: bool = False
     blocked: str = ""
     claim: str = ""
@@ -132,8 +134,35 @@ class RateStudy(TidyRecord):
                 self.axes.index(chosen),
                 *settings[2:],
                 vanishing=chosen.direction > 0,
+                signed=self.signed,
             )
         return self._slopes[settings]
+
+    def slope_difference(self, other: "RateStudy", axis: str | None = None) -> Slope:
+        """This study's slope along an axis minus that of `other`, with the interval of a pair.
+
+        Replica r of one study is resampled together with replica r of the other, so that noise they
+        share (two systems, schemes or dimensions under one key) cancels. Curvature and local slopes
+        are differences, too.
+
+        **Arguments:** `other`, with as many replicas and the same sizes; `axis` by name (default:
+        the headline one). **Raises:** `ValueError` for other sizes, replicas or statistics.
+        """
+        name = self.rate_axis if axis is None else axis
+        mine, theirs = self.axis(name), other.axis(name)
+        first, second = self.errors[self.rate_measure], other.errors[other.rate_measure]
+        if mine.values != theirs.values or len(first) != len(second):
+            raise ValueError("other must have the same sizes and as many replicas.")
+        if self.rate_statistic != other.rate_statistic:
+            raise ValueError("other must be fitted by the same statistic.")
+        return fit_difference(
+            (first, second),
+            np.asarray(mine.values),
+            (self.axes.index(mine), other.axes.index(theirs)),
+            self.rate_statistic,
+            self.level,
+            vanishing=mine.direction > 0,
+        )
 
     def curve(self, axis: str | None = None) -> "Curve":
         """The headline errors against one axis, for figures of one's own.
@@ -181,6 +210,7 @@ class RateStudy(TidyRecord):
         **Raises:** `ValueError` for an unknown `measure`.
         """
         errors = self.errors[self._measure(measure)]
+        errors = np.abs(errors) if self.signed else errors
         return [tail_diagnosis(column) for column in errors.reshape(len(errors), -1).T]
 
     def budget(self, axis: str | None = None) -> dict[str, float]:

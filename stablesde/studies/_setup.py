@@ -16,12 +16,13 @@ from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
 from stablesde.dynamics._system import check_key, check_run
-from stablesde.model import AssumptionConstants, MeanFieldModel, NetworkModel
+from stablesde.model import AssumptionConstants, DriftBounds, MeanFieldModel, NetworkModel
+from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.stable._sampling import float_dtype
 from stablesde.store import as_path
 from stablesde.studies._runner import run_cells
-from stablesde.system import System, check_is_system, check_num_initial
+from stablesde.system import System, check_is_system, check_num_initial, sigma_setting
 
 # More of them take more memory for their resamples than any machine has.
 _MOST_REPLICAS = 10**6
@@ -68,12 +69,28 @@ def sizes(name: str, values: Any) -> tuple[int, ...]:
 
 
 def constants_of(model: MeanFieldModel) -> AssumptionConstants | None:
-    return model.assumption_constants() if isinstance(model, NetworkModel) else None
+    """Computed for a network, or from the bounds that a model declares; None if there are none."""
+    if getattr(model, "is_random", False):  # a drift of its own at every step
+        return None
+    if isinstance(model, NetworkModel):
+        return model.assumption_constants()
+    bounds = getattr(model, "bounds", None)  # of another kind: something of the user's own
+    return bounds.assumption_constants() if isinstance(bounds, DriftBounds) else None
+
+
+def is_plain(system: System) -> bool:
+    """Whether the system is of the paper's kind: stable noise times a number."""
+    plain = not callable(system.sigma) and np.ndim(system.sigma) == 0
+    return plain and isinstance(system.noise, StableNoise)
 
 
 def no_bound_reason(constants: AssumptionConstants | None) -> tuple[str, ...]:
     if constants is None:
-        return ("No bound: the constants of Assumption 1 are known for NetworkModel only.",)
+        return (
+            "No bound: the constants of Assumption 1 are not known. If the drift is bounded and "
+            "Lipschitz, declare them: FunctionModel(…, bounds=ssd.model.DriftBounds(…)), or a "
+            "field or property `bounds` of your model.",
+        )
     return () if constants.holds else (f"No bound: Assumption 1 fails, {constants.reason}.",)
 
 
@@ -86,8 +103,9 @@ def configuration(system: System, key: PRNGKeyArray, **settings: Any) -> dict[st
     settings |= replicas_and_batch(settings)
     check_key(key)
     check_is_system(system)
-    for name, number in (("t1", settings["t1"]), ("sigma", system.sigma)):
-        as_number(name, number, 0)
+    as_number("t1", settings["t1"], 0)
+    if not callable(system.sigma) and np.ndim(system.sigma) == 0:
+        as_number("sigma", system.sigma, 0)
     model, noise, init = system.model, system.noise, system.init
     largest = max(settings.get("widths", (settings["batch"],)))
     steps = settings.get("fine_steps", settings["num_steps"])
@@ -99,7 +117,7 @@ def configuration(system: System, key: PRNGKeyArray, **settings: Any) -> dict[st
     if "law_particles" in settings:
         _below("law_particles", settings["law_particles"])
         check_num_initial(system, settings["law_particles"])
-    settings |= {"t1": float(settings["t1"]), "sigma": float(system.sigma)}
+    settings |= {"t1": float(settings["t1"]), "sigma": sigma_setting(system)}
     settings["dtype"] = str(float_dtype(settings["dtype"]))
     return {
         "version": __version__,
@@ -108,8 +126,8 @@ def configuration(system: System, key: PRNGKeyArray, **settings: Any) -> dict[st
         "model_fingerprint": fingerprint(model),
         "noise": type(noise).__name__,
         "noise_fingerprint": fingerprint(noise),
-        "alpha": float(noise.alpha),
-        "dim": noise.dim,
+        "alpha": float(noise.tail_index),
+        "dim": system.dim,
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "init": "N(0, I)" if init is None else fingerprint(init),
         **{k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},

@@ -68,23 +68,27 @@ def fit_slope(
     level: float = LEVEL,
     method: str = "percentile",
     vanishing: bool = False,
+    signed: bool = False,
 ) -> Slope:
     """Slope of log location(errors) against log sizes along grid axis `axis`.
 
     `errors` is (R, *grid), replicas first. The other grid axes are pooled: one slope, an intercept
     for each of their points. `vanishing` says that the limit is size 0, as of steps, not infinity.
-    Raises `ValueError` for fewer than 4 sizes or errors that are not positive and finite.
+    Raises `ValueError` for fewer than 4 sizes or errors that are not positive and finite; `signed`
+    ones need a location above 0 in every resample.
     """
     if len(sizes) < MIN_SIZES:
         raise ValueError(
             f"a slope needs at least {MIN_SIZES} sizes, got {len(sizes)}: "
             f"{[float(v) for v in sizes]}."
         )
-    if not np.all(np.isfinite(errors)) or np.any(errors <= 0):
+    if not np.all(np.isfinite(errors)) or (np.any(errors <= 0) and not signed):
         raise ValueError("errors must be positive and finite to fit a slope on a log scale.")
     weights = slope_weights(sizes, vanishing)
 
     def estimate(values: np.ndarray) -> np.ndarray:
+        if np.any(values <= 0):
+            raise ValueError("an error cannot be told from 0 at some size: take more replicas.")
         return _pooled(values, axis) @ weights.T
 
     centre, low, high = estimate_interval(errors, statistic, estimate, level, method)
@@ -92,6 +96,33 @@ def fit_slope(
         return slope_from(centre, low, high, level, method)
     _, near, far = estimate_interval(errors, statistic, estimate, LEVEL, method)
     return slope_from(centre, low, high, level, method, bend=(near[1], far[1]))
+
+
+def fit_difference(
+    errors: tuple[np.ndarray, np.ndarray],
+    sizes: np.ndarray,
+    axes: tuple[int, int],
+    statistic: str,
+    level: float = LEVEL,
+    vanishing: bool = False,
+) -> Slope:
+    """The slope of the first errors minus that of the second, replicas resampled in pairs.
+
+    As `fit_slope`, whose errors it raises.
+    """
+    both = [np.moveaxis(e, a + 1, -1) for e, a in zip(errors, axes, strict=True)]
+    both = [e.reshape(len(e), -1, e.shape[-1]) for e in both]
+    for single, axis in zip(errors, axes, strict=True):
+        fit_slope(single, sizes, axis, statistic, level)  # raises
+    cut, weights = both[0].shape[1], slope_weights(sizes, vanishing)
+
+    def estimate(values: np.ndarray) -> np.ndarray:
+        logs = np.log(values)
+        return (logs[:, :cut].mean(1) - logs[:, cut:].mean(1)) @ weights.T
+
+    joined = np.concatenate(both, axis=1)
+    centre, low, high = estimate_interval(joined, statistic, estimate, level)
+    return slope_from(centre, low, high, level)
 
 
 def slope_of(values: np.ndarray, sizes: np.ndarray, axis: int) -> float:

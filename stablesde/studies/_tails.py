@@ -14,7 +14,9 @@ import scipy
 from jaxtyping import PRNGKeyArray
 
 from stablesde import stable
+from stablesde._arguments import by_name
 from stablesde.dynamics import simulate_limit
+from stablesde.dynamics._system import check_stable, stable_part
 from stablesde.studies._constants import Ratio
 from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import format_rows, verdict_text
@@ -148,6 +150,7 @@ class TailStudy(TidyRecord):
         mean = {True: ", infinite mean", False: "", None: ", mean undecided"}[self.mean_infinite]
         constant = "" if self.constant is None else f"; measured/predicted tail {self.constant}"
         bounded = "bounded" if self.drift_bounded else "bounded, which is not known of this one"
+        bounded += "" if self.drift_bounded else ": ssd.model.DriftBounds declares it"
         return (
             f"{heavy[self.bound_holds]}{mean}; tail index {self.estimate:.3f} [{self.lower:.3f}, "
             f"{self.upper:.3f}] {words[self.exponent_attained]} α = {self.alpha:g} within "
@@ -199,6 +202,7 @@ class TailStudy(TidyRecord):
         return f"TailStudy({self.num_columns} columns; {verdict_text(self)})"
 
 
+@by_name
 def tail_study(
     system: System,
     key: PRNGKeyArray,
@@ -229,6 +233,7 @@ def tail_study(
     batches = -(-num_columns // batch)
     if batches > _MOST_BATCHES:
         raise ValueError(f"num_columns={num_columns} are over {_MOST_BATCHES} times batch={batch}.")
+    check_stable(system, "tail_study")
     config = configuration(
         system,
         key,
@@ -254,7 +259,7 @@ def tail_study(
             num_particles=min(batch, num_columns - number * batch),
             dtype=dtype,
         ).final
-        norms = np.linalg.norm(finite_columns(theta, system.noise, scale), axis=-1)
+        norms = np.linalg.norm(finite_columns(theta, stable_part(system)[0], scale), axis=-1)
         return {"top": np.sort(norms)[::-1][:keep]}
 
     cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(batches)]
@@ -263,7 +268,7 @@ def tail_study(
     top = np.sort(np.concatenate([p["top"] for p in parts]))[::-1][:keep]
     index = stable.tail_index(top, "hill", k=k, level=LEVEL)
     alpha = config["alpha"]
-    constant = float(t1) * config["sigma"] ** alpha * system.noise.norm_tail_constant()
+    constant = float(t1) * config["sigma"] ** alpha * stable_part(system)[0].norm_tail_constant()
     constants = constants_of(system.model)
     return TailStudy(
         config,

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number
-from stablesde.dynamics._system import Driver, check_run, velocity
+from stablesde.dynamics._system import Driver, check_additive, check_run, check_stable, velocity
 from stablesde.stable._bits import Keys, fold, key_words, threefry2x32
 from stablesde.stable._sampling import float_dtype
 from stablesde.system import System
@@ -75,6 +75,7 @@ def predict_strong_error(
     """
     t1, widths, keys = _checked(key, t1, widths, replicas)
     steps = tuple(as_count("each of num_steps", k) for k in num_steps)
+    check_stable(system, "the predicted error")
     check_run(system, num_particles=max(widths))
     held = [k for k in steps if k <= _GRID] or [1]
     least = int(np.lcm.reduce(held))
@@ -127,11 +128,11 @@ def _strong(  # type: ignore[no-untyped-def]
         def _advance(carry: Any, k: Array, noise: Array, place: Array) -> Any:
             theta, speed, tangent, top = carry
             n = theta.shape[1]
-            t = k * h
+            t = k.astype(dtype) * h
             moved = theta + h * speed + noise[:, :n]
             fresh = velocity(system.model, t + h, moved, _mean(system, moved))
             drift = jax.vmap(lambda u: _tangent(system, t, theta, u))(tangent)
-            tangent = tangent + h * drift + place[:, None, :n] * (fresh - speed)
+            tangent = tangent + h * drift + place[:, None, :n] * (fresh - speed)[None]
             size = jnp.sqrt(jnp.sum(tangent**2, 1))
             # The errors are read at the times of each coarse grid.
             at = jnp.asarray([(k + 1) % max(grid // s, 1) == 0 for s in steps])
@@ -193,6 +194,7 @@ def predict_chaos(
     t1, widths, keys = _checked(key, t1, widths, replicas)
     num_steps = as_count("num_steps", num_steps)
     copies = as_count("copies", copies, 2)
+    check_additive(system, "the predicted error")
     check_run(system, num_particles=copies)
     driver = Driver.of(system, float_dtype(dtype))
     tops = np.asarray(_chaos(driver, keys, jnp.asarray(t1, float), num_steps, copies), float)
@@ -218,10 +220,11 @@ def _chaos(driver, keys, t1, num_steps, copies):  # type: ignore[no-untyped-def]
 
         def advance(carry, k):  # type: ignore[no-untyped-def]
             theta, tangent, top = carry
-            t = k * h
+            t = k.astype(dtype) * h
             phi, change = jax.jvp(system.model.statistic_columns, (theta,), (tangent,))
             m = jnp.mean(phi, 1)
-            gauss = (phi - m[:, None]) @ multiplier / jnp.sqrt(jnp.asarray(copies, dtype))
+            gauss = jnp.matmul(phi - m[:, None], multiplier, precision=jax.lax.Precision.HIGHEST)
+            gauss = gauss / jnp.sqrt(jnp.asarray(copies, dtype))
             speed, drift = jax.jvp(
                 lambda th, m: velocity(system.model, t, th, m),
                 (theta, m),

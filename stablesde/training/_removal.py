@@ -1,9 +1,10 @@
 """Real removal of units: a smaller dense network that computes the same as the masked one."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,13 +89,17 @@ def prune_tree(
     *,
     error: float = 0.1,
     fraction: float | None = None,
+    apply: Callable[[PyTree, Any], Any] | None = None,
+    example: Any = None,
 ) -> PrunedTree:
     """Removes the smallest units of chosen layers from any tree of weights.
 
     A layer's units are slices of several leaves: of its weights and bias, and of the input axis of
     the next layer. Each group names all of them; norms are taken before anything is removed. The
-    smaller tree computes what the masked one does, as long as layers look at shapes only (Flax
-    modules that declare a number of features have to be built again with the smaller one).
+    smaller tree computes what the masked one does, as long as layers look at shapes only: the sizes
+    that Equinox's `Linear` and `Conv` keep beside their weights follow (not `MLP.width_size`, one
+    number for all hidden layers, which nothing reads); Flax modules that declare a number of
+    features have to be built again with the smaller one.
 
     **Arguments:**
 
@@ -102,12 +107,16 @@ def prune_tree(
     - `groups`: `UnitGroup`s, one for each layer to prune.
     - `error`: in each group the removed units' share of the squared norm of the scored leaf stays
       ≤ `error`; or `fraction` in [0, 1], rounded to a whole number of units, of units to remove.
+    - `apply`, `example`: your forward pass `apply(params, example)` and an input for it, an array
+      or a `jax.ShapeDtypeStruct`, to check that the smaller tree fits together. Only shapes are
+      computed. Without them a group that forgot a leaf is found out by the first use.
 
     **Returns:** a `PrunedTree`.
 
     **Raises:** `ValueError` for a leaf or an axis that is not there, leaves of a group that
     disagree on the number of units, an axis named twice, `error` or `fraction` out of range,
-    scored weights that are not finite, or a group of which no unit would be left.
+    scored weights that are not finite, a group of which no unit would be left, or a smaller tree
+    that `apply` does not take, or whose output has another shape.
     """
     error = as_number("error", error, 0, 1, "[)")
     fraction = None if fraction is None else as_number("fraction", fraction, 0, 1)
@@ -143,7 +152,79 @@ def prune_tree(
     smaller, zeroed = (
         jax.tree.unflatten(structure, [tree[n] for n in names]) for tree in (small, masked)
     )
+    smaller = _with_sizes(smaller)
+    if apply is not None:
+        _check_use(apply, params, smaller, example, _unnamed(leaves, seen, removed))
+    elif example is not None:
+        raise ValueError("example needs apply, the function of (params, example) that it is for.")
     return PrunedTree(smaller, zeroed, tuple(jnp.asarray(r) for r in removed))
+
+
+def _check_use(
+    apply: Callable[[PyTree, Any], Any], before: PyTree, after: PyTree, example: Any, unnamed: str
+) -> None:
+    """Raises `ValueError` unless `apply` gives the same shapes with both trees."""
+    if not callable(apply):
+        raise ValueError(f"apply must be a function of (params, example), got {apply!r}.")
+    try:
+        expected = eqx.filter_eval_shape(apply, before, example)
+    except Exception as error:
+        raise ValueError(f"apply fails with params as they are: {error}") from error
+    try:
+        found = eqx.filter_eval_shape(apply, after, example)
+    except Exception as error:
+        raise ValueError(
+            f"groups: the smaller tree does not fit together: {error} Does a group lack the input "
+            f"axis of the layer that reads its units?{unnamed}"
+        ) from error
+    shapes = [[getattr(x, "shape", None) for x in jax.tree.leaves(t)] for t in (expected, found)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"groups: the output has the shapes {shapes[1]} after the removal, {shapes[0]} before: "
+            "its own units are no hidden ones."
+        )
+
+
+def _unnamed(
+    leaves: dict[str, Any], seen: set[tuple[str, int]], removed: Sequence[np.ndarray]
+) -> str:
+    """A hint at axes that are as long as a group has units, and in none."""
+    lengths = {len(gone) for gone in removed}
+    places = [
+        f"axis {axis} of {name}"
+        for name, leaf in leaves.items()
+        if _is_numbers(leaf)
+        for axis, length in enumerate(leaf.shape)
+        if length in lengths and (name, axis) not in seen
+    ]
+    return f" As long, and in none: {', '.join(places)}." if places else ""
+
+
+def _with_sizes(tree: PyTree) -> PyTree:
+    """The tree, in which Equinox's layers say the sizes that their weights have."""
+
+    def is_layer(node: Any) -> bool:
+        return isinstance(node, (eqx.nn.Linear, eqx.nn.Conv))
+
+    return jax.tree.map(lambda n: _sized(n) if is_layer(n) else n, tree, is_leaf=is_layer)
+
+
+def _sized(layer: Any) -> Any:
+    axes = 2 + getattr(layer, "num_spatial_dims", 0)
+    if not _is_numbers(layer.weight) or layer.weight.ndim != axes:  # stacked layers, for `vmap`
+        return layer
+    rows, columns = layer.weight.shape[:2]
+    if isinstance(layer, eqx.nn.Conv):
+        sizes = {"out_channels": rows, "in_channels": columns * layer.groups}
+    else:
+        sizes = {"out_features": rows, "in_features": columns}
+    # Static fields of a frozen module, whose __init__ draws new weights.
+    copy = object.__new__(type(layer))
+    for field in dataclasses.fields(layer):
+        value = getattr(layer, field.name)
+        value = sizes[field.name] if field.name in sizes and value != "scalar" else value
+        object.__setattr__(copy, field.name, value)
+    return copy
 
 
 def _places(groups: Sequence[UnitGroup]) -> list[tuple[Any, ...]]:

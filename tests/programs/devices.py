@@ -34,6 +34,17 @@ for kind in ("I", "II", "III"):
             close(one.mean_statistic, many.mean_statistic)
         assert len(many.levy.devices()) == 8 or n == 10
 
+wild = ssd.System(
+    ssd.FunctionModel(1, lambda t, theta, m: -(theta**3)), ssd.stable_noise("I", 1.2, 1)
+)
+texts = []
+for mesh in (None, row, square):
+    with pytest.warns(RuntimeWarning, match="after step") as told:
+        ssd.simulate(wild, key, num_particles=501, t1=1.0, num_steps=50, mesh=mesh)
+    texts += [str(w.message) for w in told]
+assert len(texts) == 3, texts
+assert len(set(texts)) == 1, texts
+
 noise = ssd.IsotropicStable(1.5, 2)
 system = ssd.System(model, noise, sigma=0.5)
 flow = dict(t1=1.0, num_steps=8, num_particles=16 * 512)

@@ -66,6 +66,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.pairwise
 	$(BIN)/python -m benchmarks.sampler_law
 	$(BIN)/python -m benchmarks.density_speed
+	$(BIN)/python -m benchmarks.skewed_law
 	$(BIN)/python -m benchmarks.estimator_coverage
 	$(BIN)/python -m benchmarks.fokker_planck
 	$(BIN)/python -m benchmarks.engine

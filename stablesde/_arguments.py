@@ -4,6 +4,7 @@ A wrong type is a wrong value: every check raises `ValueError`. What is traced b
 inspected; of it, the dtype and shape are checked alone.
 """
 
+import decimal
 import functools
 import inspect
 import math
@@ -77,7 +78,7 @@ def _float(value: Any) -> float:
     """A real number as a float, ±inf where it is too large; NaN for anything else."""
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
         return float(value) if value.ndim == 0 and _is_real(value.dtype) else math.nan
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, decimal.Decimal)):
         return math.nan
     try:
         return float(value)
@@ -109,8 +110,20 @@ def as_flag(name: str, value: Any) -> bool:
 def as_real(name: str, value: Any) -> Any:
     """`value` as a Python float or int, or an array of real numbers of whatever dtype.
 
-    Lists become arrays. Bools, complex numbers, strings and other objects are no real numbers.
+    Lists become arrays, and so does what can become one, such as a column of pandas; of objects,
+    numbers. Bools, complex numbers, strings and other objects are no real numbers.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name} is a masked array, whose masked entries are not left out here: give "
+            f"{name}.compressed(), or fill them in yourself."
+        )
+    if hasattr(value, "__array__") and not isinstance(value, (jax.Array, np.ndarray, np.generic)):
+        value = np.asarray(value)
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.tolist()
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype == np.longdouble:
+        value = value.astype(np.float64)
     if isinstance(value, (jax.Array, np.ndarray, np.generic)):
         array = value
     elif isinstance(value, (list, tuple)):
@@ -121,7 +134,7 @@ def as_real(name: str, value: Any) -> Any:
         if array.dtype == object and array.size:  # Python integers beyond 64 bits
             array = np.vectorize(_float, otypes=[float])(array)
             array = array if not np.any(np.isnan(array)) else np.asarray(None)
-    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+    elif isinstance(value, (numbers.Real, decimal.Decimal)) and not isinstance(value, bool):
         return _float(value)
     else:
         array = np.asarray(None)

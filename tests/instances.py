@@ -65,6 +65,7 @@ def _stable():
     x = stable.sample(KEY, 1.7, shape=(200,))
     yield stable.tail_index(x)
     yield stable.fit_symmetric(x)
+    yield stable.fit(x)
     yield stable.goodness_of_fit(x)
 
 

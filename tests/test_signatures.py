@@ -32,6 +32,7 @@ EXCEPTIONS = {
     # where they are not given, they are estimated
     ("loc", "stable.goodness_of_fit"),
     ("scale", "stable.goodness_of_fit"),
+    ("beta", "stable.fit"),
     # of a splitting of the law's equation, not of a path
     ("scheme", "dynamics.fokker_planck"),
     # training: the paper's preset

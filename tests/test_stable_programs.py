@@ -14,7 +14,7 @@ from stablesde import stable
 X = np.random.default_rng(0).standard_cauchy(200)
 Q = np.linspace(0.01, 0.99, 20)
 KEYS = jax.random.key(1), jax.random.key(2)
-PUBLIC_CLASSES = {"EcfTest", "StableFit", "TailIndex"}
+PUBLIC_CLASSES = {"EcfTest", "LawFit", "StableFit", "TailIndex"}
 
 
 def _noises(alpha):
@@ -48,7 +48,13 @@ CALLS = {
     "expected_maximum": lambda i: stable.expected_maximum(1.5 + 0.1 * i, 100 + i),
     "goodness_of_fit": lambda i: stable.goodness_of_fit(X + i),
     "tail_index": lambda i: stable.tail_index(X * (1 + i), level=0.9 + 0.05 * i),
+    "block_tail_index": lambda i: stable.block_tail_index(X * (1 + i)),
+    "fit": lambda i: stable.fit(np.concatenate([X * (1 + i), X[: 10 * i]])),
     "fit_symmetric": lambda i: stable.fit_symmetric(X * (1 + i)),
+    "pdf, skewed": lambda i: stable.pdf(X, 1.5 + 0.1 * i, 0.3 * (1 + i), loc=0.1 * i),
+    "logpdf, skewed": lambda i: stable.logpdf(X, 0.9 + 0.1 * i, 0.3, parametrization="S0"),
+    "cdf, skewed": lambda i: stable.cdf(X, 1.5 + 0.1 * i, 1.0 - 0.5 * i, scale=1.0 + i),
+    "isf, skewed": lambda i: stable.isf(Q, 1.5 + 0.1 * i, 0.1 + 0.5 * i, scale=1.0 + i),
 }
 CALLS |= {
     f"tail_index, {method}": lambda i, m=method: stable.tail_index(X + i, m, level=0.9 + 0.05 * i)

@@ -9,16 +9,18 @@ from matplotlib.figure import Figure
 
 from stablesde.plotting._caption import caption
 from stablesde.plotting._columns import dependence_panel, plot_probability, probability_panel
+from stablesde.plotting._fits import quantile_panel
 from stablesde.plotting._rates import overlay, plot_rates, rate_panel, shown_axes
 from stablesde.plotting._style import MARKERS, STYLE, figure_path, new_figure, save, shades, style
 from stablesde.plotting._tails import plot_tail, tail_panel
+from stablesde.stable import LawFit
 from stablesde.studies import IndependenceStudy, ProbabilityStudy, RateStudy, TailStudy
 
 Study = RateStudy | TailStudy | ProbabilityStudy | IndependenceStudy
 
 
 def plot(
-    record: Study | Mapping[str, RateStudy] | Mapping[str, IndependenceStudy],
+    record: Study | LawFit | Mapping[str, RateStudy] | Mapping[str, IndependenceStudy],
     path: str | Path | None = None,
     *,
     ax: Axes | None = None,
@@ -33,6 +35,7 @@ def plot(
       number of order statistics.
     - A `ProbabilityStudy`: P(error ≤ ε) against the width, for each ε.
     - An `IndependenceStudy`: the dependence of a pair against the width.
+    - A `LawFit`: the sample's quantiles against the law's.
     - `{label: study, …}`, several of the first or of the last kind: on one panel.
 
     `caption` says it in words; `study.curve(axis)` has the numbers for figures of your own.
@@ -70,7 +73,9 @@ def _whole(record: Any) -> Figure:
 
 
 def _panel(ax: Axes, record: Any) -> None:
-    if isinstance(record, RateStudy):
+    if isinstance(record, LawFit):
+        quantile_panel(ax, record)
+    elif isinstance(record, RateStudy):
         axis = record.rate_axis
         rate_panel(ax, record, axis if axis in (s := shown_axes(record)) else s[0])
     elif isinstance(record, TailStudy):

@@ -4,7 +4,8 @@ from stablesde.stable._constants import absolute_moment, characteristic_function
 from stablesde.stable._density import cdf, logpdf, pdf, sf
 from stablesde.stable._draw import sample, sample_positive
 from stablesde.stable._ecf import EcfTest, goodness_of_fit
-from stablesde.stable._estimate import TailIndex, default_hill_k, tail_index
+from stablesde.stable._estimate import TailIndex, block_tail_index, default_hill_k, tail_index
+from stablesde.stable._fit import LawFit, fit
 from stablesde.stable._likelihood import StableFit, fit_symmetric
 from stablesde.stable._maximum import expected_maximum
 from stablesde.stable._quantile import isf, ppf
@@ -17,13 +18,16 @@ from stablesde.stable._subordinator import (
 
 __all__ = [
     "EcfTest",
+    "LawFit",
     "StableFit",
     "TailIndex",
     "absolute_moment",
+    "block_tail_index",
     "cdf",
     "characteristic_function",
     "default_hill_k",
     "expected_maximum",
+    "fit",
     "fit_symmetric",
     "goodness_of_fit",
     "isf",

@@ -117,27 +117,33 @@ def _transform(
     return jax.lax.complex(magnitude * jnp.cos(phase), magnitude * jnp.sin(phase))
 
 
-def absolute_moment(alpha: ArrayLike, p: ArrayLike) -> Float[Array, "..."]:
-    r"""$E|Z|^p$ of the symmetric law, $-1 < p < \alpha$ (every $p > -1$ if $\alpha = 2$).
+def absolute_moment(
+    alpha: ArrayLike, p: ArrayLike, *, beta: ArrayLike = 0.0
+) -> Float[Array, "..."]:
+    r"""$E|Z|^p$ at scale 1 and loc 0 in S1, $-1 < p < \alpha$ (every $p > -1$ if $\alpha = 2$).
 
-    $E|Z|^p = 2^p\,\frac{\Gamma((1+p)/2)\,\Gamma(1-p/\alpha)}{\sqrt\pi\,\Gamma(1-p/2)}$;
-    source: Shanbhag and Sreehari (1977); Nolan (2020), section 3.7. Infinite outside that range.
+    $E|Z|^p = 2^p\,\frac{\Gamma((1+p)/2)\,\Gamma(1-p/\alpha)}{\sqrt\pi\,\Gamma(1-p/2)}
+    \,(1+\zeta^2)^{p/2\alpha}\cos(\tfrac p\alpha\arctan\zeta)$, $\zeta = \beta\tan(\pi\alpha/2)$;
+    source: Shanbhag and Sreehari (1977); Nolan (2020), section 3.7. Infinite outside that range; at
+    α = 1, where S1 has no such form, NaN for β ≠ 0.
 
     **Arguments:**
 
-    - `alpha`, `p`: broadcast against each other.
+    - `alpha`, `p`, `beta`: broadcast against each other.
 
     **Returns:** an array of the broadcast shape.
 
-    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] (a traced one gives NaN), or what
-    is no number.
+    **Raises:** `ValueError` for a concrete `alpha` outside (0, 2] or `beta` outside [-1, 1] (a
+    traced one gives NaN), or what is no number.
     """
-    return _moment(*law_arguments(alpha=alpha, p=p))
+    return _moment(*law_arguments(alpha=alpha, p=p, beta=beta))
 
 
 @jax.jit
-def _moment(a: Float[Array, "..."], p_: Float[Array, "..."]) -> Float[Array, "..."]:
-    a, p_ = aligned(a, p_)
+def _moment(
+    a: Float[Array, "..."], p_: Float[Array, "..."], b: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    a, p_, b = aligned(a, p_, b)
     gaussian = a == 2
     finite = (p_ > -1) & ((p_ < a) | gaussian)
     q = jnp.where(finite, p_, 0.0)
@@ -146,4 +152,11 @@ def _moment(a: Float[Array, "..."], p_: Float[Array, "..."]) -> Float[Array, "..
     log_ratio = gammaln(1 - r / a) - gammaln(1 - r / 2)
     value = jnp.exp(q * jnp.log(2.0).astype(q.dtype) + gammaln((1 + q) / 2) + log_ratio)
     value = value / jnp.sqrt(jnp.asarray(jnp.pi, value.dtype))
+    # arctan ζ, and 1 + ζ² = 1 / cos² of it
+    cosine = jnp.sin(jnp.pi / 2 * (1 - a))
+    safe = jnp.where(a == 1, 1.0, cosine)
+    zeta = valid_beta(b) * _sin_half_pi(a) / safe
+    angle = jnp.arctan(zeta)
+    skew = jnp.exp(q / (2 * a) * jnp.log1p(zeta * zeta)) * jnp.cos(q / a * angle)
+    value = value * jnp.where((a == 1) & (b != 0), jnp.nan, jnp.where(b == 0, 1.0, skew))
     return mask_alpha(jnp.where(finite, value, jnp.inf), a)

@@ -168,6 +168,27 @@ def observations(x: ArrayLike, least: int, purpose: str) -> Float[Array, " n"]:
     return data
 
 
+def precise(x: Any) -> tuple[Any, float, float]:
+    """`x` less its median, over half its interquartile range, both in double precision; the two.
+
+    What is rounded to float32 afterwards keeps the digits that a sample far from 0 has. Data of
+    JAX, and such as have no quartiles, come back as they are, with 0 and 1.
+    """
+    if isinstance(x, jax.Array):
+        return x, 0.0, 1.0
+    numbers = as_real("x", x)
+    if np.size(numbers) < 4 or numbers.dtype == np.float32:
+        return numbers, 0.0, 1.0
+    numbers = np.asarray(numbers, np.float64)
+    if not np.all(np.isfinite(numbers)):
+        return numbers, 0.0, 1.0
+    low, middle, high = np.quantile(numbers, [0.25, 0.5, 0.75])
+    unit = float(high - low) / 2
+    if not 0 < unit < np.inf:
+        return numbers, 0.0, 1.0
+    return (numbers - middle) / unit, float(middle), unit
+
+
 def require_spread(data: Float[Array, " n"], purpose: str) -> None:
     """Raises `ValueError` if concrete data have no distance between their quartiles."""
     if is_concrete(data):

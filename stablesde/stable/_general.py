@@ -20,8 +20,8 @@ def _closed(z: Array, alpha: Array, beta: Array, continuous: bool) -> Any:
     log_pi = jnp.log(jnp.asarray(jnp.pi, dtype))
     gauss = (
         -z * z / 4 - jnp.log(jnp.asarray(2.0, dtype)) - log_pi / 2,
-        log_ndtr(z / root2),
-        log_ndtr(-z / root2),
+        log_ndtr(z / root2, series_order=8),
+        log_ndtr(-z / root2, series_order=8),
     )
     largest = float(jnp.finfo(dtype).max) ** 0.49
     size = jnp.clip(z, -largest, largest)
@@ -37,7 +37,9 @@ def _closed(z: Array, alpha: Array, beta: Array, continuous: bool) -> Any:
     y_ = jnp.where(inside, y, 1.0)
     inverse = jax.lax.rsqrt(y_)
     density = -0.5 * jnp.log(jnp.asarray(2.0, dtype)) - log_pi / 2 - 1.5 * jnp.log(y_) - 0.5 / y_
-    below = jnp.where(inside, jnp.log(jnp.asarray(2.0, dtype)) + log_ndtr(-inverse), -jnp.inf)
+    below = jnp.where(
+        inside, jnp.log(jnp.asarray(2.0, dtype)) + log_ndtr(-inverse, series_order=8), -jnp.inf
+    )
     above = jnp.where(inside, jnp.log(erf(inverse / root2)), 0.0)
     right = side > 0
     levy = (
@@ -86,7 +88,7 @@ def _make(continuous: bool) -> tuple[Callable[..., Array], Callable[..., tuple[A
 
     @jax.custom_jvp
     def scores(z: Array, alpha: Array, beta: Array) -> Array:
-        raw = lambda *a: raw_log_density(*a, continuous)  # noqa: E731
+        raw = lambda z, a, b: raw_log_density(z, a, b, continuous)  # noqa: E731
         return _along(raw, (z, alpha, beta))
 
     @scores.defjvp
@@ -113,7 +115,7 @@ def _make(continuous: bool) -> tuple[Callable[..., Array], Callable[..., tuple[A
     @log_tails.defjvp
     def _log_tails_jvp(primals: Triple, tangents: Triple) -> tuple[Any, Any]:
         lower, upper = log_tails(*primals)
-        raw = lambda *a: raw_log_tails(*a, continuous)  # noqa: E731
+        raw = lambda z, a, b: raw_log_tails(z, a, b, continuous)  # noqa: E731
         in_lower, in_upper = _along(raw, primals)
         density = log_density(*primals)
 
@@ -139,6 +141,19 @@ def log_density(z: Array, alpha: Array, beta: Array, continuous: bool) -> Array:
 def log_tails(z: Array, alpha: Array, beta: Array, continuous: bool) -> tuple[Array, Array]:
     """log P(Z ≤ z) and log P(Z > z), as `log_density`."""
     return (_S0 if continuous else _S1)[1](z, alpha, beta)
+
+
+def log_density_and_scores(z: Array, alpha: Array, beta: Array) -> tuple[Array, Array]:
+    """log f in S0 and its derivatives in (z, α, β) on a leading axis, in one pass."""
+    full = tuple(jnp.broadcast_arrays(z, alpha, beta))
+    basis = jnp.eye(3, dtype=z.dtype)
+
+    def push(direction: Array) -> tuple[Array, Array]:
+        tangents = tuple(jnp.full_like(z, direction[i]) for i in range(3))
+        return jax.jvp(lambda z, a, b: raw_log_density(z, a, b, True), full, tangents)
+
+    value, partials = jax.vmap(push, out_axes=(None, 0))(basis)
+    return value, partials
 
 
 def log_law(z: Array, alpha: Array, beta: Array, continuous: bool) -> tuple[Array, Array, Array]:

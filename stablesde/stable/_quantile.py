@@ -130,7 +130,7 @@ def _solve_general(p: Array, alpha: Array, beta: Array, continuous: bool) -> Arr
         proposal = jnp.where(good, newton, (low + high) / 2)
         step = jnp.where(good, jnp.abs(newton - y), high - low)
         # After a Newton step, its error is about the square of the step.
-        limit = 4 * eps * jnp.abs(y) + 4 * eps / jnp.maximum(hazard, eps * eps)
+        limit = 4 * eps * jnp.abs(y) + eps**0.75 / jnp.maximum(hazard, eps * eps)
         limit = limit + jnp.where(good, eps**0.6 * jnp.minimum(1.0, jnp.abs(y) + eps), 0.0)
         return low, proposal, high, step, jnp.any(step > limit), i + 1
 
@@ -161,11 +161,14 @@ def _make_quantile(continuous: bool) -> Any:
         return jnp.where(regular, value, jnp.where(p == 0, edge, jnp.nan))
 
     @quantile.defjvp
-    def _quantile_jvp(primals: tuple[Array, ...], tangents: Any) -> tuple[Array, Array]:
+    def _quantile_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
         p, alpha, beta = primals
         x = quantile(p, alpha, beta)
         # log P(Z > x(p, α, β); α, β) = log p
-        tail = lambda a, b: _general.log_tails(x, a, b, continuous)[1]  # noqa: E731
+
+        def tail(a: Array, b: Array) -> Array:
+            return _general.log_tails(x, a, b, continuous)[1]
+
         full = jnp.broadcast_arrays(alpha + 0 * x, beta + 0 * x)
         moved = jnp.broadcast_arrays(tangents[1] + 0 * x, tangents[2] + 0 * x)
         change = jax.jvp(tail, tuple(full), tuple(moved))[1]

@@ -1,0 +1,196 @@
+"""The law for every β: against mpmath (reference_skewed.csv) and closed forms. Deterministic."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_skewed as reference
+from scipy import stats
+
+from stablesde.stable import cdf, isf, logpdf, pdf, ppf, sf
+from stablesde.stable._general import log_law, log_tails
+
+ROWS = reference.load()
+TOLERANCE = {"float64": 1e-10, "float32": 1e-4}  # the bars; measured 2e-11 and 3e-5
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.parametrize("name", ["S0", "S1"])
+def test_against_mpmath(name, dtype):
+    """Both tails and the density; the log-density where the density underflows."""
+    alpha, beta, x, log_f, below, above = np.array([r[1:] for r in ROWS if r[0] == name]).T
+    assert alpha.size >= 900
+    law = [jnp.asarray(v, dtype) for v in (x, alpha, beta)]
+    if dtype == jnp.float32:
+        # the references are those of the doubles: keep what rounding of the arguments spares
+        x, alpha, beta = (np.asarray(v, np.float64) for v in law)
+        log_f, below, above = _double(name, x, alpha, beta)
+    value = np.asarray(logpdf(*law, parametrization=name), np.float64)
+    tolerance, limits = TOLERANCE[dtype.name], jnp.finfo(dtype)
+    least = float(np.log(limits.tiny))
+    outside = np.isneginf(log_f)
+    assert np.all(value[outside] == -np.inf)
+    held = ~outside & (-log_f < 0.9 * float(limits.max))
+    error = np.abs(value[held] - log_f[held]) / np.where(log_f < least, -log_f, 1)[held]
+    assert error.max() < tolerance * (1 if dtype == jnp.float64 else 2)
+    for function, exact in ((cdf, below), (sf, above)):
+        found = np.asarray(function(*law, parametrization=name), np.float64)
+        normal = exact > 10 * float(limits.tiny)
+        assert np.max(np.abs(found[normal] / exact[normal] - 1)) < tolerance
+        assert np.all(found[~normal] <= 20 * float(limits.tiny))
+
+
+def _double(name, x, alpha, beta):
+    with jax.enable_x64(True):
+        found = [function(x, alpha, beta, parametrization=name) for function in (logpdf, cdf, sf)]
+    return [np.asarray(v) for v in found]
+
+
+def test_table_is_reproducible():
+    for row in (("S0", 0.9, 0.3, 2.0), ("S1", 1.5, 1.0, -3.5), ("S0", 1.0, 0.6, 1e6)):
+        value = reference.skewed(row[3], row[1], row[2], row[0])
+        kept = next(r for r in ROWS if r[:4] == row)
+        np.testing.assert_allclose([float(v) for v in value], kept[4:], rtol=1e-14)
+
+
+def test_closed_forms(dtype):
+    eps = float(jnp.finfo(dtype).eps)
+    x = jnp.asarray([1e-2, 0.3, 1.0, 2.5, 10.0, 1e4], dtype)
+    x_ = np.asarray(x, np.float64)
+    one = jnp.ones((), dtype)
+    for side in (1, -1):
+        tolerance = 200 * eps  # exp(log f), |log f| up to 50
+        np.testing.assert_allclose(pdf(side * x, 0.5, side * one), stats.levy.pdf(x_), tolerance)
+        lower, upper = (cdf, sf) if side > 0 else (sf, cdf)
+        np.testing.assert_allclose(lower(side * x, 0.5, side * one), stats.levy.cdf(x_), tolerance)
+        np.testing.assert_allclose(upper(side * x, 0.5, side * one), stats.levy.sf(x_), tolerance)
+        assert np.all(np.asarray(pdf(-side * x, 0.5, side * one)) == 0)
+        assert np.all(np.asarray(upper(-side * x, 0.5, side * one)) == 1)
+    # a traced β goes through the general program
+    traced = jax.jit(pdf)
+    np.testing.assert_allclose(traced(x, 1.0, 0 * one), stats.cauchy.pdf(x_), 40 * eps)
+    gauss = stats.norm.logpdf(x_, scale=2**0.5)
+    np.testing.assert_allclose(logpdf(x, 2.0, 0.7 * one), gauss, 8 * eps)
+    assert pdf(x, 1.5, one).dtype == dtype
+
+
+def test_traced_zero_is_the_symmetric_law(x64):
+    x = np.concatenate([-np.geomspace(1e-5, 1e6, 12), np.geomspace(1e-5, 1e6, 12)])[:, None]
+    alpha = np.array([0.4, 0.9, 1 - 1e-7, 1.0, 1 + 1e-10, 1.3, 1.9, 2.0])
+    zero = jnp.zeros(())
+    keep = np.asarray(logpdf(x, alpha)) > -700
+    for function in (pdf, cdf, sf):
+        general, symmetric = np.asarray(function(x, alpha, zero)), np.asarray(function(x, alpha))
+        np.testing.assert_allclose(general[keep], symmetric[keep], rtol=1e-10)
+
+
+def test_continuous_at_one(x64):
+    """In S0; a difference of 1e-9 in α changes nothing beyond its derivative."""
+    x = np.array([-30.0, -2.0, 0.1, 5.0, 1e4])[:, None]
+    beta = np.array([-1.0, -0.4, 1e-3, 0.5, 1.0])
+    for function in (logpdf, cdf, sf):
+        at = [np.asarray(function(x, a, beta, parametrization="S0")) for a in
+              (1 - 1e-9, 1.0, 1 + 1e-9)]  # fmt: skip
+        finite = at[1] > -1e3
+        change = np.abs(at[2] - at[0])[finite]
+        assert np.max(change / np.maximum(np.abs(at[1][finite]), 1e-9)) < 1e-6
+        np.testing.assert_allclose((at[0] + at[2])[finite] / 2, at[1][finite], 1e-10, 1e-200)
+
+
+def test_parametrizations_scale_and_mirror(x64):
+    x, loc, scale = np.array([-2.0, 0.3, 4.0]), 0.7, 2.5
+    for alpha in (0.6, 1.0, 1.7):
+        for name in ("S0", "S1"):
+            found = cdf(x, alpha, 0.4, loc=loc, scale=scale, parametrization=name)
+            mirror = sf(-x, alpha, -0.4, loc=-loc, scale=scale, parametrization=name)
+            np.testing.assert_allclose(found, mirror, rtol=1e-13)
+        # S0 is S1 moved by a constant
+        if alpha == 1:
+            move = -2 / np.pi * 0.4 * scale * np.log(scale)
+        else:
+            move = -0.4 * scale * np.tan(np.pi * alpha / 2)
+        moved = cdf(x, alpha, 0.4, loc=loc + move, scale=scale)
+        expected = cdf(x, alpha, 0.4, loc=loc, scale=scale, parametrization="S0")
+        np.testing.assert_allclose(moved, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["S0", "S1"])
+def test_quantiles_invert(name, x64):
+    alpha = np.array([0.3, 0.9, 1.0, 1.01, 1.5, 1.99])[:, None, None]
+    beta = np.array([-1.0, -0.6, 0.3, 1.0])[:, None]
+    x = np.concatenate([-np.geomspace(1e-3, 1e6, 7), np.geomspace(1e-3, 1e6, 7)])
+    x, alpha, beta = np.broadcast_arrays(x, alpha, beta)
+    law = (alpha, beta)
+    lower, upper = (np.asarray(f(x, *law, parametrization=name)) for f in (cdf, sf))
+    density = np.asarray(pdf(x, *law, parametrization=name))
+    small = np.minimum(lower, upper)
+    # 1e-8, and what the rounding of the probability leaves of x
+    keep = (small > 1e-290) & (small * 1e-11 < 1e-9 * density * np.abs(x))
+    assert keep.sum() > 150
+    left = np.asarray(ppf(np.minimum(lower, 0.5), *law, parametrization=name))
+    right = np.asarray(isf(np.minimum(upper, 0.5), *law, parametrization=name))
+    found = np.where(lower < upper, left, right)
+    np.testing.assert_allclose(found[keep], x[keep], rtol=1e-8)
+
+
+def test_light_tails_far_out(x64):
+    """log f and log P against E₀: relative accuracy where neither is a double."""
+    x = jnp.asarray([-200.0, -1e4])
+    alpha, beta = jnp.asarray(1.5), jnp.asarray(1.0)
+    log_f, lower, _ = log_law(x, alpha, beta, False)
+    for i in range(2):
+        exact = reference.skewed(float(x[i]), 1.5, 1.0, "S1")[0]
+        assert abs(float(log_f[i]) / float(exact) - 1) < 1e-10
+        assert abs(float(lower[i]) / float(exact) - 1) < 1e-3
+    assert np.all(np.isfinite(np.asarray(log_tails(x, alpha, beta, False))))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["S0", "S1"])
+def test_score_against_finite_differences(name, x64):
+    points = jnp.asarray(
+        [(0.3, 0.7, 0.5), (-2.0, 1.0, 0.4), (5.0, 1.01, -0.8), (-40.0, 1.6, 0.2), (0.9, 1.9, -0.5)]
+    )
+
+    @jax.jit
+    @jax.vmap
+    def both(point):
+        def f(t):
+            return logpdf(t[0], t[1], t[2], loc=t[3], scale=t[4], parametrization=name)
+
+        base = jnp.concatenate([point, jnp.array([0.1, 1.3])])
+        steps = jnp.eye(5) * jnp.array(
+            [1e-3 * jnp.maximum(1, abs(point[0])), 1e-3, 1e-3, 1e-3, 1e-3]
+        )
+        moves = jnp.stack([k * steps for k in (1.0, 2.0, 3.0)])
+        values = jax.vmap(jax.vmap(lambda m: f(base + m) - f(base - m)))(moves)
+        weights = jnp.array([3 / 4, -3 / 20, 1 / 60])
+        return jax.grad(f)(base), weights @ values / jnp.diag(steps)
+
+    gradient, difference = both(points)
+    if name == "S1":  # there S1 jumps in α
+        gradient, difference = gradient.at[1, 1].set(0), difference.at[1, 1].set(0)
+        near = jnp.arange(5) != 2
+        gradient, difference = gradient[near], difference[near]
+    np.testing.assert_allclose(gradient, difference, rtol=1e-6, atol=1e-6)
+
+
+def test_shapes_and_bad_arguments(dtype):
+    x = jnp.asarray([-1.0, 0.5, jnp.inf, -jnp.inf, jnp.nan], dtype)
+    value = np.asarray(logpdf(x, 1.5, 0.3))
+    assert np.all(value[2:4] == -np.inf)
+    assert np.isnan(value[4])
+    np.testing.assert_array_equal(np.asarray(cdf(x, 1.5, 0.3))[2:4], [1, 0])
+    np.testing.assert_array_equal(np.asarray(sf(x, 1.5, 0.3))[2:4], [0, 1])
+    assert pdf(x[:, None], jnp.ones((1, 3), dtype), jnp.ones((2, 1, 1), dtype)).shape == (2, 5, 3)
+    for beta in (-1.1, 1.5):
+        with pytest.raises(ValueError, match="beta must lie in"):
+            pdf(1.0, 1.5, beta)
+        assert jnp.isnan(jax.jit(pdf)(1.0, 1.5, beta))
+    with pytest.raises(ValueError, match="parametrization must be"):
+        pdf(1.0, 1.5, 0.5, parametrization="S2")

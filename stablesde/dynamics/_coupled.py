@@ -90,9 +90,14 @@ def coupled_steps(
     widths = _sizes("widths", widths)
     _check_keys(keys)
     check_run(
-        system, t1=t1, scheme=scheme, fine_steps=fine_steps, num_particles=max(widths),
-        block_size=block_size, batch=batch,
-    )  # fmt: skip
+        system,
+        t1=t1,
+        scheme=scheme,
+        fine_steps=fine_steps,
+        num_particles=max(widths),
+        block_size=block_size,
+        batch=batch,
+    )
     steps = _sizes("num_steps", num_steps)
     check_divisors(steps, fine_steps)
     grid = time_grid(t1, fine_steps, None, float_dtype(dtype))

@@ -195,9 +195,16 @@ def law_flow(
     check_has_limit(system)
     if isinstance(system.model, PairwiseModel):
         return _reference(
-            system, key, grid, num_particles, scheme, block_size, mesh, dtype,
+            system,
+            key,
+            grid,
+            num_particles,
+            scheme,
+            block_size,
+            mesh,
+            dtype,
             plain=not (antithetic or stratified or richardson or (batches or 1) > 1),
-        )  # fmt: skip
+        )
     antithetic, stratified = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
     richardson = as_flag("richardson", richardson)
     if as_flag("time_error", time_error) and grid.num_steps % 2:

@@ -81,9 +81,13 @@ def functionals(
     be called, or an `inside` that gives no single truth value.
     """
     check_run(
-        system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
+        system,
+        t1=t1,
+        scheme=scheme,
+        num_particles=num_particles,
+        num_steps=num_steps,
         block_size=block_size,
-    )  # fmt: skip
+    )
     dtype = float_dtype(dtype)
     grid = time_grid(t1, num_steps, times, dtype)
     check_key(key)

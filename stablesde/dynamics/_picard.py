@@ -83,9 +83,14 @@ def picard_flow(
     the particles. **Raises:** as `law_flow`.
     """
     check_run(
-        system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
-        block_size=block_size, iterations=iterations,
-    )  # fmt: skip
+        system,
+        t1=t1,
+        scheme=scheme,
+        num_particles=num_particles,
+        num_steps=num_steps,
+        block_size=block_size,
+        iterations=iterations,
+    )
     check_number("tolerance", tolerance)
     if isinstance(system.model, PairwiseModel) or system.model.is_random:
         raise ValueError(

@@ -177,9 +177,15 @@ def record(
     num_particles = as_count("num_particles", num_particles)
     save_every = as_count("save_every", save_every)
     check_run(
-        system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
-        save_every=save_every, block_size=block_size, saves_per_file=saves_per_file,
-    )  # fmt: skip
+        system,
+        t1=t1,
+        scheme=scheme,
+        num_particles=num_particles,
+        num_steps=num_steps,
+        save_every=save_every,
+        block_size=block_size,
+        saves_per_file=saves_per_file,
+    )
     dtype = run_dtype(system, dtype)
     size, dim = system.statistic_size, system.dim
     grid = time_grid(t1, num_steps, times, dtype)

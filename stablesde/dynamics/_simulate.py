@@ -143,15 +143,29 @@ def simulate(
     (`jax.jit`, `jax.grad`, `jax.vmap`) nothing is told: look at `Trajectory.num_nonfinite`.
     """
     check_run(
-        system, t1=t1, scheme=scheme, num_particles=num_particles, num_steps=num_steps,
-        save_every=save_every, block_size=block_size,
-    )  # fmt: skip
+        system,
+        t1=t1,
+        scheme=scheme,
+        num_particles=num_particles,
+        num_steps=num_steps,
+        save_every=save_every,
+        block_size=block_size,
+    )
     dtype = run_dtype(system, dtype)
     grid = time_grid(t1, num_steps, times, dtype)
     return _simulated(
-        system, key, None, grid, num_particles, save_every, scheme, block_size, mesh, dtype,
+        system,
+        key,
+        None,
+        grid,
+        num_particles,
+        save_every,
+        scheme,
+        block_size,
+        mesh,
+        dtype,
         checkpoints,
-    )  # fmt: skip
+    )
 
 
 @by_name
@@ -179,14 +193,26 @@ def simulate_limit(
     """
     check_is_flow(flow)
     check_run(
-        flow.system, scheme=scheme, num_particles=num_particles, save_every=save_every,
+        flow.system,
+        scheme=scheme,
+        num_particles=num_particles,
+        save_every=save_every,
         block_size=block_size,
-    )  # fmt: skip
+    )
     dtype = run_dtype(flow.system, dtype)
     return _simulated(
-        flow.system, key, flow.m, flow.grid(dtype), num_particles, save_every, scheme, block_size,
-        mesh, dtype, checkpoints,
-    )  # fmt: skip
+        flow.system,
+        key,
+        flow.m,
+        flow.grid(dtype),
+        num_particles,
+        save_every,
+        scheme,
+        block_size,
+        mesh,
+        dtype,
+        checkpoints,
+    )
 
 
 def _simulated(

@@ -133,9 +133,16 @@ def strong_error(
         notes=_notes(system, constants),
     )
     predicted = _predicted(
-        theory.predict_strong_error, system, key, predict,
-        widths=widths, num_steps=steps, fine_steps=fine_steps, t1=t1, dtype=dtype,
-    )  # fmt: skip
+        theory.predict_strong_error,
+        system,
+        key,
+        predict,
+        widths=widths,
+        num_steps=steps,
+        fine_steps=fine_steps,
+        t1=t1,
+        dtype=dtype,
+    )
     slope, _ = study.fitted("step")
     order = 1.0 if slope is None else slope.estimate
     sources = (
@@ -245,9 +252,15 @@ def propagation_of_chaos(
         *_rounding(study, known, num_steps, t1),
     )
     predicted = _predicted(
-        theory.predict_chaos, system, key, predict,
-        widths=widths, num_steps=num_steps, t1=t1, dtype=dtype,
-    )  # fmt: skip
+        theory.predict_chaos,
+        system,
+        key,
+        predict,
+        widths=widths,
+        num_steps=num_steps,
+        t1=t1,
+        dtype=dtype,
+    )
     return dataclasses.replace(study, sources=sources, predicted=predicted)
 
 

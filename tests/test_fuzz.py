@@ -20,7 +20,7 @@ from helpers import shells
 import stablesde as ssd
 from stablesde import paper, stable, theory, training
 from stablesde.cli import main
-from stablesde.dynamics import coupled_steps
+from stablesde.dynamics import coupled_steps, functionals
 
 pytestmark = pytest.mark.fuzz
 
@@ -117,6 +117,26 @@ ENTRY_POINTS = {
         ),
         dict(kind=("III", CHOICES), alpha=(1.5, NUMBERS), dim=(2, COUNTS), key=(KEY, KEYS),
              step=(3, COUNTS), dt=(0.1, NUMBERS), num_particles=(4, COUNTS)),
+    ),
+    "TemperedStable": (
+        lambda alpha, dim, tempering: ssd.TemperedStable(alpha, dim, tempering).sample(KEY, (4,)),
+        dict(alpha=(1.5, NUMBERS), dim=(2, COUNTS), tempering=(1.0, TYPES)),
+    ),
+    "VarianceGamma": (
+        lambda dim, nu, skew: ssd.VarianceGamma(dim, nu, skew).sample(KEY, (4,)),
+        dict(dim=(2, COUNTS), nu=(0.5, NUMBERS), skew=(np.ones(2), ARRAYS)),
+    ),
+    "CompoundPoisson": (
+        lambda rate, dim, jump: ssd.CompoundPoisson(rate, dim, jump).sample(KEY, (4,)),
+        dict(rate=(0.5, TYPES), dim=(2, COUNTS), jump=(0.5, NUMBERS)),
+    ),
+    "functionals": (
+        lambda **arguments: functionals(
+            **arguments, integral=lambda t, theta: theta
+        ).integral,
+        dict(system=(SYSTEM, SYSTEMS), key=(KEY, KEYS), num_particles=(5, COUNTS),
+             t1=(1.0, NUMBERS), num_steps=(4, COUNTS), scheme=("tamed", CHOICES),
+             block_size=(None, COUNTS)),
     ),
     "System": (
         built,

@@ -1,5 +1,9 @@
 """Lévy noises against their exponents, and as functions of (key, particle, step)."""
 
+import os
+import subprocess
+import sys
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -158,6 +162,8 @@ def test_traced_numbers_and_indices_out_of_range(key):
     assert np.isfinite(draw(1.5)).all()
     for bad in (2.5, -1.0, np.nan):
         assert np.isnan(draw(bad)).all()  # and does not hang
+    for noise in (ssd.TemperedStable(1.5, 1, 1e9), ssd.CompoundPoisson(1e9, 1)):
+        assert np.isnan(noise.increment(key, 0, 0.1, 5)).all()  # too many rounds
     gamma = jax.jit(lambda nu: ssd.VarianceGamma(1, nu).increment(key, 0, 0.1, 5))
     assert np.isfinite(gamma(0.5)).all()
     assert np.isnan(gamma(np.nan)).all()
@@ -192,6 +198,7 @@ def test_parameters_are_traced(key):
     [
         (lambda: ssd.TemperedStable(2.5, 1), "alpha"),
         (lambda: ssd.TemperedStable(1.5, 1, 0.0), "tempering must be a positive"),
+        (lambda: ssd.VarianceGamma(1, nu=1e-320), "normal number in float32"),
         (lambda: ssd.VarianceGamma(1, nu=-1.0), "nu must be a positive"),
         (lambda: ssd.VarianceGamma(2, skew=[1.0]), r"skew must have shape \(2,\)"),
         (lambda: ssd.VarianceGamma(1, skew=0.5), "skew must be a finite array"),
@@ -213,3 +220,30 @@ def test_parameters_are_traced(key):
 def test_bad_arguments(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_devices_see_the_same_noise():
+    """In a fresh process with four host devices: the increments of one, bit by bit."""
+    code = """
+import jax, numpy as np, stablesde as ssd
+from jax.sharding import Mesh
+mesh = Mesh(np.array(jax.devices()), ("particles",))
+assert len(jax.devices()) == 4
+jump = lambda key: jax.random.exponential(key, (2,))
+for noise in (
+    ssd.TemperedStable(1.5, 2),
+    ssd.VarianceGamma(2, skew=[1.0, 0.0]),
+    ssd.CompoundPoisson(5.0, 2, jump),
+    ssd.SumNoise(ssd.NormalInverseGaussian(2), ssd.LinearImage([[1.0], [0.3]], ssd.Brownian(1))),
+):
+    system = ssd.System(ssd.MeanReversion(2), noise)
+    grid = dict(num_particles=1001, t1=1.0, num_steps=4)
+    one, four = (ssd.simulate(system, jax.random.key(0), mesh=m, **grid) for m in (None, mesh))
+    np.testing.assert_array_equal(one.levy, four.levy)
+"""
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+    environment = {**os.environ, "XLA_FLAGS": flags}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -75,3 +75,25 @@ def test_forward_and_reverse_over_reverse(x64, function):
         orders = (jax.jacfwd(gradient), jax.jacrev(gradient))
         for second in jax.jit(lambda p: [order(p) for order in orders])(point):
             np.testing.assert_allclose(second, difference, rtol=tolerance, atol=size)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", [ssd.stable.logpdf, ssd.stable.sf], ids=["logpdf", "sf"])
+def test_of_densities_where_they_have_closed_forms(function):
+    """At α = 1 and α = 2, inside `lax.scan`; at 2 from below, by differences of second order."""
+    points = jnp.asarray([0.6, 1.7])
+
+    def scanned(p):
+        add = lambda total, x: (total + function(p[0] * x, p[1]), None)  # noqa: E731
+        return jax.lax.scan(add, jnp.zeros((), p.dtype), points)[0]
+
+    with jax.enable_x64(True):
+        first = jax.jit(jax.grad(lambda p: sum(function(p[0] * x, p[1]) for x in points)))
+        gradient, h = jax.grad(scanned), 1e-5
+        second = jax.jit(lambda p: (jax.jacfwd(gradient)(p), jax.jacrev(gradient)(p)))
+        for alpha in (1.0, 2.0):
+            p = np.asarray([1.0, alpha])
+            behind = [(3 * first(p) - 4 * first(p - e) + first(p - 2 * e)) / (2 * h)
+                      for e in h * np.eye(2)]  # fmt: skip
+            for found in second(p):
+                np.testing.assert_allclose(found, np.array(behind), rtol=1e-5, atol=1e-5)

@@ -55,7 +55,7 @@ class CompoundPoisson(LevyNoise):
 
     Nothing is compensated: E L_t = rate t E J. Drawn exactly, with as many jumps as fall into a
     step; a step costs in proportion to one more than the largest number of them in any particle,
-    and each costs what `jump` costs.
+    and each costs what `jump` costs. Steps in which more than 10⁶ are expected give NaN.
 
     **Arguments:**
 

@@ -17,6 +17,8 @@ from stablesde.stable._bits import Words, mix
 from stablesde.stable._sampling import log_positive_from_words, safe_exp, symmetric_from_words
 from stablesde.stable._varying import vary_with
 
+# Steps that need more rounds than that would never end: they give NaN.
+_MOST = 1e6
 # The first slot of attempts; slots below are for what is drawn once.
 ATTEMPTS = 2**31
 # Pieces of a tempered subordinator are so short that an attempt fails with probability ≤ 1 - e^-¼.
@@ -86,6 +88,11 @@ def _fixed(dtype: jnp.dtype, *values: Array) -> tuple[Array, ...]:
     return tuple(jax.lax.optimization_barrier(arrays))
 
 
+def _countable(rounds: Array) -> Array:
+    """The number of rounds, NaN where there are too many."""
+    return jnp.where(rounds > _MOST, jnp.nan, rounds)
+
+
 def _remainder(t: Array) -> Array:
     """log(1 + t) - t + t²/2 - t³/3."""
     series = 1 / 4 - t * (1 / 5 - t * (1 / 6 - t * (1 / 7 - t * (1 / 8 - t * (1 / 9 - t / 10)))))
@@ -108,7 +115,7 @@ def tempered_positive(
     so that the step is cut into pieces, and each particle adds up as many accepted ones.
     """
     beta, rate, dt = _fixed(dtype, beta, rate, dt)
-    pieces = jnp.maximum(jnp.ceil(_PIECES * dt * rate**beta), 1)
+    pieces = _countable(jnp.maximum(jnp.ceil(_PIECES * dt * rate**beta), 1))
     log_size = jnp.log(dt / pieces) / beta
 
     def attempt(j: Array, so_far: Array) -> tuple[Array, Array]:
@@ -135,7 +142,7 @@ def poisson_sum(
 
     N counts exponential waiting times until they pass `mean`: exact, in about N + 1 rounds.
     """
-    (mean,) = _fixed(dtype, mean)
+    mean = _countable(*_fixed(dtype, mean))
 
     def attempt(j: Array, so_far: Array) -> tuple[Array, Array]:
         words = attempt_words(stream, index, j)
@@ -145,4 +152,5 @@ def poisson_sum(
         return jnp.concatenate([time, total]), ~arrived
 
     waited = jnp.zeros((1, index.shape[0]), dtype)
-    return until_done(attempt, jnp.concatenate([waited, start]), index, stream)[1:]
+    total = until_done(attempt, jnp.concatenate([waited, start]), index, stream)[1:]
+    return jnp.where(jnp.isnan(mean), mean, total)

@@ -27,7 +27,9 @@ def sealed(x: Float[Array, "d n"], words: Words) -> Float[Array, "d n"]:
 def as_positive(name: str, value: Any) -> Any:
     """`value` for a field that is positive: traced, an array () or a float."""
     if is_concrete(value):
-        as_number(name, value, 0, math.inf, "()")
+        number = as_number(name, value, 0, math.inf, "()")
+        if number < float(jnp.finfo(jnp.float32).tiny):
+            raise ValueError(f"{name} must be a positive, normal number in float32, got {value!r}.")
     return as_parameter(name, value, 0.0)
 
 
@@ -148,7 +150,7 @@ class TemperedStable(_Subordinated):
     that falls like exp(-λ‖x‖); all moments are finite. Also known as the relativistic stable
     process, and as the normal tempered stable one: `√2 W(T_t)` with T an exponentially tempered
     α/2-stable subordinator. Drawn exactly: stable times are accepted with probability exp(-λ² T).
-    A step costs in proportion to 1 + 4 λ^α dt.
+    A step costs in proportion to 1 + 4 λ^α dt, and gives NaN where that is above 10⁶.
 
     **Arguments:** `alpha` in (0, 2], `dim`, `tempering` > 0 (1 / length).
     **Raises:** `ValueError` for numbers out of range.

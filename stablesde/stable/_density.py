@@ -32,7 +32,12 @@ from stablesde.stable._inversion import ray_part, split, tail_part
 
 def exactly(value: Array, closed: Array) -> Array:
     """`closed`, with the derivatives of `value`."""
-    return jax.lax.stop_gradient(closed) + (value - jax.lax.stop_gradient(value))
+    return jax.lax.stop_gradient(closed) + _nothing(value)
+
+
+def _nothing(value: Array) -> Array:
+    """0, with the derivatives of `value` where it is finite."""
+    return jnp.where(jnp.isfinite(value), value - jax.lax.stop_gradient(value), 0)
 
 
 def _positive(value: Array) -> Array:
@@ -73,7 +78,9 @@ def _closed_log_density(x: Array, alpha: Array) -> Array:
 def log_density(x: Float[Array, "..."], alpha: Float[Array, "..."]) -> Float[Array, "..."]:
     """log f(x) for x ≥ 0."""
     value = _raw_log_density(x, alpha)
-    return jnp.where(alpha == 2, _closed_log_density(x, alpha), value)
+    # Inside `lax.scan` the rule below serves one differentiation only: derivatives of the second
+    # order are those of this body, and the closed form has none in α.
+    return jnp.where(alpha == 2, exactly(value, _closed_log_density(x, alpha)), value)
 
 
 @jax.custom_jvp
@@ -106,7 +113,9 @@ def _log_density_jvp(primals: tuple[Array, Array], tangents: Any) -> tuple[Array
     if not _is_zero(tangents[0]):
         score = _partial(_raw_log_density, x, alpha, 0)
         largest = float(jnp.finfo(x.dtype).max)
-        score = jnp.where(alpha == 2, -jnp.minimum(x, largest) / 2, score)
+        # At α = 2 it is -x/2, whose derivative in α is still that of the quadrature.
+        at_x = _partial(_raw_log_density, jax.lax.stop_gradient(x), alpha, 0)
+        score = jnp.where(alpha == 2, _nothing(at_x) - jnp.minimum(x, largest) / 2, score)
         total = total + jnp.where(x == 0, 0.0, score) * tangents[0]
     if not _is_zero(tangents[1]):
         total = total + _partial(_raw_log_density, x, alpha, 1) * tangents[1]

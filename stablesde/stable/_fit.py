@@ -178,7 +178,7 @@ def _scores(theta: Float[Array, " 4"], x: Array, weight: Array) -> tuple[Array, 
     z = (x - loc) * jnp.exp(-log_scale)
     value, (in_z, in_alpha, in_beta) = log_density_and_scores(z, alpha, beta)
     parts = jnp.stack([in_alpha, in_beta, -1 - z * in_z, -in_z * jnp.exp(-log_scale)])
-    return jnp.sum(weight * (value - log_scale)), jnp.where(weight > 0, parts, 0.0)
+    return jnp.sum(weight * (value - log_scale)), jnp.where(weight[None] > 0, parts, 0.0)
 
 
 def _moved(theta: Array, scores: Array, free: Array, low: Array, high: Array) -> Array:
@@ -196,7 +196,7 @@ def _moved(theta: Array, scores: Array, free: Array, low: Array, high: Array) ->
 
     # One observation in a light tail may outweigh all others: it is given a leverage of 0.02.
     leverage = jnp.sum(scores * jnp.linalg.solve(information(scores), scores), axis=0)
-    shrunk = scores * jnp.minimum(1.0, 0.02 / jnp.maximum(leverage, 1e-30))
+    shrunk = scores * jnp.minimum(1.0, 0.02 / jnp.maximum(leverage, 1e-30))[None]
     move = jnp.nan_to_num(jnp.linalg.solve(information(shrunk), gradient * active))
     # The whole step is shortened: cut in one parameter alone, it might lead downhill.
     room = jnp.where(move > 0, high - theta, theta - low)

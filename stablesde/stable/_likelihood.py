@@ -126,7 +126,7 @@ def symmetric_fit(data: Float[Array, " n"], count: Count) -> StableFit:
     standard = (data - start.loc) / start.scale
 
     def step(_: int, theta: Float[Array, " 3"]) -> Float[Array, " 3"]:
-        scores = _scores(theta, standard) * weights(standard, count)
+        scores = _scores(theta, standard) * weights(standard, count)[None]
         move = jnp.linalg.solve(scores @ scores.T, jnp.sum(scores, axis=1))
         theta = theta + jnp.clip(move, -0.3, 0.3)
         return theta.at[0].set(jnp.clip(theta[0], _SMALLEST, _LARGEST))

@@ -206,6 +206,17 @@ def by_name(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
+def full_products(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, whose matrix products have all digits of float32 on accelerators, too."""
+
+    @functools.wraps(function)
+    def precise(*args: P.args, **kwargs: P.kwargs) -> R:
+        with jax.default_matmul_precision("highest"):
+            return function(*args, **kwargs)
+
+    return precise
+
+
 def _advice(signature: inspect.Signature, given: Any) -> str:
     names = signature.parameters
     meant = [

@@ -11,7 +11,7 @@ import numpy as np
 from jax.scipy.special import gammaincc
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde._arguments import is_concrete
+from stablesde._arguments import full_products, is_concrete
 from stablesde.stable._domain import (
     law_arguments,
     number_text,
@@ -143,6 +143,7 @@ def _weight(theta: Float[Array, " 3"], u: Float[Array, " m"]) -> Float[Array, "2
     return jnp.block([[jnp.linalg.inv(real), zero], [zero, jnp.linalg.inv(imaginary)]])
 
 
+@full_products
 def goodness_of_fit(
     x: ArrayLike,
     alpha: ArrayLike | None = None,

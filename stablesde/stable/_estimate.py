@@ -23,6 +23,7 @@ from stablesde._arguments import (
     as_host_reals,
     as_number,
     as_reals,
+    full_products,
     is_concrete,
 )
 from stablesde.stable._blocks import check_blocks, over_blocks
@@ -189,6 +190,7 @@ def _by_blocks(
     return low, estimate(x), high
 
 
+@full_products
 def tail_index(
     x: Any,
     method: Method = "hill",

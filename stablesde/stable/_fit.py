@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde._arguments import as_number, is_concrete
+from stablesde._arguments import as_number, full_products, is_concrete
 from stablesde.stable._density import is_continuous
 from stablesde.stable._domain import number_text, observations, precise, require_spread
 from stablesde.stable._draw import Parametrization
@@ -70,6 +70,7 @@ class LawFit(eqx.Module):
         return f"LawFit({', '.join(law)})"
 
 
+@full_products
 def fit(
     x: ArrayLike,
     beta: float | None = None,

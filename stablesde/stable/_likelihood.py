@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import is_concrete
+from stablesde._arguments import full_products, is_concrete
 from stablesde.stable._blocks import check_blocks, over_blocks
 from stablesde.stable._density import log_density
 from stablesde.stable._domain import number_text, observations, require_spread
@@ -85,6 +85,7 @@ def _scores(theta: Float[Array, " 3"], x: Float[Array, " n"]) -> Float[Array, "3
     return jnp.stack([in_alpha, -1 - size * in_x, -jnp.sign(z) * in_x * jnp.exp(-theta[1])])
 
 
+@full_products
 def fit_symmetric(
     x: ArrayLike,
     *,

@@ -87,6 +87,10 @@ SIMULATIONS = {
     "coupled_limit": lambda model, dtype, _: dynamics.coupled_limit(
         flow(model, dtype), jax.random.split(KEY, 2), widths=(3, 5), dtype=dtype
     ),
+    "functionals": lambda model, dtype, _: dynamics.functionals(
+        system(model), KEY, num_particles=8, integral=lambda t, theta: jnp.sum(theta),
+        inside=lambda t, theta: jnp.all(jnp.abs(theta) < 9e9), dtype=dtype, **GRID
+    ).final,
 }  # fmt: skip
 WIDTHS = (4, 8, 16, 32)
 # Studies return doubles, computed with numbers of the dtype, which their record names.
@@ -97,6 +101,10 @@ STUDIES = {
     ),
     "propagation_of_chaos": lambda dtype: ssd.propagation_of_chaos(
         system(), KEY, widths=WIDTHS, replicas=4, predict=4, dtype=dtype, **GRID
+    ),
+    "weak_error": lambda dtype: ssd.weak_error(
+        system(), KEY, function=lambda theta: jnp.tanh(theta[0]), against="step", widths=(4,),
+        num_steps=(2, 4), t1=1.0, replicas=4, dtype=dtype,
     ),
     "tail_study": lambda dtype: ssd.tail_study(
         system(), KEY, num_columns=1000, law_particles=64, dtype=dtype, **GRID
@@ -135,7 +143,7 @@ DRAWS = {
         ssd.IsotropicStable(1.5, 2), KEY, num_particles=3, dtype=dtype, **GRID
     ).evaluate(0.0, 0.25),
 }
-METHODS = ("columns", "increment", "increment_scale", "sample", "grid")
+METHODS = ("columns", "increment", "increments", "increment_scale", "sample", "grid")
 
 
 def check(result, dtype):
@@ -186,6 +194,25 @@ def test_noises(kind, x64, dtype):
             index = jnp.arange(3, dtype=jnp.uint32)
             check(noise.columns(STREAM, index, 1.0, jnp.dtype(dtype)), dtype)
             check(noise.increment_scale(0.1, jnp.dtype(dtype)), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        ssd.Brownian(2),
+        ssd.TemperedStable(1.5, 2),
+        ssd.VarianceGamma(2),
+        ssd.NormalInverseGaussian(2),
+        ssd.LinearImage(np.eye(2), ssd.Brownian(2)),
+    ],
+    ids=lambda noise: type(noise).__name__,
+)
+def test_other_noises(noise, dtype):
+    with jax.enable_x64(True):
+        index = jnp.arange(3, dtype=jnp.uint32)
+        check(noise.increments(STREAM, index, 0.1, 1.0, jnp.dtype(dtype)), dtype)
+        check(noise.increment(KEY, 0, 0.1, 3, dtype=dtype), dtype)
 
 
 @pytest.mark.parametrize(("x64", "dtype"), [(True, "float32")])  # others: test_studies.py

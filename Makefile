@@ -47,6 +47,7 @@ dist: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --line-length 70 docs/*.md
 	$(BIN)/codespell
 
 types: $(VENV)/.installed-dev

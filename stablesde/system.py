@@ -28,7 +28,11 @@ def _as_sigma(sigma: Any) -> Any:
         return sigma
     if isinstance(sigma, (list, tuple)) or (is_concrete(sigma) and np.ndim(sigma)):
         values = np.asarray(as_real("sigma", sigma), float)
-        if values.ndim not in (1, 2) or not np.all(np.abs(values) < LARGEST):
+        if not np.all(np.abs(values) < LARGEST):
+            raise ValueError(f"sigma must hold finite numbers, got {values!r}.")
+        if values.ndim == 1 and np.any(values < 0):
+            raise ValueError(f"sigma, scales of coordinates, must not be negative, got {values!r}.")
+        if values.ndim not in (1, 2):
             raise ValueError(
                 "sigma must be a number, an array (dim,) or (dim, q) of finite numbers, or a "
                 f"function of (t, theta, m), got shape {values.shape}."
@@ -270,20 +274,31 @@ def _checked_shapes(structure: Any, leaves: tuple[Any, ...], dtype: Any) -> int:
     """M. Raises `ValueError` if the statistic or drift of one particle have the wrong shapes."""
     model = jax.tree.unflatten(structure, leaves)
     theta = jax.ShapeDtypeStruct((model.dim,), dtype)
-    phi = eqx.filter_eval_shape(lambda model, theta: model.statistic(theta), model, theta)
+    phi = _shape_of("model.statistic(theta)", lambda model, a: model.statistic(a), model, theta)
     if getattr(phi, "ndim", None) != 1:
         raise ValueError(
             "model.statistic must return one array of shape (M,) for a particle of shape "
             f"({model.dim},), got {_shape(phi)}."
         )
     time = jax.ShapeDtypeStruct((), dtype)
-    speed = eqx.filter_eval_shape(lambda model, *a: model.drift_at(*a), model, time, theta, phi)
+    drift = lambda model, *a: model.drift_at(*a)  # noqa: E731
+    speed = _shape_of("the drift of (t, theta, m)", drift, model, time, theta, phi)
     if getattr(speed, "shape", None) != (model.dim,):
         raise ValueError(
             f"model.drift must return the velocity of one particle, shape ({model.dim},), "
             f"got {_shape(speed)}."
         )
     return phi.shape[0]
+
+
+def _shape_of(what: str, function: Any, *arguments: Any) -> Any:
+    """What a user's function gives. Raises `ValueError` for a function of other arguments."""
+    try:
+        return eqx.filter_eval_shape(function, *arguments)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise ValueError(f"{what} cannot be called so: {error}") from error
 
 
 def _shape(value: object) -> str:

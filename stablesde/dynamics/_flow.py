@@ -203,7 +203,7 @@ def law_flow(
             block_size,
             mesh,
             dtype,
-            plain=not (antithetic or stratified or richardson or (batches or 1) > 1),
+            plain=not (antithetic or stratified or richardson or time_error or (batches or 1) > 1),
         )
     antithetic, stratified = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
     richardson = as_flag("richardson", richardson)
@@ -260,7 +260,7 @@ def _reference(
     if not plain:
         raise ValueError(
             "the limit of a PairwiseModel is one large system: leave out batches, antithetic, "
-            "stratified and richardson."
+            "stratified, richardson and time_error."
         )
     size = (grid.num_steps + 1) * num_particles * system.dim * dtype.itemsize
     require_memory(

@@ -9,15 +9,15 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from stablesde._arguments import as_count
+from stablesde._arguments import as_count, by_name
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._layout import default_block, layout
+from stablesde.dynamics._lost import lost, warn_if_lost
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
 from stablesde.dynamics._simulate import check_fits, slot_rows
-from stablesde.dynamics._system import Driver, check_key, check_run
+from stablesde.dynamics._system import Driver, check_key, check_run, run_dtype
 from stablesde.stable._bits import key_words
-from stablesde.stable._sampling import float_dtype
 from stablesde.stable._varying import settled
 from stablesde.system import System
 
@@ -33,7 +33,8 @@ class Functionals(eqx.Module):
     - `exit_time` (n,): the first t_k at which θ_k is outside, `inf` for those that never are;
       `exit_place` (n, dim): θ_k then, θ at t1 for the others.
 
-    None for what was not asked for.
+    None for what was not asked for. Exit times hold `inf`: take their median, or a mean of
+    `jnp.minimum(exit_time, t1)`. A particle that loses its numbers is told, and counts as inside.
     """
 
     final: Float[Array, "n dim"]
@@ -49,6 +50,7 @@ class Functionals(eqx.Module):
         return f"Functionals({n} particles in dimension {dim}, {', '.join(asked) or 'no path'})"
 
 
+@by_name
 def functionals(
     system: System,
     key: PRNGKeyArray,
@@ -88,7 +90,7 @@ def functionals(
         num_steps=num_steps,
         block_size=block_size,
     )
-    dtype = float_dtype(dtype)
+    dtype = run_dtype(system, dtype)
     grid = time_grid(t1, num_steps, times, dtype)
     check_key(key)
     num_particles = as_count("num_particles", num_particles)
@@ -100,7 +102,9 @@ def functionals(
     kept = sum(math.prod(shape) for shape in sizes.values())
     check_fits(plan, 1 + -(-kept // dim), size, dim, dtype.itemsize, scheme)
     run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
-    return _compiled(run, key, observed, sizes, mesh)
+    found = _compiled(run, key, observed, sizes, mesh)
+    warn_if_lost(jnp.sum(lost(found.final)), run, key, mesh, stacklevel=3)
+    return found
 
 
 def _shape(name: str, function: Observable | None, dim: int, dtype: jnp.dtype) -> tuple[int, ...]:
@@ -168,7 +172,8 @@ def _observed(run, observed, sizes):  # type: ignore[no-untyped-def]
             kept["maximum"] = jnp.maximum(kept["maximum"], values("maximum", t, theta))
         if "inside" in kept:
             still = jnp.isinf(kept["inside"])
-            out = still & ~values("inside", t, theta)
+            known = ~lost(slot_rows(theta))  # what has lost its numbers has not been seen outside
+            out = still & known & ~values("inside", t, theta)
             kept["place"] = jnp.where(still[:, None], slot_rows(theta), kept["place"])
             kept["inside"] = jnp.where(out, t, kept["inside"])
         return kept

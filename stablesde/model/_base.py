@@ -29,7 +29,7 @@ class MeanFieldModel(eqx.Module):
 
     A model whose statistic grows like a power of ‖θ‖ may say so in a field or property
     `statistic_growth` (0: bounded; 1: linearly), from which `ssd.propagation_of_chaos` takes its
-    rate.
+    rate: for a drift that grows at most linearly θ_t has the tail of the noise.
 
     A number on which Python code branches (`if self.power > 1`) must be an integer or a static
     field, `equinox.field(static=True)`; the program is compiled anew for each of its values.

@@ -4,6 +4,7 @@
 `b(θ, μ) = -E_π[∇h_x(θ)ᵀ ∂₁ℓ(μ(h_x), y)] = -n ∂R/∂θ^i`, π the uniform measure on the data.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,15 +155,11 @@ class NetworkModel(MeanFieldModel):
         if self.batch_size is None:
             return self
         chosen = jnp.argsort(jax.random.bits(key, (self.x.shape[0],)))[: self.batch_size]
-        batch = object.__new__(NetworkModel)  # what is checked is checked
-        for name, value in (
-            ("x", self.x[chosen]),
-            ("y", self.y[chosen]),
-            ("unit", self.unit),
-            ("loss", self.loss),
-            ("batch_size", None),
-        ):
-            object.__setattr__(batch, name, value)
+        drawn = {"x": self.x[chosen], "y": self.y[chosen], "batch_size": None}
+        batch = object.__new__(type(self))  # what is checked is checked
+        for field in dataclasses.fields(self):
+            value = drawn.get(field.name, getattr(self, field.name))
+            object.__setattr__(batch, field.name, value)
         return batch
 
     def __repr__(self) -> str:

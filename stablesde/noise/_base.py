@@ -65,7 +65,11 @@ class LevyNoise(eqx.Module):
 
     @property
     def tail_index(self) -> float | Float[Array, ""]:
-        """The order below which all moments of L_1 are finite, at most 2: α of a stable law."""
+        """The order below which all moments of L_1 are finite, at most 2: α of a stable law.
+
+        2 unless overridden: a process with heavier tails must say so, as studies take their rates
+        from it.
+        """
         return 2.0
 
     def sample(

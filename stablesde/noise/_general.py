@@ -78,7 +78,14 @@ class EllipticalStable(StableNoise):
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
         u = frequencies(u, self.dim)
-        return as_complex(jnp.exp(-(jnp.sum((u @ self.root) ** 2, -1) ** (self.alpha / 2))))
+        return as_complex(
+            jnp.exp(
+                -(
+                    jnp.sum(jnp.matmul(u, self.root, precision="highest") ** 2, -1)
+                    ** (self.alpha / 2)
+                )
+            )
+        )
 
     def norm_tail_constant(self) -> float:
         # E (2 GᵀΣG)^s / Γ(1-s), s = α/2, and for Q = 2 GᵀΣG with Laplace transform M
@@ -156,7 +163,7 @@ class SpectralStable(StableNoise):
 
     def characteristic_function(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
         u = frequencies(u, self.dim)
-        along = jnp.abs(u @ self.directions.T) ** self.alpha
+        along = jnp.abs(jnp.matmul(u, self.directions.T, precision="highest")) ** self.alpha
         return as_complex(jnp.exp(-jnp.sum(self.weights * along, -1)))
 
     def norm_tail_constant(self) -> float:

@@ -245,7 +245,8 @@ class LinearImage(LevyNoise):
         return image(self.matrix.astype(dtype), x, slots(stream, index, 2**31 - 1, 1))
 
     def exponent(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
-        return self.noise.exponent(frequencies(u, self.dim) @ self.matrix)
+        turned = jnp.matmul(frequencies(u, self.dim), self.matrix, precision="highest")
+        return self.noise.exponent(turned)
 
 
 def image(matrix: Float[Array, "p q"], x: Float[Array, "q n"], words: Words) -> Float[Array, "p n"]:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, UInt32
@@ -80,7 +81,9 @@ class _Subordinated(LevyNoise):
     def exponent(self, u: Float[Array, "*shape dim"]) -> Complex[Array, "*shape"]:
         u = frequencies(u, self.dim)
         s = as_complex(jnp.sum(u * u, -1) / 2)
-        return self._laplace(s if self.skew is None else s - 1j * (u @ self.skew))
+        return self._laplace(
+            s if self.skew is None else s - 1j * jnp.matmul(u, self.skew, precision="highest")
+        )
 
 
 class VarianceGamma(_Subordinated):
@@ -103,7 +106,8 @@ class VarianceGamma(_Subordinated):
     def _time(
         self, stream: Words, index: UInt32[Array, " n"], dt: Array, dtype: jnp.dtype
     ) -> Float[Array, "1 n"]:
-        nu = jnp.asarray(self.nu, dtype)
+        # The draw by rejection has no derivative in ν, so that half of one would be left.
+        nu = jax.lax.stop_gradient(jnp.asarray(self.nu, dtype))
         return nu * safe_exp(log_gamma(stream, index, dt / nu, dtype))
 
     def _laplace(self, s: Complex[Array, "*shape"]) -> Complex[Array, "*shape"]:

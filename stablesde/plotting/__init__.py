@@ -92,8 +92,14 @@ def _panel(ax: Axes, record: Any) -> None:
     else:
         raise TypeError(
             f"record must be a study, or a dictionary of rate studies or of independence studies, "
-            f"got {type(record).__name__}."
+            f"got {_told(record)}."
         )
+
+
+def _told(record: Any) -> str:
+    if isinstance(record, Mapping):
+        return ", ".join(f"{k!r}: {type(v).__name__}" for k, v in record.items()) or "an empty one"
+    return type(record).__name__
 
 
 def _all(record: Any, kind: type) -> bool:

@@ -1,5 +1,6 @@
 """The figure of a rate study: errors with intervals on log–log axes, their local slopes below."""
 
+import textwrap
 from fractions import Fraction
 from typing import Any
 
@@ -67,7 +68,10 @@ def plot_rates(study: RateStudy) -> Figure:
 
 def overlay(panel: Axes, studies: dict[str, RateStudy]) -> None:
     """Several studies on one panel, along the headline axis of the first: points and fits."""
-    (axis,) = {study.rate_axis for study in studies.values()}
+    axes = sorted({study.rate_axis for study in studies.values()})
+    if len(axes) > 1:
+        raise ValueError(f"studies against {' and '.join(axes)} have no axis in common to share.")
+    (axis,) = axes
     for number, (label, study) in enumerate(studies.items()):
         curve = study.curve(axis)
         colour = f"C{number}"
@@ -96,7 +100,7 @@ def overlay(panel: Axes, studies: dict[str, RateStudy]) -> None:
 
 
 def shown_axes(study: RateStudy) -> list[str]:
-    """The axes with at least 4 values; `ValueError` if there is none, or no slope along one."""
+    """The axes with at least 4 values; `ValueError` if there is none."""
     shown = [axis.name for axis in study.axes if len(axis.values) >= 4]
     if not shown:
         sizes = ", ".join(f"{len(axis.values)} {axis.name}s" for axis in study.axes)
@@ -104,8 +108,6 @@ def shown_axes(study: RateStudy) -> list[str]:
             f"a figure needs an axis with at least 4 sizes, this study has {sizes}: run it "
             "with more of them (study.table() shows what there is)."
         )
-    for name in shown:
-        study.slope(name)  # raises
     return shown
 
 
@@ -145,7 +147,7 @@ def _bars(curve: Curve, column: int) -> np.ndarray:
 def rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
     """Errors against one axis, the fitted power, a guide with theory's, and the bounds."""
     curve, labels = study.curve(name), _lines(study, name)
-    axis, slope, x = study.axis(name), study.slope(name), curve.sizes
+    axis, x, (slope, reason) = study.axis(name), curve.sizes, study.fitted(name)
     points = []
     for number, (label, colour) in enumerate(zip(labels, shades(len(labels)), strict=True)):
         y = curve.estimate[:, number]
@@ -171,8 +173,12 @@ def rate_panel(panel: Axes, study: RateStudy, name: str) -> None:
             predicted, below, above = curve.predicted[:, :, number]
             panel.fill_between(x, below, above, color=PREDICTED, alpha=0.25, lw=0, zorder=1)
             panel.plot(x, predicted, "--", color=PREDICTED, lw=1.1, zorder=2)
-    bent = "" if slope.straight else ", bent"
-    drawn: list[Any] = [Line2D([], [], color="k", lw=0.9, label=f"fit {slope}{bent}")]
+    if slope is None:
+        label = textwrap.shorten(f"no slope: {reason}", 70)
+        drawn: list[Any] = [Line2D([], [], ls="", label=label)]
+    else:
+        bent = "" if slope.straight else ", bent"
+        drawn = [Line2D([], [], color="k", lw=0.9, label=f"fit {slope}{bent}")]
     if curve.predicted is not None:
         drawn.append(Line2D([], [], color=PREDICTED, ls="--", lw=1.1, label="predicted, no fit"))
     if axis.theory is not None:
@@ -231,7 +237,11 @@ def factor_text(factor: np.ndarray) -> str:
 
 
 def _local_slope_panel(panel: Axes, study: RateStudy, name: str) -> None:
-    slope, theory = study.slope(name), study.axis(name).theory
+    (slope, _), theory = study.fitted(name), study.axis(name).theory
+    if slope is None:
+        panel.set(xscale="log", xlabel=LABELS.get(name, name))
+        panel.set_yticks([])
+        return
     x = np.asarray(study.axis(name).values)
     local, low, high = map(np.asarray, (slope.local, slope.local_lower, slope.local_upper))
     bars = np.stack([local - low, high - local]).clip(0)

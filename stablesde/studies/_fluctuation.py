@@ -18,6 +18,7 @@ from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_number
 from stablesde.dynamics import simulate
+from stablesde.dynamics._system import check_key
 from stablesde.model import PairwiseModel
 from stablesde.stable._domain import number_text
 from stablesde.studies._setup import STREAM_PREDICTION
@@ -99,6 +100,7 @@ def fluctuation(
     `run`: t1, num_steps and dtype of the simulation. **Raises:** `ValueError` for another index.
     """
     check_is_system(system)
+    check_key(key)
     found = _found(system, key, declared, run)
     if isinstance(system.model, PairwiseModel):
         return dataclasses.replace(found, ratio=_PAIRS_RATIO)
@@ -115,8 +117,9 @@ def _found(
     growth = getattr(system.model, "statistic_growth", None)
     if growth == 0:
         return Fluctuation(math.inf, "known from the model")
-    # With a coefficient that depends on θ the tail of θ_t may be heavier than the noise's.
-    if growth is not None and system.additive:
+    # With a coefficient that depends on θ, or a start of another law, the tail of θ_t may be
+    # heavier than the noise's.
+    if growth is not None and system.additive and not callable(system.init):
         tail = float(system.noise.tail_index)
         return _judged(math.inf if tail >= 2 else tail / growth, "known from the model")
     return _estimated(system, key, run)
@@ -162,4 +165,6 @@ def _estimated(system: System, key: PRNGKeyArray, run: dict[str, Any]) -> Fluctu
     if tail.finite_variance is None:
         why = f"the statistic's tail index is {found}: whether it has a variance is not decided"
         return Fluctuation(math.inf, found, f"{why}; give statistic_tail")
-    return _judged(tail.index, found)
+    judged = _judged(tail.index, found)
+    why = f"the tail index of the statistic is {found}, too rough to judge a rate by"
+    return dataclasses.replace(judged, blocked=judged.blocked or f"{why}; give statistic_tail")

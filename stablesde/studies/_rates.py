@@ -1,6 +1,7 @@
 """The two coupling studies: strong error (Theorem 4.1) and propagation of chaos (Theorem 4.2)."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from stablesde.dynamics import coupled_limit, coupled_steps
 from stablesde.dynamics._grid import check_divisors
 from stablesde.dynamics._system import stable_part
 from stablesde.model import AssumptionConstants
+from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
 from stablesde.studies._axis import Axis
 from stablesde.studies._budget import (
@@ -29,6 +31,7 @@ from stablesde.studies._fluctuation import fluctuation
 from stablesde.studies._records import RateStudy
 from stablesde.studies._setup import (
     STREAM_PREDICTION,
+    check_scheme_of_study,
     configuration,
     constants_of,
     count,
@@ -54,6 +57,7 @@ def strong_error(
     replicas: int = 32,
     batch: int = 16,
     predict: int = 0,
+    scheme: str = "euler",
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
@@ -71,7 +75,8 @@ def strong_error(
     **Arguments:** `widths`, at least 4 for a width slope; `num_steps`, divisors of `fine_steps`
     (at least 16 times smaller, or the reference's own error shows); `replicas`, computed `batch`
     at a time, each batch a cell of `run_dir` if that is given; `predict`, the replicas of the
-    predicted error (`ssd.theory.predict_strong_error`), 0 for none; the rest as in `ssd.simulate`.
+    predicted error (`ssd.theory.predict_strong_error`), 0 for none; `scheme`, of both (bounds and
+    predictions are those of "euler"); the rest as in `ssd.simulate`.
 
     **Returns:** a `RateStudy` with axes "width" and "step" (η).
     **Raises:** `ValueError` as `ssd.simulate`, if the scheme diverges, or if `run_dir` belongs to
@@ -80,6 +85,7 @@ def strong_error(
     """
     widths, steps = sizes("widths", widths), sizes("num_steps", num_steps)
     fine_steps = count("fine_steps", fine_steps)
+    predict = count("predict", predict, 0)
     check_divisors(steps, fine_steps)
     config = configuration(
         system,
@@ -91,45 +97,47 @@ def strong_error(
         batch=batch,
         num_steps=steps,
         fine_steps=fine_steps,
+        scheme=check_scheme_of_study(scheme, system, predict),
     )
-    constants, alpha, sigma = constants_of(system.model), config["alpha"], config["sigma"]
-    bounded = constants is not None and is_plain(system)
-    predict = count("predict", predict, 0)
+    constants, alpha = constants_of(system.model), config["alpha"]
+    bounded = constants is not None and is_plain(system) and scheme == "euler"
 
     def compute(keys: Keys) -> dict[str, Array]:
         errors = coupled_steps(
-            system, keys, widths=widths, num_steps=steps, fine_steps=fine_steps, t1=t1, dtype=dtype
+            system,
+            keys,
+            widths=widths,
+            num_steps=steps,
+            fine_steps=fine_steps,
+            t1=t1,
+            dtype=dtype,
+            scheme=scheme,
         )
         return {"sup": errors.sup, "mean": errors.mean}
 
+    # The theorem is on additive stable noise.
+    stable = system.additive and isinstance(system.noise, StableNoise)
+    power = 1 / alpha if stable else None
     errors = replica_errors("strong_error", config, key, compute, run_dir)
     etas = tuple(t1 / k for k in steps)
     bounds = {}
     if constants is not None and bounded:
-        noise, _ = stable_part(system)
-        grid = [
-            [
-                theory.strong_error_bound(
-                    constants, noise, width=n, step_size=h, t1=t1, sigma=sigma
-                )
-                for h in etas
-            ]
-            for n in widths
-        ]
-        bounds = _bound_arrays(grid)
+        bounds = _strong_bounds(constants, system, widths, etas, t1)
     study = RateStudy(
         name="strong_error",
         config=config,
         axes=(
-            Axis("width", tuple(map(float, widths)), 1 / alpha, direction=-1),
-            Axis("step", etas, 1 / alpha, direction=+1),
+            Axis("width", tuple(map(float, widths)), power, direction=-1),
+            Axis("step", etas, power, direction=+1),
         ),
         errors=errors,
         rate_measure="sup",
         rate_statistic="trimmed",
         rate_axis="step",
         bounds=bounds,
-        claim="E sup_i ‖θ^i - θ̂^i‖ ≤ C (ηn)^(1/α)  (Theorem 4.1)",
+        claim="E sup_i ‖θ^i - θ̂^i‖ ≤ C (ηn)^(1/α)  (Theorem 4.1)"
+        if stable
+        else "sup_i ‖θ^i - θ̂^i‖, of which no theorem here gives a rate",
         notes=_notes(system, constants),
     )
     predicted = _predicted(
@@ -165,6 +173,7 @@ def propagation_of_chaos(
     law_particles: int | None = None,
     statistic_tail: float | None = None,
     predict: int = 0,
+    scheme: str = "euler",
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
@@ -193,7 +202,7 @@ def propagation_of_chaos(
     """
     widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
     predict = count("predict", predict, 0)
-    run = dict(t1=t1, num_steps=num_steps, dtype=dtype)
+    run: dict[str, Any] = dict(t1=t1, num_steps=num_steps, scheme=scheme, dtype=dtype)
     tail = fluctuation(system, key, statistic_tail, **run)
     law = tail.default_law(max(widths)) if law_particles is None else law_particles
     law = count("law_particles", law)
@@ -207,6 +216,7 @@ def propagation_of_chaos(
         batch=batch,
         num_steps=num_steps,
         law_particles=law,
+        scheme=check_scheme_of_study(scheme, system, predict),
     )
     if predict and tail.index < 2:
         raise ValueError(
@@ -216,7 +226,7 @@ def propagation_of_chaos(
     flow = lazy_flow(system, key, num_particles=law, **run)
 
     def compute(keys: Keys) -> dict[str, Array]:
-        errors = coupled_limit(flow(), keys, widths=widths, dtype=dtype)
+        errors = coupled_limit(flow(), keys, widths=widths, scheme=scheme, dtype=dtype)
         return {"sup": errors.sup, "mean": errors.mean}
 
     errors = replica_errors("propagation_of_chaos", config, key, compute, run_dir)
@@ -262,6 +272,19 @@ def propagation_of_chaos(
         dtype=dtype,
     )
     return dataclasses.replace(study, sources=sources, predicted=predicted)
+
+
+def _strong_bounds(
+    constants: AssumptionConstants,
+    system: System,
+    widths: tuple[int, ...],
+    etas: tuple[float, ...],
+    t1: float,
+) -> dict[str, np.ndarray]:
+    """The bounds of the strong error over the grid (widths, steps)."""
+    noise, sigma = stable_part(system)
+    bound = functools.partial(theory.strong_error_bound, constants, noise, t1=t1, sigma=sigma)
+    return _bound_arrays([[bound(width=n, step_size=h) for h in etas] for n in widths])
 
 
 def _notes(system: System, constants: AssumptionConstants | None) -> tuple[str, ...]:

@@ -153,8 +153,9 @@ class RateStudy(TidyRecord):
         first, second = self.errors[self.rate_measure], other.errors[other.rate_measure]
         if mine.values != theirs.values or len(first) != len(second):
             raise ValueError("other must have the same sizes and as many replicas.")
-        if self.rate_statistic != other.rate_statistic:
-            raise ValueError("other must be fitted by the same statistic.")
+        same = ("rate_measure", "rate_statistic", "signed")
+        if any(getattr(self, f) != getattr(other, f) for f in same):
+            raise ValueError("other must be fitted to the same measure, by the same statistic.")
         return fit_difference(
             (first, second),
             np.asarray(mine.values),
@@ -162,6 +163,7 @@ class RateStudy(TidyRecord):
             self.rate_statistic,
             self.level,
             vanishing=mine.direction > 0,
+            signed=self.signed,
         )
 
     def curve(self, axis: str | None = None) -> "Curve":

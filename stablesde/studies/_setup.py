@@ -15,7 +15,7 @@ from stablesde._arguments import as_count, as_number
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
-from stablesde.dynamics._system import check_key, check_run
+from stablesde.dynamics._system import check_key, check_run, check_scheme
 from stablesde.model import AssumptionConstants, DriftBounds, MeanFieldModel, NetworkModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
@@ -152,6 +152,14 @@ def _name(value: Any) -> str:
 def _below(name: str, value: int) -> None:
     if value >= 2**32:
         raise ValueError(f"{name} must be below 2^32, the range of the noise's counters.")
+
+
+def check_scheme_of_study(scheme: str, system: System, predict: int = 0) -> str:
+    """The scheme, checked. Raises `ValueError` for an unknown one, or a prediction of another."""
+    check_scheme(scheme, system.model)
+    if predict and scheme != "euler":
+        raise ValueError(f'predict is about the scheme "euler", not {scheme!r}: take predict=0.')
+    return scheme
 
 
 def replica_errors(

@@ -105,6 +105,7 @@ def fit_difference(
     statistic: str,
     level: float = LEVEL,
     vanishing: bool = False,
+    signed: bool = False,
 ) -> Slope:
     """The slope of the first errors minus that of the second, replicas resampled in pairs.
 
@@ -113,7 +114,7 @@ def fit_difference(
     both = [np.moveaxis(e, a + 1, -1) for e, a in zip(errors, axes, strict=True)]
     both = [e.reshape(len(e), -1, e.shape[-1]) for e in both]
     for single, axis in zip(errors, axes, strict=True):
-        fit_slope(single, sizes, axis, statistic, level)  # raises
+        fit_slope(single, sizes, axis, statistic, level, signed=signed)  # raises
     cut, weights = both[0].shape[1], slope_weights(sizes, vanishing)
 
     def estimate(values: np.ndarray) -> np.ndarray:
@@ -122,7 +123,8 @@ def fit_difference(
 
     joined = np.concatenate(both, axis=1)
     centre, low, high = estimate_interval(joined, statistic, estimate, level)
-    return slope_from(centre, low, high, level)
+    _, near, far = estimate_interval(joined, statistic, estimate, LEVEL)
+    return slope_from(centre, low, high, level, bend=(near[1], far[1]))
 
 
 def slope_of(values: np.ndarray, sizes: np.ndarray, axis: int) -> float:

@@ -222,9 +222,9 @@ def tail_diagnosis(errors: np.ndarray) -> TailDiagnosis:
     ordered = np.sort(np.asarray(errors, float))[::-1]
     total = float(ordered.sum())
     share = float(ordered[0]) / total if total > 0 else math.nan
-    if len(ordered) < 50 or ordered[-1] <= 0:
-        return TailDiagnosis(math.nan, math.nan, math.nan, share, None)
     k = round(2 * math.sqrt(len(ordered)))
+    if len(ordered) < 50 or ordered[k] <= 0:
+        return TailDiagnosis(math.nan, math.nan, math.nan, share, None)
     gap = float(np.mean(np.log(ordered[:k])) - np.log(ordered[k]))
     if gap <= 0:
         return TailDiagnosis(math.inf, math.inf, math.inf, share, True)

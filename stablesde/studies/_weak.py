@@ -3,23 +3,32 @@
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from stablesde._arguments import as_choice
+from stablesde._arguments import as_choice, by_name
 from stablesde._fingerprint import fingerprint
 from stablesde.dynamics import LawFlow, coupled_limit, coupled_steps, fokker_planck
 from stablesde.dynamics._grid import check_divisors
-from stablesde.model import FunctionModel
+from stablesde.model import FunctionModel, PairwiseModel
 from stablesde.stable._bits import Keys
 from stablesde.studies._axis import Axis
 from stablesde.studies._budget import ErrorSource, reference_source
 from stablesde.studies._fluctuation import fluctuation
 from stablesde.studies._records import RateStudy
-from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
+from stablesde.studies._setup import (
+    check_scheme_of_study,
+    configuration,
+    count,
+    is_plain,
+    lazy_flow,
+    replica_errors,
+    sizes,
+)
 from stablesde.system import System
 
 AGAINST = ("step", "width")
@@ -27,6 +36,7 @@ AGAINST = ("step", "width")
 _MANY = 2**12
 
 
+@by_name
 def weak_error(
     system: System,
     key: PRNGKeyArray,
@@ -41,6 +51,7 @@ def weak_error(
     batch: int = 128,
     law_particles: int | None = None,
     statistic_tail: float | None = None,
+    scheme: str = "euler",
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
@@ -62,17 +73,19 @@ def weak_error(
     least 4 on the axis that is asked for, and one of the other is enough; `fine_steps` for "step"
     (default: 64 times the largest of `num_steps`); `law_particles` for "width": of the law flow,
     None: in dimension one that of `ssd.fokker_planck`, which needs none, else 4096 times the
-    largest width, at most 2²²; `statistic_tail` as in `propagation_of_chaos`; the rest as in
-    `strong_error`.
+    largest width, at most 2²²; `statistic_tail` as in `propagation_of_chaos`; `scheme` and the
+    rest as in `strong_error`.
 
     **Returns:** a `RateStudy` with the one axis "step" at the largest width,
     "width" at the smallest step. `errors["weak"]` is signed, oriented so that its mean is positive.
     **Raises:** as `strong_error`, and for a `function` that gives no number.
     """
     as_choice("against", against, AGAINST)
+    blocked = ""
     widths, steps = sizes("widths", widths), sizes("num_steps", num_steps)
     _check_function(function, system)
-    settings = dict(t1=t1, replicas=replicas, batch=batch, dtype=dtype)
+    settings: dict[str, Any] = dict(t1=t1, replicas=replicas, batch=batch, dtype=dtype)
+    settings |= {"scheme": check_scheme_of_study(scheme, system)}
     told = {"against": against, "function": _fingerprint(function, system)}
     if against == "step":
         fine = count("fine_steps", 64 * max(steps) if fine_steps is None else fine_steps)
@@ -90,6 +103,7 @@ def weak_error(
                 fine_steps=fine,
                 t1=t1,
                 function=function,
+                scheme=scheme,
                 dtype=dtype,
             )
             return {"weak": errors.weak[:, 0]}  # type: ignore[index]
@@ -97,11 +111,15 @@ def weak_error(
         axis = Axis("step", tuple(t1 / k for k in steps), 1.0, direction=+1, tolerance=0.1)
         claim = "|E f(θ̂_T) - E f(θ_T)| is of order η"
     else:
-        run = dict(t1=t1, num_steps=max(steps), dtype=dtype)
+        run: dict[str, Any] = dict(t1=t1, num_steps=max(steps), scheme=scheme, dtype=dtype)
         tail = fluctuation(system, key, statistic_tail, **run)
-        law = _MANY * max(widths) if law_particles is None else law_particles
-        law = min(count("law_particles", law), 2**22)
+        many = tail.ratio if isinstance(system.model, PairwiseModel) else _MANY
+        default = min(many * max(widths), 2**22)
+        law = default if law_particles is None else count("law_particles", law_particles)
         exact = law_particles is None and system.dim == 1 and not callable(system.init)
+        exact = exact and is_plain(system) and scheme == "euler"
+        exact = exact and not isinstance(system.model, PairwiseModel)
+        blocked = tail.blocked or ("" if exact else tail.too_coarse(max(widths), law))
         config = configuration(
             system, key, widths=widths, num_steps=max(steps), law_particles=law, **settings
         )
@@ -111,7 +129,9 @@ def weak_error(
             flow = functools.cache(functools.partial(_solved, system, t1, max(steps)))
 
         def compute(keys: Keys) -> dict[str, Array]:
-            errors = coupled_limit(flow(), keys, widths=widths, function=function, dtype=dtype)
+            errors = coupled_limit(
+                flow(), keys, widths=widths, scheme=scheme, function=function, dtype=dtype
+            )
             return {"weak": errors.weak}  # type: ignore[dict-item]
 
         theory = -1.0 if np.isinf(tail.index) else None
@@ -135,6 +155,7 @@ def weak_error(
         rate_axis=against,
         bounded_measure="weak",
         signed=True,
+        blocked=blocked,
         sources=sources,
         claim=claim,
         notes=("No bound: weak errors have none with a number here.",),

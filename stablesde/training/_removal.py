@@ -87,7 +87,7 @@ def prune_tree(
     params: PyTree,
     groups: Sequence[UnitGroup],
     *,
-    error: float = 0.1,
+    error: float | None = None,
     fraction: float | None = None,
     apply: Callable[[PyTree, Any], Any] | None = None,
     example: Any = None,
@@ -106,7 +106,8 @@ def prune_tree(
     - `params`: a tree with arrays among its leaves: a dict, an Equinox module, … Other leaves stay.
     - `groups`: `UnitGroup`s, one for each layer to prune.
     - `error`: in each group the removed units' share of the squared norm of the scored leaf stays
-      ≤ `error`; or `fraction` in [0, 1], rounded to a whole number of units, of units to remove.
+      ≤ `error` (None: 0.1); or `fraction` in [0, 1], rounded to a whole number of units, of units
+      to remove.
     - `apply`, `example`: your forward pass `apply(params, example)` and an input for it, an array
       or a `jax.ShapeDtypeStruct`, to check that the smaller tree fits together. Only shapes are
       computed. Without them a group that forgot a leaf is found out by the first use.
@@ -118,7 +119,9 @@ def prune_tree(
     scored weights that are not finite, a group of which no unit would be left, or a smaller tree
     that `apply` does not take, or whose output has another shape.
     """
-    error = as_number("error", error, 0, 1, "[)")
+    if error is not None and fraction is not None:
+        raise ValueError("give error or fraction, not both: each says how many units go.")
+    error = as_number("error", 0.1 if error is None else error, 0, 1, "[)")
     fraction = None if fraction is None else as_number("fraction", fraction, 0, 1)
     with_paths, structure = jax.tree_util.tree_flatten_with_path(params)
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in with_paths]

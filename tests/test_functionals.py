@@ -86,3 +86,15 @@ def test_only_what_is_asked_for(key):
     ):
         with pytest.raises(ValueError, match=message):
             functionals(system, key, **bad, **grid)
+
+
+def test_a_lost_particle_is_told_and_has_not_left(key):
+    cubic = ssd.FunctionModel(1, lambda t, theta, m: -(theta**3))
+    system = ssd.System(cubic, ssd.stable_noise("I", 1.2, 1))
+    with pytest.warns(RuntimeWarning, match="not finite"):
+        found = ssd.dynamics.functionals(
+            system, key, num_particles=2000, t1=1.0, num_steps=10,
+            inside=lambda t, theta: jnp.abs(theta[0]) < jnp.inf,
+        )  # fmt: skip
+    assert not np.isfinite(found.final).all()
+    assert np.isinf(found.exit_time).all()

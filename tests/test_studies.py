@@ -460,3 +460,43 @@ def test_slopes_of_two_studies_are_compared_in_pairs(network, key):
         first.slope_difference(
             dataclasses.replace(second, errors={"mean": second.errors["mean"][:9]})
         )
+
+
+def test_a_finished_study_without_a_slope_is_drawn(scalar_network, key, tmp_path):
+    study = ssd.weak_error(
+        scalar_network, key, function=lambda theta: jnp.tanh(theta[0]), against="width",
+        widths=(2, 4, 8, 512), num_steps=(4,), t1=1.0, replicas=8,
+    )  # fmt: skip
+    assert study.fitted("width")[0] is None
+    figure = ssd.plotting.plot(study, tmp_path / "weak.png")
+    assert "no slope" in figure.axes[0].get_legend().get_texts()[0].get_text()
+    stepwise = dataclasses.replace(
+        study, axes=(dataclasses.replace(study.axes[0], name="step"),), rate_axis="step"
+    )
+    with pytest.raises(ValueError, match="no axis in common"):
+        ssd.plotting.plot({"a": study, "b": stepwise})
+    with pytest.raises(TypeError, match="'b': int"):
+        ssd.plotting.plot({"a": study, "b": 3})
+
+
+def test_a_tamed_scheme_in_studies(key):
+    """A cubic drift: Euler loses its particles, the tamed scheme keeps them and the limit."""
+    cubic = ssd.FunctionModel(1, lambda t, theta, m: m - theta**3, jnp.tanh)
+    system = ssd.System(cubic, ssd.stable_noise("I", 1.2, 1))
+    study = ssd.propagation_of_chaos(system, key, scheme="tamed", **HEAVY)
+    assert np.all(np.isfinite(study.errors["mean"]))
+    assert study.config["scheme"] == "tamed"
+    with pytest.raises(ValueError, match="not finite"):
+        ssd.propagation_of_chaos(system, key, **HEAVY | dict(widths=(8, 16, 32, 4096)))
+    with pytest.raises(ValueError, match="predict is about the scheme"):
+        ssd.propagation_of_chaos(system, key, scheme="tamed", predict=2, **HEAVY)
+
+
+def test_no_rate_of_weak_error_where_there_is_no_mean(key):
+    system = ssd.System(ssd.MeanReversion(2), ssd.stable_noise("II", 0.8, 2))
+    settings = dict(function=lambda theta: jnp.tanh(theta[0]), against="width", num_steps=(2,))
+    study = ssd.weak_error(
+        system, key, widths=(2, 4, 8, 16), t1=1.0, replicas=8, law_particles=4096, **settings
+    )
+    assert "no mean" in study.blocked
+    assert study.attained() is None

@@ -162,3 +162,9 @@ TREE = {"a": jnp.ones((4, 3)), "b": jnp.ones((4,)), "c": jnp.ones((2, 4)), "name
 def test_bad_groups(group, settings, message):
     with pytest.raises(ValueError, match=message):
         ssd.prune_tree(TREE, [group], **settings)
+
+
+def test_error_and_fraction_exclude_each_other():
+    group = ssd.UnitGroup(("w", 0))
+    with pytest.raises(ValueError, match="error or fraction, not both"):
+        ssd.prune_tree({"w": np.ones((4, 3))}, [group], error=0.1, fraction=0.5)

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_skewed as reference
+from jax.scipy.special import gammaln
 from scipy import stats
+from scipy.special import gamma
 
 from stablesde.stable import cdf, isf, logpdf, pdf, ppf, sf
 from stablesde.stable._general import log_law, log_tails
@@ -178,6 +180,88 @@ def test_score_against_finite_differences(name, x64):
         near = jnp.arange(5) != 2
         gradient, difference = gradient[near], difference[near]
     np.testing.assert_allclose(gradient, difference, rtol=1e-6, atol=1e-6)
+
+
+CENTRE = np.meshgrid([0.3, 0.5, 0.6, 0.8, 0.9, 0.99, 1.01, 1.1, 1.5, 1.9], [-1, -0.6, 0.5, 0.9])
+
+
+def test_values_at_the_centre(dtype):
+    """At x = loc in S1, against Nolan (1997), and next to it against the first two terms."""
+    alpha, beta = (np.asarray(jnp.asarray(v, dtype), np.float64) for v in CENTRE)
+    zeta = beta * np.tan(np.pi / 2 * alpha)
+    theta = np.arctan(zeta) / alpha
+    unit = (1 + zeta**2) ** (-1 / (2 * alpha))
+    density = gamma(1 + 1 / alpha) * np.cos(theta) * unit / np.pi
+    slope = gamma(1 + 2 / alpha) / 2 * np.sin(2 * theta) * unit**2 / np.pi
+    law = [jnp.asarray(v, dtype) for v in (alpha, beta)]
+    proper = (alpha > 1) | (beta > -1)
+    tolerance = TOLERANCE[dtype.name]
+    close = {"rtol": tolerance, "atol": 0}
+    # terms of second order are below the tolerance
+    near = 1e-3 * np.sqrt(tolerance * gamma(1 / alpha) / gamma(3 / alpha)) / unit
+    for sign in (0, 1, -1):
+        x = np.asarray(jnp.asarray(sign * near, dtype), np.float64)
+        first = np.where(proper, density + slope * x, 0)
+        for loc in (0.0, 3.0) if sign == 0 else (0.0,):
+            at, where = jnp.asarray(x + loc, dtype), {"loc": loc}
+            found = np.asarray(pdf(at, *law, **where), np.float64)
+            np.testing.assert_allclose(found[proper], first[proper], **close)
+            below = 0.5 - theta / np.pi + x * density
+            found = np.asarray(cdf(at, *law, **where), np.float64)
+            np.testing.assert_allclose(found[proper], below[proper], **close)
+            found = np.asarray(sf(at, *law, **where), np.float64)
+            np.testing.assert_allclose(found[proper], 1 - below[proper], **close)
+    # totally skewed, α < 1: the end of the support
+    assert np.all(np.asarray(logpdf(0.0, *law))[~proper] == -np.inf)
+    assert np.all(np.asarray(sf(0.0, *law))[~proper] == 0)
+
+
+def test_score_at_the_centre(dtype):
+    """Against the derivatives of the closed form; the one in x is that of the power series."""
+
+    def closed(a, b):
+        zeta = b * jnp.tan(jnp.pi / 2 * a)
+        theta = jnp.arctan(zeta) / a
+        log_unit = -jnp.log1p(zeta * zeta) / (2 * a)
+        log_f = gammaln(1 + 1 / a) + jnp.log(jnp.cos(theta)) + log_unit
+        ratio = jnp.exp(gammaln(1 + 2 / a) - gammaln(1 + 1 / a) + log_unit)
+        return log_f, ratio * jnp.sin(theta)
+
+    alpha, beta = (np.asarray(jnp.asarray(v[1:], dtype), np.float64).ravel() for v in CENTRE)
+    with jax.enable_x64(True):
+        each = jax.vmap(jax.grad(lambda a, b: closed(a, b)[0], argnums=(0, 1)))
+        in_alpha, in_beta = each(jnp.asarray(alpha), jnp.asarray(beta))
+        in_x = closed(jnp.asarray(alpha), jnp.asarray(beta))[1]
+        expected = [np.asarray(v) for v in (in_x, in_alpha, in_beta, -in_x, -np.ones_like(in_x))]
+
+    def log_density(x, a, b, loc, scale):
+        return logpdf(x, a, b, loc=loc, scale=scale)
+
+    law = [jnp.asarray(v * np.ones_like(alpha), dtype) for v in (0, alpha, beta, 0, 1)]
+    found = jax.jit(jax.vmap(jax.grad(log_density, argnums=range(5))))(*law)
+    tolerance = 1e-10 if dtype == jnp.float64 else 1e-4
+    for value, exact in zip(found, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(value), exact, rtol=tolerance, atol=tolerance)
+
+
+def test_likelihood_of_repeated_zeros(dtype):
+    """Finite derivatives, as the data's rounding tends to zeros next to them."""
+    data = jnp.asarray([0, 0, 1.5, 0, -2.0, 0.3, 0], dtype)
+
+    @jax.jit
+    def gradient(data, law):
+        return jax.grad(lambda p: jnp.mean(logpdf(data, p[0], p[1], loc=p[2], scale=p[3])))(law)
+
+    near = jnp.where(data == 0, 1e-7, data)
+    for alpha, beta in ((0.4, 0.5), (0.8, -0.9), (1.0, 0.4), (1.5, 0.5), (2.0, 0.3)):
+        law = jnp.asarray([alpha, beta, 0, 1], dtype)
+        value, beside = np.asarray(gradient(data, law)), np.asarray(gradient(near, law))
+        np.testing.assert_allclose(value, beside, rtol=2e-3, atol=2e-3)
+
+
+def test_float32_under_x64(x64):
+    law = [jnp.asarray(v, jnp.float32) for v in ([0.0, 1.0], 1.5, 0.5)]
+    assert pdf(*law).dtype == jnp.float32
 
 
 def test_shapes_and_bad_arguments(dtype):

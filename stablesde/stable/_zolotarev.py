@@ -16,14 +16,20 @@ geometrically for every law and every x. The nodes t(r) follow each other by Hal
 E = r - ω t holds at them whatever the rounding of E(t), which is why steepness costs no digits. The
 angles are kept as distances to both ends, and everything of order 1 - α is divided by it before
 anything cancels, so that one form serves α = 1 too. Measured errors: docs/stable.md.
+
+At x1 = 0, where x1 is the S1 variable, E is 0 or ∞ and f is 1/x1 times a vanishing integral: the
+value underflows, and its derivatives lose digits like 1/x1 before that. The power series in x1
+(Zolotarev 1986, 2.4) takes over where it has all digits: `_Centre`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import gammaln
 from jaxtyping import Array
 
 from stablesde.stable._varying import vary_with
@@ -108,12 +114,12 @@ class _Law(NamedTuple):
     c2: Array  # π - α length
     slope: Array  # |cos(πα/2)| / |1 - α|
     norm: Array  # R
-    rho: Array
+    rho: Array  # x1 / √(1 + ζ²), ζ = β tan(πα/2)
     rho_ratio: Array  # (ρ - 1) / (1 - α)
     mirrored: Array
 
 
-def _law(z: Array, alpha: Array, beta: Array, continuous: bool, least: float) -> _Law:
+def _law(z: Array, alpha: Array, beta: Array, continuous: bool) -> _Law:
     """`z` is the S0 variable (`continuous`) or the S1 variable."""
     eps = 1 - alpha
     eps = eps + jnp.where(eps == 0, jnp.asarray(_AT_ONE, alpha.dtype), 0)
@@ -151,7 +157,7 @@ def _law(z: Array, alpha: Array, beta: Array, continuous: bool, least: float) ->
     flat = jnp.where(upper, c, (1 + b) * s * c)
     steep = jnp.where(upper, -bs, c * c - bs * s)
     turn = jnp.arctan2(flat, steep) + jnp.where(upper, _HALF_PI * size, 0.0)
-    rho = jnp.maximum(shifted / norm, least)
+    rho = shifted / norm
     positive = b >= 0
     z0 = z if continuous else z - jnp.where(alpha == 1, 0.0, bs / c)
     denominator = norm + jnp.where(positive, bs, 0.0)
@@ -300,7 +306,7 @@ def _plan(law: _Law, rule: _Rule) -> _Plan:
     right = right + jnp.where(law.upper, 2.0, 3.4 / law.alpha)
     total = (tolerance + slow + right) * omega
     last = rule.nodes - 1
-    rise = np.expm1(last / rule.growth) - last / rule.growth
+    rise = math.expm1(last / rule.growth) - last / rule.growth
     stretch = jnp.maximum(total - rule.step * last, 0) / rise
     return _Plan(
         t, omega * t + log_end, omega, stretch, log_end, light, light & (plateau > rule.huge)
@@ -391,19 +397,94 @@ def _capped(law: _Law, dtype: Any) -> tuple[_Law, Array]:
     return law._replace(rho=rho, rho_ratio=ratio), beyond
 
 
-def _start(z: Array, alpha: Array, beta: Array, continuous: bool) -> tuple[_Law, Array, Array]:
+_TERMS = 6
+
+
+class _Centre(NamedTuple):
+    """Where and how the law follows from its power series in y = x1 (1 + ζ²)^(-1/(2α)) ≥ 0.
+
+    π f = Σ_n a_n y^(n-1) (1 + ζ²)^(-1/(2α)) with a_n = Γ(1 + n/α)/n! sin(nπ P(X1 < 0)). For α < 1
+    it is an asymptotic series, good in a small neighbourhood only.
+    """
+
+    inside: Array
+    log_density: Array
+    below: Array  # P(X ≤ x)
+    above: Array
+
+
+def _centre(law: _Law, at_one: Array) -> tuple[_Law, _Centre]:
+    """The law away from x1 = 0, for the quadrature, and what holds near x1 = 0.
+
+    Where `at_one`, derivatives of the series cancel like 1 - α, and the quadrature serves.
+    """
+    fixed = jax.lax.stop_gradient(law)
+    alpha, eps = law.alpha, float(jnp.finfo(law.rho.dtype).eps)
+    log_unit = jnp.log(law.norm / (law.slope * law.size))  # of √(1 + ζ²)
+    y = law.rho * jnp.exp((1 - 1 / alpha) * log_unit)
+    orders = range(1, _TERMS + 1)
+    logs = [gammaln(1 + n / alpha) for n in orders]
+    # The first term left out is at most eps of the first one in the score, and so is the
+    # rounding of the quadrature beyond, both over y.
+    omitted = gammaln(1 + (_TERMS + 1) / fixed.alpha) - jax.lax.stop_gradient(logs[0])
+    omitted = omitted + math.log(_TERMS / math.factorial(_TERMS))
+    log_radius = (math.log(eps) - omitted) / _TERMS
+    radius = jnp.exp(log_radius)
+    # A totally skewed law of α < 1 ends at x1 = 0, without a power series.
+    proper = (law.c1 > 0) & (law.length > 0)
+    inside = proper & ~at_one & (fixed.rho * jnp.exp((1 - 1 / fixed.alpha) * log_unit) < radius)
+    y = jnp.where(inside, y, 0.0)
+    acute = law.c1 < law.length  # sin(n c1) = (-1)^(n-1) sin(n length)
+    angle = jnp.where(inside, jnp.where(acute, law.c1, law.length), 1.0)
+    density, mass, power = jnp.zeros_like(y), jnp.zeros_like(y), jnp.ones_like(y)
+    for n, log_gamma in zip(orders, logs, strict=True):
+        sine = jnp.sin(n * angle)
+        if n % 2 == 0:
+            sine = jnp.where(acute, sine, -sine)
+        # Γ(n/α) overflows where powers of the radius vanish
+        term = jnp.exp(log_gamma - logs[0] + (n - 1) * log_radius) * sine * power
+        density, mass = density + term, mass + term * y / n
+        power = power * (y / radius) / (n + 1)
+    first = jnp.exp(logs[0])
+    density = jnp.where(inside, density, 1.0)
+    value = logs[0] - math.log(np.pi) + jnp.log(density) - log_unit / alpha
+    lower, upper = (law.c1 + first * mass) / np.pi, (law.length - first * mass) / np.pi
+    lower, upper = jnp.where(inside, lower, 0.5), jnp.where(inside, upper, 0.5)
+    # At α = 1: next to x1 = 0, where nothing is lost, with the derivatives there.
+    nudge = jnp.where(at_one & (fixed.rho < eps**0.5), eps**0.5 - fixed.rho, 0.0)
+    least = 1e-290 if law.rho.dtype == jnp.float64 else 1e-34
+    rho = jnp.where(inside, 1.0, jnp.maximum(law.rho + nudge, least))
+    ratio = jnp.where(inside, 0.0, law.rho_ratio + nudge / fixed.eps)
+    mirrored = law.mirrored
+    return law._replace(rho=rho, rho_ratio=ratio), _Centre(
+        inside, value, jnp.where(mirrored, upper, lower), jnp.where(mirrored, lower, upper)
+    )
+
+
+class _Start(NamedTuple):
     """The law at z; logs of what was cut off its size; whether it is outside of the support."""
+
+    law: _Law
+    beyond: Array
+    empty: Array
+    centre: _Centre
+
+
+def _start(z: Array, alpha: Array, beta: Array, continuous: bool) -> _Start:
     z, alpha, beta = jnp.broadcast_arrays(z, alpha, beta)
     wide = z.dtype == jnp.float64
     most = 1e280 if wide else 1e32
     size = jnp.abs(z)
-    cut = jnp.log(jnp.where(size > most, size, most)) - np.log(most)
-    law = _law(jnp.clip(z, -most, most), alpha, beta, continuous, 1e-290 if wide else 1e-34)
+    cut = jnp.log(jnp.where(size > most, size, most)) - math.log(most)
+    law = _law(jnp.clip(z, -most, most), alpha, beta, continuous)
+    at_one = (law.size < float(jnp.finfo(z.dtype).eps) ** 0.5) if continuous else (alpha == 1)
+    law, centre = _centre(law, at_one)
     law, beyond = _capped(law, z.dtype)
-    return law, beyond + cut, law.length <= 0
+    return _Start(law, beyond + cut, law.length <= 0, centre)
 
 
-def _log_density(law: _Law, plan: _Plan, total: Array, beyond: Array, empty: Array) -> Array:
+def _log_density(start: _Start, plan: _Plan, total: Array) -> Array:
+    law, beyond, empty, centre = start
     plateau = jnp.where(plan.light, _plateau(law), 0.0)
     skip = plan.huge | empty
     # Far in a light tail: by Laplace's method, up to what e^plateau does not show.
@@ -411,12 +492,11 @@ def _log_density(law: _Law, plan: _Plan, total: Array, beyond: Array, empty: Arr
     factor = jnp.log(law.alpha * law.slope / (jnp.pi * law.norm)) - jnp.log(law.rho)
     value = factor + log_total - (1 + law.alpha) * beyond
     value = value - jnp.where(plan.light, jnp.exp(plateau), 0.0)
-    return jnp.where(empty, -jnp.inf, value)
+    return jnp.where(empty, -jnp.inf, jnp.where(centre.inside, centre.log_density, value))
 
 
-def _log_tails(
-    law: _Law, plan: _Plan, sums: tuple[Array, Array], beyond: Array, empty: Array
-) -> tuple[Array, Array]:
+def _log_tails(start: _Start, plan: _Plan, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+    law, beyond, empty, centre = start
     inner, outer = sums
     plateau = jnp.where(plan.light, _plateau(law), 0.0)
     skip = plan.huge | empty
@@ -436,8 +516,10 @@ def _log_tails(
     lower = jnp.where(some, jnp.log(jnp.where(some, rest, 1.0) + jnp.exp(part)), part)
     lower = jnp.where(empty, 0.0, jnp.minimum(lower, 0.0))
     upper = jnp.where(empty, -jnp.inf, jnp.minimum(upper, 0.0))
-    mirrored = law.mirrored
-    return jnp.where(mirrored, upper, lower), jnp.where(mirrored, lower, upper)
+    mirrored, inside = law.mirrored, centre.inside
+    below, above = jnp.where(mirrored, upper, lower), jnp.where(mirrored, lower, upper)
+    below = jnp.where(inside, jnp.log(centre.below), below)
+    return below, jnp.where(inside, jnp.log(centre.above), above)
 
 
 def raw_log_density(z: Array, alpha: Array, beta: Array, continuous: bool, order: int = 1) -> Array:
@@ -445,23 +527,23 @@ def raw_log_density(z: Array, alpha: Array, beta: Array, continuous: bool, order
 
     Its derivatives are right up to `order`.
     """
-    law, beyond, empty = _start(z, alpha, beta, continuous)
-    (total,), plan = _integrals(law, "density", order)
-    return _log_density(law, plan, total, beyond, empty)
+    start = _start(z, alpha, beta, continuous)
+    (total,), plan = _integrals(start.law, "density", order)
+    return _log_density(start, plan, total)
 
 
 def raw_log_tails(z: Array, alpha: Array, beta: Array, continuous: bool) -> tuple[Array, Array]:
     """log P(Z ≤ z) and log P(Z > z), for `z` as in `raw_log_density`."""
-    law, beyond, empty = _start(z, alpha, beta, continuous)
-    (inner, outer), plan = _integrals(law, "tails")
-    return _log_tails(law, plan, (inner, outer), beyond, empty)
+    start = _start(z, alpha, beta, continuous)
+    (inner, outer), plan = _integrals(start.law, "tails")
+    return _log_tails(start, plan, (inner, outer))
 
 
 def raw_log_law(
     z: Array, alpha: Array, beta: Array, continuous: bool
 ) -> tuple[Array, Array, Array]:
     """`raw_log_density` and `raw_log_tails` in one pass."""
-    law, beyond, empty = _start(z, alpha, beta, continuous)
-    (total, *tails), plan = _integrals(law, "all")
-    density = _log_density(law, plan, total, beyond, empty)
-    return (density, *_log_tails(law, plan, (tails[0], tails[1]), beyond, empty))
+    start = _start(z, alpha, beta, continuous)
+    (total, *tails), plan = _integrals(start.law, "all")
+    density = _log_density(start, plan, total)
+    return (density, *_log_tails(start, plan, (tails[0], tails[1])))

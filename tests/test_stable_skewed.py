@@ -140,6 +140,50 @@ def test_quantiles_invert(name, x64):
     np.testing.assert_allclose(found[keep], x[keep], rtol=1e-8)
 
 
+@pytest.mark.parametrize("name", ["S0", "S1"])
+def test_scalar_quantiles_invert(name, dtype):
+    """Each level alone: what it is among others must not matter, nor be needed."""
+    eps = float(np.finfo(dtype).eps)
+    alpha = np.array([0.127, 0.5, 0.9, 1.0, 1.5], dtype)
+    beta, q = np.array([-1, 0.5, 1], dtype), np.array([1e-6, 0.1, 0.9], dtype)
+    grid = [v.ravel() for v in np.meshgrid(alpha, beta, q, indexing="ij")]
+    alpha, beta, q = grid
+    rows = zip(q, alpha, beta, strict=True)
+    x = np.array([ppf(*row, parametrization=name) for row in rows])
+    whole = np.asarray(ppf(q, alpha, beta, parametrization=name))
+    np.testing.assert_allclose(x, whole, rtol=64 * eps, atol=0)
+    ends = (np.nextafter(x, x.dtype.type(way)) for way in (-np.inf, np.inf))
+    low, here, high = (
+        np.asarray(cdf(v, alpha, beta, parametrization=name), np.float64)
+        for v in (next(ends), x, next(ends))
+    )
+    # and what the rounding of x makes of it, next to the end of a support
+    room = np.maximum(eps**0.6, 1e-9) * q + 8 * np.abs(high - low)
+    edge = (alpha < 0.2) & (beta == 1) & (q < 0.01) & (name == "S0")
+    assert np.all(edge | (np.abs(here - q) <= room))
+
+
+def test_quantiles_next_to_the_end_of_a_support(x64):
+    q = 10.0 ** -np.arange(8, 14)
+    x = np.array([isf(v, 0.127, -1.0) for v in q])
+    np.testing.assert_allclose(sf(x, 0.127, -1.0), q, rtol=1e-11)
+    assert isf(1e-30, 0.1, 0.5) < np.inf
+    assert isf(1e-35, 0.1, 0.5) == np.inf
+
+
+def test_huge_values_in_single_precision():
+    """To 2e-3: at 1e37 the rounding of α alone changes x^-α by 85 · 6e-8 α, and E by more."""
+    alpha = np.array([0.1, 0.1311, 0.1431, 0.19, 0.3, 0.45], np.float32)[:, None, None]
+    beta = np.array([-0.8, 0.0, 0.3032, 0.75], np.float32)[:, None]
+    x = np.concatenate([s * np.geomspace(1e10, 1e37, 10) for s in (-1, 1)]).astype(np.float32)
+    values = [f(x, alpha, beta) for f in (sf, cdf, logpdf)]
+    with jax.enable_x64(True):
+        wide = [np.asarray(v, np.float64) for v in (x, alpha, beta)]
+        exact = [np.asarray(f(*wide)) for f in (sf, cdf, logpdf)]
+    for value, expected in zip(values, exact, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=2e-3)
+
+
 def test_light_tails_far_out(x64):
     """log f and log P against E₀: relative accuracy where neither is a double."""
     x = jnp.asarray([-200.0, -1e4])

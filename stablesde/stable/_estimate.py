@@ -328,12 +328,19 @@ def block_tail_index(x: ArrayLike, *, block: int | None = None, level: float = 0
 def _block_sums(x: Float[Array, "n d"], z: Float[Array, ""], size: int) -> _Interval:
     count = x.shape[0] // size
     x = x[: count * size].reshape(count, size, -1)
-    x = x / jnp.max(jnp.abs(x))  # squares stay finite
+    # Sums of numbers that may be next to the largest one, in units of that block's largest.
+    unit = jnp.max(jnp.abs(x), axis=(1, 2), keepdims=True)
 
     def log_norm(v: Float[Array, "... d"]) -> Float[Array, "..."]:
-        return 0.5 * jnp.log(jnp.sum(v * v, axis=-1))
+        size = jnp.abs(v)
+        most = jnp.max(size, axis=-1, keepdims=True)
+        if v.shape[-1] == 1:
+            return jnp.log(most[..., 0])
+        squares = jnp.square(size / most)  # of which one is 1: nothing is lost
+        return jnp.log(most[..., 0]) + 0.5 * jnp.log(jnp.sum(squares, axis=-1))
 
-    gains = log_norm(jnp.sum(x, axis=1)) - jnp.mean(log_norm(x), axis=1)
+    total = jnp.log(unit[:, 0, 0]) + log_norm(jnp.sum(x / unit, axis=1))
+    gains = total - jnp.mean(log_norm(x), axis=1)
     gains = gains / math.log(size)
     inverse, half = jnp.mean(gains), z * jnp.std(gains, ddof=1) / math.sqrt(count)
     low, mid, high = (1 / jnp.maximum(v, 0.5) for v in (inverse + half, inverse, inverse - half))

@@ -1,10 +1,10 @@
 """Quantiles of the α-stable law by safeguarded Newton steps on the logarithm of a tail.
 
-Symmetric law: in (log x, log P(Z > x)). Any other: in (asinh x, log P(Z > x)), x on the whole line.
+Symmetric law: in log x. Any other: in asinh x or log |x|, x on the whole line.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ from stablesde.stable._varying import vary_with
 
 _State = tuple[Array, Array, Array, Array, Array]  # low, log x, high, moving, step
 _MAX_STEPS = 60  # typically 5 to 8 are used: the loop ends when every point has converged
+_MOST_HALVINGS = 240  # one step in three halves in the end
 
 
 def _bracket(p: Array, alpha: Array) -> tuple[Array, Array, Array]:
@@ -52,7 +53,7 @@ def _solve(p: Array, alpha: Array) -> Array:
     lower, start, upper = _bracket(p, alpha)
 
     def advance(state: _State) -> _State:
-        low, y, high, _, i = state
+        low, y, high, moving, i = state
         x = jnp.exp(y)
         tail = survival(x, alpha)
         hazard = jnp.maximum(jnp.exp(y + log_density(x, alpha)) / tail, eps * eps)
@@ -62,13 +63,14 @@ def _solve(p: Array, alpha: Array) -> Array:
         inside = (newton >= low) & (newton <= high)
         proposal = jnp.where(inside, newton, (low + high) / 2)
         # Newton's next error is about the square of this step; the rounding of P(Z > x) limits it.
-        moving = jnp.any(jnp.abs(proposal - y) > eps**0.45 + 16 * eps / hazard)
-        return low, proposal, high, moving, i + 1
+        following = jnp.where(moving, proposal, y)  # an entry does not depend on the others
+        moving = moving & (jnp.abs(proposal - y) > eps**0.45 + 16 * eps / hazard)
+        return low, following, high, moving, i + 1
 
     def unfinished(state: _State) -> Array:
-        return state[3] & (state[4] < _MAX_STEPS)
+        return jnp.any(state[3]) & (state[4] < _MAX_STEPS)
 
-    start_state = (lower, start, upper, jnp.asarray(True), jnp.asarray(0))
+    start_state = (lower, start, upper, jnp.ones(start.shape, bool), jnp.asarray(0))
     state = vary_with(start_state, p, alpha)
     return jnp.exp(jax.lax.while_loop(unfinished, advance, state)[1])
 
@@ -104,47 +106,114 @@ def _upper_quantile_jvp(primals: tuple[Array, Array], tangents: Any) -> tuple[Ar
 upper_quantile.defjvp(_upper_quantile_jvp, symbolic_zeros=True)
 
 
+def _middle(low: Array, high: Array) -> Array:
+    """Between two bounds of x: half-way in log |x|, with 0 for what is next to the least numbers.
+
+    Halving this way resolves every x to rounding, however near 0 or far out, in 2^6 steps or so.
+    """
+    wide = low.dtype == jnp.float64
+    least = 1e-280 if wide else 1e-32
+    log_least = float(np.log(least))
+
+    def place(x: Array) -> Array:
+        return jnp.sign(x) * jnp.logaddexp(0.0, jnp.log(jnp.abs(x)) - log_least)
+
+    w = 0.5 * (place(low) + place(high))
+    far = jnp.sign(w) * (jnp.exp(log_least + jnp.abs(w)) - least)
+    near = high - low <= 0.5 * jnp.maximum(jnp.abs(low), jnp.abs(high))
+    return jnp.clip(jnp.where(near, 0.5 * low + 0.5 * high, far), low, high)
+
+
+class _Search(NamedTuple):
+    """Of each entry: a bracket and a point in it, the last steps, and whether it has converged."""
+
+    low: Array
+    x: Array
+    high: Array
+    step: Array  # in asinh x
+    log_step: Array  # in log |x|
+    done: Array
+    i: Array
+
+
 def _solve_general(p: Array, alpha: Array, beta: Array, continuous: bool) -> Array:
-    """asinh x with P(Z > x) = p, 0 < p ≤ 1/2."""
+    """x with P(Z > x) = p, 0 < p ≤ 1/2; NaN where it was not found.
+
+    Newton's steps in asinh x, or in log |x| where those do not shrink (next to the end of a
+    support at 0), or halving. Entries that have converged rest: none depends on the others.
+    """
     eps = float(jnp.finfo(p.dtype).eps)
+    largest = float(jnp.finfo(p.dtype).max) / 8
+    least = 1e-280 if p.dtype == jnp.float64 else 1e-32
     log_p = jnp.log(p)
-    log_2 = float(np.log(2))
-    reach = float(np.log(2) + 0.9 * np.log(float(jnp.finfo(p.dtype).max)))
 
-    def look(y: Array) -> tuple[Array, Array]:
-        """log P(Z > sinh y) - log p, and its slope, less the sign."""
-        log_f, _, tail = _general.log_law(jnp.sinh(y), alpha, beta, continuous)
-        known = (tail > -jnp.inf) & (log_f > -jnp.inf)
-        # cosh y = dx/dy, in logarithms
-        log_slope = jnp.where(known, log_f - tail, 0.0) + jnp.logaddexp(y, -y) - log_2
-        return tail - log_p, jnp.where(known, jnp.exp(log_slope), 0.0)
+    def look(x: Array) -> tuple[Array, Array]:
+        """log P(Z > x) - log p, and its slope in asinh x, less the sign."""
+        log_f, _, tail = _general.log_law(x, alpha, beta, continuous)
+        # their difference is not all rounding
+        known = (tail > -0.01 / eps) & (log_f > -0.01 / eps)
+        size = jnp.abs(x)  # dx/d asinh x = √(1 + x²)
+        log_width = jnp.log(jnp.maximum(size, 1.0)) + 0.5 * jnp.log1p(
+            jnp.square(jnp.minimum(size, 1 / jnp.maximum(size, 1.0)))
+        )
+        slope = jnp.exp(jnp.where(known, log_f - tail, 0.0) + log_width)
+        return tail - log_p, jnp.where(known, slope, 0.0)
 
-    def advance(state: Any) -> Any:
-        low, y, high, before, _, i = state
-        excess, hazard = look(y)
-        low, high = jnp.where(excess > 0, y, low), jnp.where(excess > 0, high, y)
-        newton = y + excess / jnp.maximum(hazard, eps * eps)
-        # A Newton step is taken while the steps shrink, which excludes cycles.
-        good = (newton >= low) & (newton <= high) & (jnp.abs(newton - y) < 0.5 * before)
-        good = good & jnp.isfinite(excess)
-        proposal = jnp.where(good, newton, (low + high) / 2)
-        step = jnp.where(good, jnp.abs(newton - y), high - low)
-        # After a Newton step, its error is about the square of the step.
-        limit = 4 * eps * jnp.abs(y) + eps**0.75 / jnp.maximum(hazard, eps * eps)
-        limit = limit + jnp.where(good, eps**0.6 * jnp.minimum(1.0, jnp.abs(y) + eps), 0.0)
-        return low, proposal, high, step, jnp.any(step > limit), i + 1
+    def advance(state: _Search) -> _Search:
+        low, x, high, before, log_before, done, i = state
+        excess, hazard = look(x)
+        low, high = jnp.where(excess > 0, x, low), jnp.where(excess > 0, high, x)
+        y = jnp.arcsinh(x)
+        root = x / jnp.sqrt(1 + jnp.square(jnp.clip(x, -1e9, 1e9)))  # d asinh x / d log |x|
+        safe = jnp.where(hazard > 0, hazard, 1.0)
+        step = excess / safe
+        log_step = jnp.sign(x) * excess / jnp.maximum(safe * jnp.abs(root), least)
+        usable = jnp.isfinite(excess) & (hazard > 0) & ((i < 12) | (i % 3 > 0))
+        short, log_short = jnp.clip(step, -60.0, 60.0), jnp.clip(log_step, -30.0, 30.0)
+        first, second = jnp.sinh(y + short), x * jnp.exp(log_short)
+        # Far out, x = sinh(asinh x) loses digits.
+        first = jnp.where(jnp.abs(x) > 10, x * jnp.exp(jnp.sign(x) * short), first)
+        # Newton's steps are taken while they shrink, which excludes cycles; see also `usable`.
+        one = (
+            usable
+            & (step == short)
+            & (first >= low)
+            & (first <= high)
+            & (jnp.abs(step) < 0.5 * before)
+        )
+        two = usable & (log_step == log_short) & (second >= low) & (second <= high) & ~one
+        two = two & (jnp.abs(log_step) < 0.5 * log_before) & (low * high > 0)
+        middle = _middle(low, high)
+        proposal = jnp.where(one, first, jnp.where(two, second, middle))
+        newton = one | two
+        moved = jnp.abs(jnp.arcsinh(proposal) - y)
+        moved = jnp.where(newton, moved, jnp.arcsinh(high) - jnp.arcsinh(low))
+        ratio = jnp.log(jnp.maximum(jnp.abs(proposal), least) / jnp.maximum(jnp.abs(x), least))
+        log_moved = jnp.where(newton, jnp.abs(ratio), jnp.inf)
+        # A Newton step's error is about the square of the step, where that and the excess are
+        # small; or the equation is met already, or the step is below the rounding of x.
+        small = jnp.where(one, jnp.abs(step), jnp.abs(log_step * root))
+        brief = (small <= eps**0.6 * jnp.minimum(1.0, jnp.abs(y))) & (jnp.abs(excess) < eps**0.5)
+        over = brief | (small <= 4 * eps * jnp.abs(y)) | (jnp.abs(excess) <= eps**0.75)
+        over = newton & over
+        closed = high - low <= 2 * eps * jnp.maximum(jnp.abs(x), least)
+        proposal = jnp.where(done, x, proposal)
+        return _Search(low, proposal, high, moved, log_moved, done | over | closed, i + 1)
 
-    def unfinished(state: Any) -> Array:
-        return state[4] & (state[5] < _MAX_STEPS)
+    def unfinished(state: _Search) -> Array:
+        return jnp.any(~state.done) & (state.i < _MOST_HALVINGS)
 
     # x^α P(Z > x) → (1 + β) c/2, where that is not 0; the bracket is all numbers.
-    edge = jnp.full_like(p, reach)
+    edge = jnp.full_like(p, largest)
     tail = tail_constant(alpha) * jnp.maximum(1 + beta, 0.01) / (2 * p)
     start = jnp.log(jnp.maximum(tail, jnp.finfo(p.dtype).tiny)) / alpha
-    start = jnp.clip(start + log_2, 0.0, reach - 1)
-    state = (-edge, start, edge, 4 * jnp.ones_like(p), jnp.asarray(True), jnp.asarray(0))
-    state = vary_with(state, p, alpha, beta)
-    return jax.lax.while_loop(unfinished, advance, state)[1]
+    start = jnp.exp(jnp.clip(start, -2.0, float(np.log(largest)) - 1))
+    infinite = jnp.full_like(p, jnp.inf)
+    law = jnp.isfinite(alpha + beta)
+    state = _Search(-edge, start, edge, infinite, infinite, ~law, jnp.asarray(0))
+    found = jax.lax.while_loop(unfinished, advance, vary_with(state, p, alpha, beta))
+    x = jnp.where(found.x >= largest * (1 - 8 * eps), jnp.inf, found.x)  # too large to represent
+    return jnp.where(found.done & law, x, jnp.nan)
 
 
 def _make_quantile(continuous: bool) -> Any:
@@ -155,7 +224,7 @@ def _make_quantile(continuous: bool) -> Any:
         p, alpha, beta = jnp.broadcast_arrays(p, alpha, beta)
         regular = (p > 0) & (p <= 0.5)
         p_ = jnp.where(regular, p, 0.25)
-        value = jnp.sinh(_solve_general(p_, alpha, beta, continuous))
+        value = _solve_general(p_, alpha, beta, continuous)
         light = (beta == -1) & (alpha < 1)  # bounded above
         edge = jnp.where(light, _edge(alpha, continuous), jnp.inf)
         return jnp.where(regular, value, jnp.where(p == 0, edge, jnp.nan))

@@ -225,9 +225,12 @@ def _level(t: Array, law: _Law) -> _Level:
     quotient = sin_far / sin_near
     # Next to ρ = 1, sin far and sin α near are nearly equal; elsewhere P alone is close to 1.
     balanced = (law.rho > 0.5) & (law.rho < 2)
-    scaled = law.rho * quotient
+    # The product of two large factors may overflow: its logarithm is a sum.
+    rest = jnp.where((law.rho > 2) & (quotient > 1), 2.0, law.rho)
+    scaled = rest * quotient
     w = jnp.where(balanced, law.rho_ratio * quotient + excess, (scaled - 1) / law.eps)
     power = _log_power(scaled, w, law.eps)
+    power = power + jnp.where(rest != law.rho, jnp.log(law.rho / rest), 0.0) / law.eps
     value = jnp.log(third * law.norm / (law.slope * sin_far)) - law.alpha * power
     per_far, per_near = rate / sin_far, rate / sin_near
     a = law.alpha
@@ -388,6 +391,8 @@ _LOG_CAP = {np.dtype("float64"): 600.0, np.dtype("float32"): 70.0}
 def _capped(law: _Law, dtype: Any) -> tuple[_Law, Array]:
     """The law at an x1 that is at most so large that no angle underflows; log of the rest."""
     limit = _LOG_CAP.get(np.dtype(dtype), 70.0) / jnp.maximum(law.alpha, 1.0)
+    if dtype != jnp.float64:  # where x^-α is not small yet
+        limit = jnp.where(law.alpha < 0.5, 84.0, limit)
     excess = jnp.maximum(jax.lax.stop_gradient(jnp.log(law.rho)) - limit, 0)
     excess = jnp.where(law.kappa > 0, excess, 0)
     far = excess > 0
@@ -473,9 +478,9 @@ class _Start(NamedTuple):
 def _start(z: Array, alpha: Array, beta: Array, continuous: bool) -> _Start:
     z, alpha, beta = jnp.broadcast_arrays(z, alpha, beta)
     wide = z.dtype == jnp.float64
-    most = 1e280 if wide else 1e32
+    most = 1e280 if wide else jnp.where(alpha < 0.5, 2e37, 1e32).astype(z.dtype)
     size = jnp.abs(z)
-    cut = jnp.log(jnp.where(size > most, size, most)) - math.log(most)
+    cut = jnp.log(jnp.where(size > most, size, most)) - jnp.log(most)
     law = _law(jnp.clip(z, -most, most), alpha, beta, continuous)
     at_one = (law.size < float(jnp.finfo(z.dtype).eps) ** 0.5) if continuous else (alpha == 1)
     law, centre = _centre(law, at_one)

@@ -107,3 +107,13 @@ def test_blocks_of_numbers_whose_squares_overflow(key):
     assert abs(found.estimate - 0.3) < 1.3 * (found.upper - found.lower)
     for same in (x[:, None] * np.float32([1, 0, 1]), 1e-3 * x):
         np.testing.assert_allclose(block_tail_index(same).estimate, found.estimate, rtol=1e-4)
+
+
+def test_one_sided_laws_have_no_false_interval(key):
+    """A support that ends at a parameter is not regular; data are never outside of it."""
+    x = np.asarray(sample(key, 0.6, 1.0, shape=(200,)))
+    found = fit(x, 1.0, parametrization="S0")
+    assert np.isfinite(found.log_likelihood)
+    assert found.alpha >= 1 or np.all(np.isnan([found.lower, found.upper]))
+    wrong = fit(x, -1.0, parametrization="S0")  # the other side: any law that has these data
+    assert bool(np.isfinite(wrong.log_likelihood)) != bool(np.isnan(wrong.alpha))

@@ -87,6 +87,12 @@ def fit(
     the other ones' steps and errors. In S1 next to α = 1, `loc` goes to infinity with
     tan(πα/2): take S0 there.
 
+    A law with α < 1 and β = ±1 lives on a half-line whose end depends on the parameters. There the
+    likelihood is not regular, and the outer product no measure of errors: `covariance`, `lower` and
+    `upper` are NaN, and the estimates are those of a search that
+    often stops short of the maximum. Where the likelihood is 0 for
+    every law that was tried, all estimates are NaN.
+
     **Arguments:**
 
     - `x`: observations, any shape, independent and finite. Centred in double precision.
@@ -208,6 +214,23 @@ def _moved(theta: Array, scores: Array, free: Array, low: Array, high: Array) ->
     return jnp.clip(theta + share * move, low, high)
 
 
+def _one_sided(alpha: Array, beta: Array) -> Array:
+    """Whether the support is a half-line, whose end depends on the parameters."""
+    return (alpha < 1) & (jnp.abs(beta) > 1 - 1e-5)
+
+
+def _inside(start: Array, x: Array, weight: Array) -> Array:
+    """`start` with its location moved so far that all data lie inside of a one-sided support."""
+    alpha, beta, log_scale, loc = start
+    # The support is β (x - loc) > -scale tan(πα/2) in S0.
+    side = jnp.sign(beta)
+    reach = jnp.exp(log_scale) * jnp.tan(jnp.pi / 2 * jnp.where(alpha < 1, alpha, 0.5))
+    least = jnp.min(jnp.where(weight > 0, side * x, jnp.inf))
+    most = least + reach - 0.05 * jnp.exp(log_scale)  # of side · loc
+    moved = side * jnp.minimum(side * loc, most)
+    return start.at[3].set(jnp.where(_one_sided(alpha, beta), moved, loc))
+
+
 @partial(jax.jit, static_argnames=("pin", "continuous"))
 def _fit_general(
     x: Array,
@@ -229,6 +252,7 @@ def _fit_general(
     start = regression(x, weight)
     if pin:
         start = start.at[1].set(beta)
+        start = _inside(start, x, weight)
         low, high = low.at[1].set(beta), high.at[1].set(beta)
     # steps in standard errors; the rounding of a log-likelihood
     tolerance, slack = (1e-4, 1e-13) if dtype == jnp.float64 else (3e-3, 1e-6)
@@ -262,6 +286,9 @@ def _fit_general(
     gradient = jnp.sum(scores, axis=1)
     ends = ((theta <= low + 1e-3) & (gradient < 0)) | ((theta >= high - 1e-3) & (gradient > 0))
     covariance = _covariance(scores, free, ends)
+    # At the end of a support that is estimated the likelihood is not regular: no interval.
+    covariance = jnp.where(_one_sided(theta[0], theta[1]), jnp.nan, covariance)
+    theta = jnp.where(jnp.isfinite(total), theta, jnp.nan)
     number = jnp.sum(weight)
     return _summary(
         theta, covariance, total - number * jnp.log(unit), middle, unit, quantiles, z, continuous

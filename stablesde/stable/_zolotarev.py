@@ -391,8 +391,8 @@ _LOG_CAP = {np.dtype("float64"): 600.0, np.dtype("float32"): 70.0}
 def _capped(law: _Law, dtype: Any) -> tuple[_Law, Array]:
     """The law at an x1 that is at most so large that no angle underflows; log of the rest."""
     limit = _LOG_CAP.get(np.dtype(dtype), 70.0) / jnp.maximum(law.alpha, 1.0)
-    if dtype != jnp.float64:  # where x^-α is not small yet
-        limit = jnp.where(law.alpha < 0.5, 84.0, limit)
+    if dtype != jnp.float64:  # x^-α is e^-12 there, if x can be so large
+        limit = jnp.where(law.alpha < 0.5, jnp.minimum(84.0, 12 / law.alpha), limit)
     excess = jnp.maximum(jax.lax.stop_gradient(jnp.log(law.rho)) - limit, 0)
     excess = jnp.where(law.kappa > 0, excess, 0)
     far = excess > 0

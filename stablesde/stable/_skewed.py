@@ -13,6 +13,7 @@ sinc(·) and expm1(y)/y every term is smooth in ε, and exact at ε = 0.
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -40,10 +41,14 @@ def skewed_from_words(
     dtype: jnp.dtype,
 ) -> Float[Array, "..."]:
     """Standard S0 (`continuous`) or S1 numbers from pairs of random words."""
-    modulus, v, e = angle_and_exponential(words, dtype)
+    # Kept, as are the sines below: what each use would compute again makes XLA of JAX 0.12 compile
+    # for minutes.
+    modulus, v, e = jax.lax.optimization_barrier(angle_and_exponential(words, dtype))
     sign = jnp.where((words[1] >> jnp.uint32(31)) == 0, 1.0, -1.0).astype(dtype)
     u = sign * _HALF_PI * modulus  # the angle, in (-π/2, π/2)
-    cos_u, sin_u = el.sin_quarter(v), sign * el.sin_quarter(modulus)
+    cos_u, sin_u = jax.lax.optimization_barrier(
+        (el.sin_quarter(v), sign * el.sin_quarter(modulus))
+    )
     eps = 1 - alpha
     side = jnp.where(beta >= 0, 1.0, -1.0).astype(dtype)
     size = side * beta  # |β|, with the right derivative at 0

@@ -21,6 +21,7 @@ from stablesde.plotting._style import (
 )
 from stablesde.studies import RateStudy
 from stablesde.studies._records import Curve, along
+from stablesde.studies._statistics import location
 
 LABELS = {
     "width": "width $n$ (particles)",
@@ -100,7 +101,7 @@ def overlay(panel: Axes, studies: dict[str, RateStudy]) -> None:
 
 
 def shown_axes(study: RateStudy) -> list[str]:
-    """The axes with at least 4 values; `ValueError` if there is none."""
+    """The axes with at least 4 values; `ValueError` if there is none, or no error above 0."""
     shown = [axis.name for axis in study.axes if len(axis.values) >= 4]
     if not shown:
         sizes = ", ".join(f"{len(axis.values)} {axis.name}s" for axis in study.axes)
@@ -108,6 +109,8 @@ def shown_axes(study: RateStudy) -> list[str]:
             f"a figure needs an axis with at least 4 sizes, this study has {sizes}: run it "
             "with more of them (study.table() shows what there is)."
         )
+    if not np.any(location(study.errors[study.rate_measure], study.rate_statistic) > 0):
+        raise ValueError(f"nothing to draw on log axes: {study.fitted(shown[0])[1]}")
     return shown
 
 

@@ -46,9 +46,7 @@ def skewed_from_words(
     modulus, v, e = jax.lax.optimization_barrier(angle_and_exponential(words, dtype))
     sign = jnp.where((words[1] >> jnp.uint32(31)) == 0, 1.0, -1.0).astype(dtype)
     u = sign * _HALF_PI * modulus  # the angle, in (-π/2, π/2)
-    cos_u, sin_u = jax.lax.optimization_barrier(
-        (el.sin_quarter(v), sign * el.sin_quarter(modulus))
-    )
+    cos_u, sin_u = jax.lax.optimization_barrier((el.sin_quarter(v), sign * el.sin_quarter(modulus)))
     eps = 1 - alpha
     side = jnp.where(beta >= 0, 1.0, -1.0).astype(dtype)
     size = side * beta  # |β|, with the right derivative at 0

@@ -256,7 +256,10 @@ def tail_index(
         def of_leaf(leaf: Any) -> Any:
             return tail_index(leaf, method, level=level, k=k) if np.size(leaf) >= 20 else None
 
-        return jax.tree.map(of_leaf, eqx.filter(x, eqx.is_inexact_array))
+        arrays = eqx.filter(x, eqx.is_inexact_array)
+        if not jax.tree.leaves(arrays):
+            raise ValueError("x is a tree without arrays of numbers.")
+        return jax.tree.map(of_leaf, arrays)
     if method in _SHIFTED and where is None:
         x = precise(x)[0]
     chosen, count = selected(x, where)

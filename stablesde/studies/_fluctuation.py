@@ -68,10 +68,13 @@ class Fluctuation:
         """The law flow's error over the fluctuation of `width` particles."""
         return float((width / law) ** -self.exponent)
 
+    def least_law(self, width: int) -> int:
+        """The fewest particles with which the floor is small enough."""
+        return math.ceil(width * MAX_FLOOR ** (1 / self.exponent))
+
     def default_law(self, width: int) -> int:
         """Particles with which the floor is small enough, as far as they can be had."""
-        least = math.ceil(width * MAX_FLOOR ** (1 / self.exponent))
-        return min(max(self.ratio * width, least), _MOST_LAW)
+        return min(max(self.ratio * width, self.least_law(width)), _MOST_LAW)
 
     def factor(self, widths: Any, law: int) -> np.ndarray:
         """What corrects errors for the flow's: scales of stable laws add in the power `index`."""
@@ -84,10 +87,9 @@ class Fluctuation:
         floor = self.floor(width, law)
         if floor <= MAX_FLOOR:
             return ""
-        least = math.ceil(width * MAX_FLOOR ** (1 / self.exponent))
         return (
             f"the law flow from {law} particles has {100 * floor:.0f} % of the fluctuation at "
-            f"width {width}: take law_particles ≥ {least}"
+            f"width {width}: take law_particles ≥ {self.least_law(width)}"
         )
 
 

@@ -125,10 +125,9 @@ class LevyNoise(eqx.Module):
         first_particle = _first(num_particles, first_particle)
         num_particles = _counter("num_particles", num_particles)
         step, first = (
-            jnp.asarray(np.asarray(v, np.uint32)) if is_concrete(v) else v
-            for v in (step, first_particle)
+            np.asarray(v, np.uint32) if is_concrete(v) else v for v in (step, first_particle)
         )
-        dt = jnp.asarray(dt, float) if is_concrete(dt) else dt
+        dt = np.asarray(dt, jnp.result_type(float)) if is_concrete(dt) else dt
         return _increment(_numbers_traced(self), key, step, dt, first, num_particles, dtype)
 
     def _standard(

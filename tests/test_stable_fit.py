@@ -109,11 +109,22 @@ def test_blocks_of_numbers_whose_squares_overflow(key):
         np.testing.assert_allclose(block_tail_index(same).estimate, found.estimate, rtol=1e-4)
 
 
-def test_one_sided_laws_have_no_false_interval(key):
-    """A support that ends at a parameter is not regular; data are never outside of it."""
+@pytest.mark.parametrize("alpha", [0.5, 0.8])
+def test_laws_on_a_half_line(alpha, key):
+    """With β held at ±1 the search finds the maximum, though the support must hold the data."""
+    truth = np.array([alpha, 1.0, 3.0, 2.0])
+    x = np.asarray(sample(key, alpha, 1.0, shape=(1000,), loc=2.0, scale=3.0))
+    found = fit(x, 1.0, level=1 - 1e-7)
+    there = float(logpdf(x, alpha, 1.0, loc=2.0, scale=3.0).sum())
+    # twice the gain over the truth is χ²(3): above 42 with probability 5e-9
+    assert -0.05 < float(found.log_likelihood) - there < 21
+    assert np.all((found.lower <= truth) & (truth <= found.upper))
+    mirrored = fit(-x, -1.0)
+    np.testing.assert_allclose(mirrored.alpha, found.alpha, rtol=2e-3)
+    np.testing.assert_allclose(mirrored.loc, -found.loc, atol=0.1)
+
+
+def test_data_outside_of_the_half_line(key):
     x = np.asarray(sample(key, 0.6, 1.0, shape=(200,)))
-    found = fit(x, 1.0, parametrization="S0")
-    assert np.isfinite(found.log_likelihood)
-    assert found.alpha >= 1 or np.all(np.isnan([found.lower, found.upper]))
     wrong = fit(x, -1.0, parametrization="S0")  # the other side: any law that has these data
     assert bool(np.isfinite(wrong.log_likelihood)) != bool(np.isnan(wrong.alpha))

@@ -23,6 +23,7 @@ _LARGEST = 2 - 1e-5  # at 2 the score in α has no variance
 _SMALLEST = 0.2
 _MOST = 24  # steps; 4 to 7 are used
 _STEEPEST = 1 - 1e-6  # of |β|
+_STILL = 1e-6  # what BFGS takes for no step
 _NEARLY = 1.9  # from here on, α = 2 is tried too
 NAMES = ("alpha", "beta", "scale", "loc")
 
@@ -87,11 +88,12 @@ def fit(
     the other ones' steps and errors. In S1 next to α = 1, `loc` goes to infinity with
     tan(πα/2): take S0 there.
 
-    A law with α < 1 and β = ±1 lives on a half-line whose end depends on the parameters. There the
-    likelihood is not regular, and the outer product no measure of errors: `covariance`, `lower` and
-    `upper` are NaN, and the estimates are those of a search that
-    often stops short of the maximum. Where the likelihood is 0 for
-    every law that was tried, all estimates are NaN.
+    A law with α < 1 and β = ±1 lives on a half-line that ends at `loc` of S1. With such a `beta`
+    held, the search keeps the data inside; the density vanishes at the end with all its
+    derivatives, and the likelihood is as regular as elsewhere.
+    With β estimated, laws so near to it have no intervals: `covariance`, `lower` and `upper` are
+    NaN, and it is for you to hold `beta`. Where the likelihood is 0 for every law that was tried,
+    all estimates are NaN.
 
     **Arguments:**
 
@@ -119,7 +121,8 @@ def fit(
     scalars = (v if isinstance(v, jax.Array) else np.asarray(v, data.dtype)
                for v in (middle, unit, quantiles))  # fmt: skip
     values = (standard, weight, *scalars, pinned, z)
-    found = _fit_general(*values, pin=fixed is not None, continuous=continuous)
+    at_end = fixed is not None and abs(fixed) == 1
+    found = _fit_general(*values, pin=fixed is not None, at_end=at_end, continuous=continuous)
     free = 4 if beta is None else 3
     settings = (level, data.size, free, parametrization)
     return LawFit(*found, *settings)  # type: ignore[call-arg]
@@ -219,19 +222,103 @@ def _one_sided(alpha: Array, beta: Array) -> Array:
     return (alpha < 1) & (jnp.abs(beta) > 1 - 1e-5)
 
 
-def _inside(start: Array, x: Array, weight: Array) -> Array:
-    """`start` with its location moved so far that all data lie inside of a one-sided support."""
-    alpha, beta, log_scale, loc = start
-    # The support is β (x - loc) > -scale tan(πα/2) in S0.
-    side = jnp.sign(beta)
-    reach = jnp.exp(log_scale) * jnp.tan(jnp.pi / 2 * jnp.where(alpha < 1, alpha, 0.5))
-    least = jnp.min(jnp.where(weight > 0, side * x, jnp.inf))
-    most = least + reach - 0.05 * jnp.exp(log_scale)  # of side · loc
-    moved = side * jnp.minimum(side * loc, most)
-    return start.at[3].set(jnp.where(_one_sided(alpha, beta), moved, loc))
+class _HalfLine(eqx.Module):
+    """Coordinates (α, β, log scale, λ) of laws with β = ±1, in place of those of S0.
+
+    For α < 1 the support must hold the data. Where its end is far, λ is the location in S0; where
+    it is near, minus the logarithm of its distance to the nearest observation.
+    """
+
+    least: Float[Array, ""]  # of side · x
+    side: Float[Array, ""]
+
+    @classmethod
+    def of(cls, x: Array, weight: Array, beta: Array) -> "_HalfLine":
+        side = jnp.sign(beta)
+        return cls(jnp.min(jnp.where(weight > 0, side * x, jnp.inf)), side)
+
+    def _room(self, theta: Array) -> Array:
+        """How far side · loc may go in S0: the support is side · (x - loc) > -scale tan(πα/2)."""
+        reach = jnp.exp(theta[2]) * jnp.tan(jnp.pi / 2 * jnp.where(theta[0] < 1, theta[0], 0.5))
+        return self.least + reach
+
+    def s0(self, theta: Float[Array, " 4"]) -> Float[Array, " 4"]:
+        scale, most = jnp.exp(theta[2]), self._room(theta)
+        free = (most - self.side * theta[3]) / scale
+        far = (theta[0] >= 1) | (free > 30)
+        distance = scale * jax.nn.softplus(jnp.where(far, 0.0, free))
+        return theta.at[3].set(jnp.where(far, theta[3], self.side * (most - distance)))
+
+    def start(self, theta: Float[Array, " 4"], x: Array, weight: Array) -> Float[Array, " 4"]:
+        """`theta`, or a law of small index if that is likelier: with the scale from |φ| at one
+        frequency, and the end as far off as the least of n numbers is, from
+        P(A < a) ≈ exp(-(1-α) (a/α)^(-α/(1-α))) for the positive law of Laplace transform
+        exp(-s^α) (Zolotarev 1986, §2.5)."""
+        u, number = 0.5, jnp.sum(weight)
+        size = jnp.hypot(jnp.sum(weight * jnp.cos(u * x)), jnp.sum(weight * jnp.sin(u * x)))
+        decay = -jnp.log(jnp.clip(size / number, 1e-3, 0.999))
+
+        def small(alpha: Array) -> Array:
+            log_scale = jnp.log(decay) / alpha - math.log(u)
+            least = jnp.log(alpha) + (1 - alpha) / alpha * jnp.log((1 - alpha) / jnp.log(number))
+            least = jnp.exp(least - jnp.log(jnp.cos(jnp.pi / 2 * alpha)) / alpha)  # of scale 1
+            law = jnp.stack([alpha, theta[1], log_scale, theta[3]])
+            free = least + jnp.log(-jnp.expm1(-least))
+            return law.at[3].set(self.side * (self._room(law) - jnp.exp(log_scale) * free))
+
+        laws = jax.vmap(small)(jnp.asarray([0.3, 0.5, 0.7, 0.9], x.dtype))
+        laws = jnp.concatenate([theta[None], laws])
+        totals = jax.lax.map(lambda law: _scores(self.s0(law), x, weight)[0], laws)
+        return laws[jnp.argmax(jnp.where(jnp.isfinite(totals), totals, -jnp.inf))]
+
+    def searched(self, theta: Float[Array, " 4"], x: Array, weight: Array) -> Float[Array, " 4"]:
+        """From `theta` to the maximum, by BFGS with one evaluation in the program: the observation
+        next to the end has so large a score that the outer product is no measure of curvature far
+        from the maximum (Nocedal and Wright 2006, §6.1)."""
+        span, number = _LARGEST - _SMALLEST, jnp.sum(weight)
+
+        def law(free: Array) -> Array:
+            alpha = _SMALLEST + span * jax.nn.sigmoid(free[0])
+            return jnp.stack([alpha, theta[1], free[1], free[2]])
+
+        def loss(free: Array) -> tuple[Array, Array]:
+            total, scores = _scores(self.s0(law(free)), x, weight)
+            chain = jax.jacfwd(lambda v: self.s0(law(v)))(free)
+            value = jnp.where(jnp.isfinite(total), -total, jnp.inf)
+            return value / number, -(chain.T @ jnp.sum(scores, axis=1)) / number
+
+        def advance(state: Any) -> Any:
+            at, value, slope, inverse, move, share, i = state
+            new, new_slope = loss(at + share * move)
+            down = jnp.dot(slope, move)
+            good = new <= value + 1e-4 * share * down
+            y = new_slope - slope
+            bend = share * jnp.dot(move, y)
+            step = jnp.where(good & (bend > 1e-12), share * move, 0.0)
+            rho = 1 / jnp.maximum(bend, 1e-12)
+            left = jnp.eye(3, dtype=at.dtype) - rho * jnp.outer(step, y)
+            updated = left @ inverse @ left.T + rho * jnp.outer(step, step)
+            inverse = jnp.where(good & (bend > 1e-12), updated, inverse)
+            at, value = jnp.where(good, at + share * move, at), jnp.where(good, new, value)
+            slope = jnp.where(good, new_slope, slope)
+            move = -inverse @ slope
+            move = move * jnp.minimum(1, 0.5 / jnp.max(jnp.abs(move)))
+            return at, value, slope, inverse, move, jnp.where(good, 1.0, share / 4), i + 1
+
+        def going(state: Any) -> Any:
+            return (jnp.max(jnp.abs(state[4])) * state[5] > _STILL) & (state[6] < 200)
+
+        share = jnp.clip((theta[0] - _SMALLEST) / span, 1e-3, 1 - 1e-3)
+        first = jnp.stack([jnp.log(share / (1 - share)), theta[2], theta[3]])
+        start = (first, jnp.inf, jnp.zeros(3), jnp.eye(3), jnp.zeros(3), 1.0, 0)
+        state = jax.tree.map(lambda v: jnp.asarray(v, x.dtype), start[:-1])
+        # The first evaluation is at the start itself: it counts as a step of length 0.
+        going_on = lambda s: (s[6] == 0) | going(s)  # noqa: E731
+        state = (*state, jnp.zeros((), int))
+        return law(jax.lax.while_loop(going_on, advance, vary_with(state, x))[0])
 
 
-@partial(jax.jit, static_argnames=("pin", "continuous"))
+@partial(jax.jit, static_argnames=("pin", "at_end", "continuous"))
 def _fit_general(
     x: Array,
     weight: Array,
@@ -242,6 +329,7 @@ def _fit_general(
     z: Array,
     *,
     pin: bool,
+    at_end: bool,
     continuous: bool,
 ) -> tuple[Array, ...]:
     dtype = x.dtype
@@ -252,14 +340,23 @@ def _fit_general(
     start = regression(x, weight)
     if pin:
         start = start.at[1].set(beta)
-        start = _inside(start, x, weight)
         low, high = low.at[1].set(beta), high.at[1].set(beta)
+    chart = _HalfLine.of(x, weight, beta) if at_end else None
+    if chart is not None:
+        start = chart.searched(chart.start(start, x, weight), x, weight)
+
+    def scores_of(theta: Array) -> tuple[Array, Array]:
+        if chart is None:
+            return _scores(theta, x, weight)
+        total, parts = _scores(chart.s0(theta), x, weight)
+        return total, jax.jacfwd(chart.s0)(theta).T @ parts
+
     # steps in standard errors; the rounding of a log-likelihood
     tolerance, slack = (1e-4, 1e-13) if dtype == jnp.float64 else (3e-3, 1e-6)
 
     def advance(state: Any) -> Any:
         best, best_total, scores, proposal, _, i = state
-        total, new = _scores(proposal, x, weight)
+        total, new = scores_of(proposal)
         better = total >= best_total - slack * jnp.abs(total)
         best_after = jnp.where(better, proposal, best)
         scores = jnp.where(better, new, scores)
@@ -286,8 +383,11 @@ def _fit_general(
     gradient = jnp.sum(scores, axis=1)
     ends = ((theta <= low + 1e-3) & (gradient < 0)) | ((theta >= high - 1e-3) & (gradient > 0))
     covariance = _covariance(scores, free, ends)
-    # At the end of a support that is estimated the likelihood is not regular: no interval.
-    covariance = jnp.where(_one_sided(theta[0], theta[1]), jnp.nan, covariance)
+    if chart is not None:
+        slope = jax.jacfwd(chart.s0)(theta)
+        theta, covariance = chart.s0(theta), slope @ covariance @ slope.T
+    elif not pin:  # at the end of β and of the support at once
+        covariance = jnp.where(_one_sided(theta[0], theta[1]), jnp.nan, covariance)
     theta = jnp.where(jnp.isfinite(total), theta, jnp.nan)
     number = jnp.sum(weight)
     return _summary(

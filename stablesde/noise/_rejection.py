@@ -62,7 +62,7 @@ def until_done(
     j, x = rounds(carry, index, lambda x: jnp.sum(waiting(x)) > room)
     chosen = jnp.nonzero(waiting(x), size=room, fill_value=0)[0]
     # What is gathered twice, or is not open, has the same numbers each time.
-    lanes = jnp.minimum(chosen + groups * jnp.arange(_GROUP)[:, None], n - 1).reshape(-1)
+    lanes = jnp.minimum(chosen[None] + groups * jnp.arange(_GROUP)[:, None], n - 1).reshape(-1)
     few = rounds((j, x[:, lanes]), index[lanes], lambda x: jnp.any(x[0] < 0))[1]
     return x.at[:, lanes].set(few)
 
@@ -166,7 +166,7 @@ def tempered_positive(
 
     start = (jnp.zeros((), jnp.uint32), jnp.zeros((1, index.shape[0]), dtype))
     carry = vary_with(start, (index, stream, pieces))
-    total = jax.lax.while_loop(lambda carry: carry[0] < pieces, add, carry)[1]
+    total = jax.lax.while_loop(lambda carry: carry[0].astype(dtype) < pieces, add, carry)[1]
     return jnp.where(jnp.isnan(pieces), pieces, total)
 
 

@@ -38,6 +38,7 @@ def _noises():
     yield ssd.IsotropicStable(1.7, 2)
     yield ssd.EllipticalStable(1.7, jnp.eye(30))
     yield ssd.SpectralStable(1.7, jnp.eye(30), jnp.ones(30))
+    yield ssd.SkewedStable(1.7, 2, 0.5)
     yield ssd.Brownian(2)
     yield ssd.TemperedStable(1.7, 2)
     yield ssd.CompoundPoisson(1.0, 2)

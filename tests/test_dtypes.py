@@ -200,6 +200,7 @@ def test_noises(kind, x64, dtype):
 @pytest.mark.parametrize(
     "noise",
     [
+        ssd.SkewedStable(1.5, 2, 0.5),
         ssd.Brownian(2),
         ssd.TemperedStable(1.5, 2),
         ssd.VarianceGamma(2),

@@ -122,6 +122,10 @@ ENTRY_POINTS = {
         lambda alpha, dim, tempering: ssd.TemperedStable(alpha, dim, tempering).sample(KEY, (4,)),
         dict(alpha=(1.5, NUMBERS), dim=(2, COUNTS), tempering=(1.0, TYPES)),
     ),
+    "SkewedStable": (
+        lambda alpha, dim, beta: ssd.SkewedStable(alpha, dim, beta).sample(KEY, (4,)),
+        dict(alpha=(1.5, NUMBERS), dim=(2, COUNTS), beta=(np.ones(2), ARRAYS)),
+    ),
     "VarianceGamma": (
         lambda dim, nu, skew: ssd.VarianceGamma(dim, nu, skew).sample(KEY, (4,)),
         dict(dim=(2, COUNTS), nu=(0.5, NUMBERS), skew=(np.ones(2), ARRAYS)),

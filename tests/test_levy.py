@@ -34,6 +34,10 @@ NOISES = {
     "stable II": ssd.IndependentStable(0.8, 2),
     "stable III": ssd.IsotropicStable(1.2, 3),
     "elliptical": ssd.EllipticalStable(1.7, [[2.0, 0.5], [0.5, 1.0]]),
+    "skewed": ssd.SkewedStable(1.5, 2, [0.7, -1.0]),
+    "subordinator": ssd.SkewedStable(0.6, 1, 1.0),
+    "skewed at 1": ssd.SkewedStable(1.0, 2, [1.0, -0.4]),
+    "skewed at 2": ssd.SkewedStable(2.0, 1, 1.0),
     "Brownian": ssd.Brownian(2),
     "tempered 0.6": ssd.TemperedStable(0.6, 1, tempering=2.0),
     "tempered 1.5": ssd.TemperedStable(1.5, 2, tempering=1.0),
@@ -49,6 +53,7 @@ NOISES = {
     "inverse Gaussian, skewed": ssd.NormalInverseGaussian(1, nu=1.0, skew=[0.8]),
     "sum": ssd.SumNoise(ssd.Brownian(1), ssd.IsotropicStable(1.3, 1), ssd.IsotropicStable(1.3, 1)),
     "image": ssd.LinearImage(MATRIX, ssd.VarianceGamma(2, nu=0.5, skew=[1.0, 0.0])),
+    "image of skewed": ssd.LinearImage(MATRIX[:, :1], ssd.SkewedStable(1.0, 1, 0.8)),
     "image of stable": ssd.LinearImage(MATRIX, ssd.IndependentStable(1.4, 2)),
 }
 noises = pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
@@ -247,3 +252,42 @@ for noise in (
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_subordinator_increases(key):
+    x = ssd.SkewedStable(0.3, 1, 1.0).increment(key, 0, 0.01, N)
+    assert float(x.min()) >= 0
+    assert float(ssd.SkewedStable(0.3, 1, -1.0).increment(key, 0, 0.01, N).max()) <= 0
+    mean = ssd.SkewedStable(1.8, 1, 1.0)  # of mean 0 though its jumps are positive
+    assert float(mean.exponent(jnp.array([1e-3])).imag) < 1e-4
+
+
+@pytest.mark.parametrize("beta", [1.5, [0.1, 0.2, 0.3], np.nan])
+def test_skewness_out_of_range(beta):
+    with pytest.raises(ValueError, match="beta"):
+        ssd.SkewedStable(1.5, 2, beta)
+
+
+@pytest.mark.parametrize(
+    "noise", [ssd.SkewedStable(1.5, 1, 0.5), ssd.VarianceGamma(1, skew=[1.0])], ids=str
+)
+def test_opposite_noise_needs_a_symmetric_law(noise, key):
+    """Pairs of L and -L once gave the flow of another equation, without a word."""
+    system = ssd.System(ssd.MeanReversion(1), noise)
+    settings = {"t1": 1.0, "num_steps": 4, "num_particles": 512}
+    with pytest.raises(ValueError, match="antithetic"):
+        ssd.law_flow(system, key, antithetic=True, **settings)
+    with pytest.raises(ValueError, match="antithetic"):
+        ssd.dynamics.picard_flow(system, key, antithetic=True, **settings)
+
+
+def test_studies_of_skewed_noise(key):
+    """Chaos takes its exponent from α; strong error names none, and no bound."""
+    system = ssd.System(ssd.MeanReversion(1), ssd.SkewedStable(1.6, 1, 0.8))
+    settings = {"widths": (8, 16), "t1": 1.0, "replicas": 16}
+    strong = ssd.strong_error(system, key, num_steps=(4, 8), fine_steps=32, **settings)
+    assert all(axis.theory is None for axis in strong.axes)
+    assert not strong.bounds
+    assert np.isfinite(strong.errors["sup"]).all()
+    chaos = ssd.propagation_of_chaos(system, key, num_steps=8, law_particles=4096, **settings)
+    assert np.isfinite(chaos.errors["sup"]).all()

@@ -17,7 +17,14 @@ from stablesde.dynamics._lost import DIVERGES
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
-from stablesde.dynamics._system import Driver, PairedSteps, check_key, check_run, run_dtype
+from stablesde.dynamics._system import (
+    Driver,
+    PairedSteps,
+    check_antithetic,
+    check_key,
+    check_run,
+    run_dtype,
+)
 from stablesde.model import PairwiseModel
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._varying import settled
@@ -164,6 +171,7 @@ def law_flow(
     - `num_particles`: in all batches; rounded up to a multiple of what the batches need.
     - `antithetic`: pairs of particles with opposite noise and, for normal initial values, opposite
       θ₀. Cuts the error where φ is mostly odd (tanh units), doubles the variance where it is even.
+      For symmetric noise.
     - `stratified`: normal initial values from a randomly shifted lattice in place of random ones.
     - `richardson`: extrapolates in the number of particles, `2 m_N - m_{N/2}` on the same noise,
       which removes the systematic error O(1/N) at twice the cost. Pays for small batches.
@@ -206,6 +214,8 @@ def law_flow(
             plain=not (antithetic or stratified or richardson or time_error or (batches or 1) > 1),
         )
     antithetic, stratified = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
+    if antithetic:
+        check_antithetic(system)
     richardson = as_flag("richardson", richardson)
     if as_flag("time_error", time_error) and grid.num_steps % 2:
         raise ValueError(f"time_error needs an even number of steps, got {grid.num_steps}.")

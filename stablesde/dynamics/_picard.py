@@ -11,7 +11,14 @@ from stablesde.dynamics._flow import STREAM_LAW, LawFlow, check_finite, flow_lay
 from stablesde.dynamics._grid import time_grid
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
-from stablesde.dynamics._system import Driver, check_key, check_number, check_run, run_dtype
+from stablesde.dynamics._system import (
+    Driver,
+    check_antithetic,
+    check_key,
+    check_number,
+    check_run,
+    run_dtype,
+)
 from stablesde.model import PairwiseModel
 from stablesde.stable._bits import fold, key_words
 from stablesde.stable._domain import number_text
@@ -97,6 +104,8 @@ def picard_flow(
             f"picard_flow needs a drift through the mean of a statistic, got {system.model}."
         )
     variants = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
+    if antithetic:
+        check_antithetic(system)
     dtype = run_dtype(system, dtype)
     check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)

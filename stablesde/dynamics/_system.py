@@ -23,9 +23,8 @@ from stablesde.dynamics._grid import TimeGrid
 from stablesde.model import MeanFieldModel, PairwiseModel
 from stablesde.noise._base import STREAM_INITIAL, STREAM_NOISE, StableNoise, slots
 from stablesde.noise._processes import image
-from stablesde.noise._subordinated import sealed
 from stablesde.stable._bits import Words, fold, threefry2x32
-from stablesde.stable._elementary import flip_sign
+from stablesde.stable._elementary import flip_sign, sealed
 from stablesde.stable._sampling import float_dtype, symmetric_from_words
 from stablesde.stable._varying import vary_with
 from stablesde.system import LARGEST, System, check_is_system, check_num_initial, in_dtype, traced
@@ -224,6 +223,16 @@ def stable_part(system: System) -> tuple[StableNoise, float]:
     noise, sigma = system.noise, system.sigma
     assert isinstance(noise, StableNoise), "check_stable comes before"
     return noise, float(sigma)  # type: ignore[arg-type]
+
+
+def check_antithetic(system: System) -> None:
+    """Raises `ValueError` if -L has not the law of L: pairs of opposite noise would be wrong."""
+    u = np.random.default_rng(0).normal(size=(8, system.noise.dim))
+    psi = system.noise.exponent(jnp.asarray(u, float))
+    if is_concrete(psi) and np.any(np.abs(np.imag(psi)) > 1e-3 * np.abs(psi)):
+        raise ValueError(
+            f"antithetic=True needs a symmetric noise, whose ψ is real, got {system.noise}."
+        )
 
 
 def run_dtype(system: System, dtype: jnp.dtype | None) -> jnp.dtype:

@@ -15,6 +15,7 @@ from stablesde.noise._base import (
 )
 from stablesde.noise._general import EllipticalStable, SpectralStable
 from stablesde.noise._processes import Brownian, CompoundPoisson, LinearImage, SumNoise
+from stablesde.noise._skewed import SkewedStable
 from stablesde.noise._subordinated import NormalInverseGaussian, TemperedStable, VarianceGamma
 from stablesde.noise._types import (
     IndependentStable,
@@ -33,6 +34,7 @@ __all__ = [
     "LinearImage",
     "NormalInverseGaussian",
     "OneFactorStable",
+    "SkewedStable",
     "SpectralStable",
     "StableNoise",
     "SumNoise",

@@ -124,11 +124,8 @@ class LevyNoise(eqx.Module):
             step = _counter("step", step)
         first_particle = _first(num_particles, first_particle)
         num_particles = _counter("num_particles", num_particles)
-        step, first = (
-            np.asarray(v, np.uint32) if is_concrete(v) else v for v in (step, first_particle)
-        )
-        dt = np.asarray(dt, jnp.result_type(float)) if is_concrete(dt) else dt
-        return _increment(_numbers_traced(self), key, step, dt, first, num_particles, dtype)
+        counts = _argument(step, np.uint32), _argument(first_particle, np.uint32)
+        return _increment(_numbers_traced(self), key, *counts, _argument(dt), num_particles, dtype)
 
     def _standard(
         self, stream: Words, index: UInt32[Array, " n"], dtype: jnp.dtype
@@ -211,6 +208,11 @@ def _numbers_traced(noise: LevyNoise) -> LevyNoise:
     return jax.tree.map(lambda v: jnp.asarray(v) if isinstance(v, (float, int)) else v, noise)
 
 
+def _argument(value: Any, dtype: Any = None) -> Any:
+    """A number for a compiled program; by NumPy, as what JAX converts eagerly is a program more."""
+    return np.asarray(value, dtype) if is_concrete(value) else value
+
+
 # Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.
 @eqx.filter_jit
 def _sample(
@@ -225,9 +227,9 @@ def _sample(
 def _increment(
     noise: LevyNoise,
     key: PRNGKeyArray,
-    step: int | Array,
-    dt: float | Array,
-    first_particle: int | Array,
+    step: Array,
+    first_particle: Array,
+    dt: Array,
     num_particles: int,
     dtype: jnp.dtype,
 ) -> Float[Array, "num_particles dim"]:

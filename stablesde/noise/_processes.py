@@ -14,8 +14,9 @@ from stablesde._arguments import as_parameter, as_real, is_concrete
 from stablesde.noise._base import LevyNoise, as_complex, as_dim, frequencies, slots
 from stablesde.noise._general import _combine
 from stablesde.noise._rejection import attempt_words, poisson_sum
-from stablesde.noise._subordinated import as_positive, sealed
+from stablesde.noise._subordinated import as_positive
 from stablesde.stable._bits import Words, fold
+from stablesde.stable._elementary import sealed
 from stablesde.stable._sampling import symmetric_from_words
 
 _STREAM_PART = 201

@@ -16,13 +16,8 @@ from stablesde.noise._base import LevyNoise, as_complex, as_dim, check_noise, fr
 from stablesde.noise._rejection import gamma, tempered_positive
 from stablesde.stable import _elementary as el
 from stablesde.stable._bits import Words, mix
-from stablesde.stable._elementary import flip_sign
+from stablesde.stable._elementary import sealed
 from stablesde.stable._sampling import symmetric_from_words
-
-
-def sealed(x: Float[Array, "d n"], words: Words) -> Float[Array, "d n"]:
-    """x, by a product that the compiler cannot merge with a sum that comes next (`flip_sign`)."""
-    return flip_sign(flip_sign(x, words[1]), words[1])
 
 
 def as_positive(name: str, value: Any) -> Any:
@@ -188,4 +183,4 @@ class TemperedStable(_Subordinated):
         return (2 * s + rate) ** half - rate**half
 
 
-__all__ = ["NormalInverseGaussian", "TemperedStable", "VarianceGamma", "as_positive", "sealed"]
+__all__ = ["NormalInverseGaussian", "TemperedStable", "VarianceGamma", "as_positive"]

@@ -130,7 +130,7 @@ _KINDS: dict[str, Callable[..., StableNoise]] = {
 
 
 def stable_noise(kind: str, alpha: float | Float[Array, ""], dim: int) -> StableNoise:
-    """The noise of the paper's Type "I", "II" or "III" in dimension `dim`.
+    """The noise of the paper's Type "I", "II" or "III" in dimension `dim`, all symmetric.
 
     **Arguments:** `kind`; `alpha` in (0, 2]; `dim` ≥ 1.
     **Returns:** a `OneFactorStable`, `IndependentStable` or `IsotropicStable`.

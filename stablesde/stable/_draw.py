@@ -28,7 +28,7 @@ from stablesde.stable._sampling import (
     log_positive_from_words,
     symmetric_from_words,
 )
-from stablesde.stable._skewed import skewed_from_words
+from stablesde.stable._skewed import s0_from_words, s1_from_words
 
 Parametrization = Literal["S0", "S1"]
 
@@ -212,12 +212,9 @@ def _skewed(
     alpha, beta, loc, scale = _parameters(dtype, len(shape), alpha, beta, loc, scale)
     alpha, beta = valid_alpha(alpha), valid_beta(beta)
     loc, scale = valid_loc(loc), valid_scale(scale)
-    # S1 has no limit at α = 1; there it is S0 with its own shift.
-    at_one = alpha == 1
     words = _words(key, shape)
-    z = skewed_from_words(words, alpha, beta, True, dtype)
-    if not continuous:
-        away = jnp.where(at_one, 1.5, alpha)
-        direct = skewed_from_words(words, away, beta, False, dtype)
-        z = jnp.where(at_one, z + 2 / math.pi * beta * jnp.log(scale), direct)
+    if continuous:
+        z = s0_from_words(words, alpha, beta, dtype)
+    else:
+        z = s1_from_words(words, alpha, beta, jnp.log(scale), dtype)
     return _clip(loc + scale * z)

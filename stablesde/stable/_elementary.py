@@ -92,3 +92,10 @@ def flip_sign(x: Float[Array, "..."], word: UInt32[Array, "..."]) -> Float[Array
     sign = (word >> jnp.uint32(31)).astype(unsigned) << unsigned(63 if wide else 31)
     one = unsigned(0x3FF0000000000000 if wide else 0x3F800000)
     return x * jax.lax.bitcast_convert_type(sign | one, x.dtype)
+
+
+def sealed(
+    x: Float[Array, "..."], words: tuple[UInt32[Array, "..."], UInt32[Array, "..."]]
+) -> Float[Array, "..."]:
+    """x, by a product that the compiler cannot merge with a sum that comes next (`flip_sign`)."""
+    return flip_sign(flip_sign(x, words[1]), words[1])

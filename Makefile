@@ -65,6 +65,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.levy
 	$(BIN)/python -m benchmarks.multiplicative
 	$(BIN)/python -m benchmarks.pairwise
+	$(BIN)/python -m benchmarks.random_batch
+	$(BIN)/python -m benchmarks.minibatch
 	$(BIN)/python -m benchmarks.sampler_law
 	$(BIN)/python -m benchmarks.density_speed
 	$(BIN)/python -m benchmarks.skewed_law

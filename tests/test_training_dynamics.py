@@ -108,6 +108,19 @@ def test_kinetic_systems_are_heavy_ball(key):
         ssd.KineticModel(ssd.PairwiseModel(2, lambda a, b: a))
 
 
+def test_kinetic_systems_know_the_tail_of_their_statistic(key):
+    """It is a function of the positions, of the model's growth."""
+    assert ssd.KineticModel(network()).statistic_growth == 0
+    assert ssd.KineticModel(ssd.FunctionModel(1, abs, abs)).statistic_growth is None
+    model = ssd.KineticModel(ssd.MeanReversion(2))
+    assert model.statistic_growth == 1
+    system = ssd.System(model, NOISE, sigma=model.on_velocity(0.3))
+    study = ssd.propagation_of_chaos(
+        system, key, widths=(4, 8, 12, 16), num_steps=2, t1=0.5, replicas=2
+    )
+    assert study.config["statistic_tail"] == 1.7
+
+
 def test_kinetic_oscillator_reaches_its_stationary_law(key):
     """Gaussian noise: Var v = σ²/(2γ), Var x = σ²/(2γ k); within 5 % of the discretisation."""
     model = ssd.KineticModel(ssd.MeanReversion(1, rate=2.0, coupling=0.0), friction=1.0)
@@ -147,9 +160,17 @@ def test_second_layer(bounded, key):
 
 @pytest.mark.parametrize("bounded", [True, False])
 def test_studies_of_a_second_layer(bounded, key):
+    """Both run; only bounded weights have bounds, and a statistic with a variance."""
     system = ssd.System(weighted(bounded), ssd.IsotropicStable(1.7, 3), sigma=0.2)
-    study = ssd.propagation_of_chaos(
-        system, key, widths=(8, 16, 32, 64), num_steps=4, t1=0.5, replicas=32, law_particles=8192
-    )
+    grid = {"num_steps": 4, "t1": 0.5, "law_particles": 8192}
+    study = ssd.propagation_of_chaos(system, key, widths=(8, 16, 32, 64), replicas=32, **grid)
     assert study.slope().estimate == pytest.approx(-0.5, abs=0.25)
     assert bool(study.bounds) == bounded
+    assert study.config["statistic_tail"] == (None if bounded else 1.7)
+    heavy = ssd.System(weighted(bounded), ssd.IsotropicStable(1.3, 3), sigma=1.0)
+    kept = ssd.compressibility(
+        heavy, key, widths=(64, 128, 256, 512), kappas=(0.1,), replicas=128, **grid
+    )
+    # 5.5 standard deviations: the bootstrap has 0.027 for a slope from so many replicas.
+    assert abs(kept.slope().estimate - ssd.theory.compression_exponent(1.3)) < 0.15
+    assert not kept.bounds

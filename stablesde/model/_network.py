@@ -209,10 +209,7 @@ class NetworkModel(MeanFieldModel):
     @property
     def statistic_growth(self) -> float | None:
         """The power of ‖θ‖ that h grows like: 0 if it is bounded; None: unknown."""
-        sup = self.unit.bounds(np.asarray(self.x))
-        if sup is not None and np.all(np.isfinite(sup[:, 0])):
-            return 0.0
-        return 1.0 if isinstance(self.unit, RidgeUnit) else None
+        return _growth(self.unit, np.asarray(self.x))
 
     def assumption_constants(self) -> AssumptionConstants:
         """Ψ, Φ and B of Assumption 1 for this unit, loss and data.
@@ -251,6 +248,16 @@ class NetworkModel(MeanFieldModel):
             holds=True,
             reason="",
         )
+
+
+def _growth(unit: Unit, x: np.ndarray) -> float | None:
+    sup = unit.bounds(x)
+    if sup is not None and np.all(np.isfinite(sup[:, 0])):
+        return 0.0
+    if isinstance(unit, WeightedUnit):
+        inner = _growth(unit.unit, x)
+        return inner if inner is None or unit.bounded else inner + 1
+    return 1.0 if isinstance(unit, RidgeUnit) else None
 
 
 def loss_of(name: str):  # type: ignore[no-untyped-def]

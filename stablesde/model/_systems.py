@@ -187,6 +187,11 @@ class KineticModel(MeanFieldModel):
         return jnp.concatenate([jnp.zeros_like(kicks), kicks])
 
     @property
+    def statistic_growth(self) -> float | None:
+        """The power of ‖θ‖ that the statistic grows like; None: unknown."""
+        return getattr(self.model, "statistic_growth", None)
+
+    @property
     def is_random(self) -> bool:
         """Whether the model's drift is."""
         return self.model.is_random

@@ -106,7 +106,7 @@ class CompoundPoisson(LevyNoise):
         mean = jnp.asarray(self.rate, dtype) * jnp.asarray(dt).astype(dtype)
         jump = self.jump
         if not callable(jump):  # N independent normal jumps are one of variance N
-            one = lambda j: jnp.ones((1, index.shape[0]), dtype)  # noqa: E731
+            one = lambda j, index: jnp.ones((1, index.shape[0]), dtype)  # noqa: E731
             count = poisson_sum(
                 stream, index, mean, one, jnp.zeros((1, index.shape[0]), dtype), dtype
             )
@@ -114,7 +114,7 @@ class CompoundPoisson(LevyNoise):
             return symmetric_from_words(slots(stream, index, 0, self.dim), 2, dtype, size)
         jumps = fold(stream, 0, _STREAM_JUMP)
 
-        def drawn(j: Array) -> Float[Array, "dim n"]:
+        def drawn(j: Array, index: Array) -> Float[Array, "dim n"]:
             words = attempt_words(jumps, index, j)
             data = jnp.stack(words, -1)[0]
             keys = jax.random.wrap_key_data(data, impl="threefry2x32")

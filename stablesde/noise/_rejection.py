@@ -1,7 +1,7 @@
 """Fixed laws by rejection, as functions of counters: the number of the attempt is a counter, too.
 
 Each particle keeps its first accepted attempt, whatever the others do, so numbers do not depend on
-who else is drawn. The loop ends when the last particle has its number; it is one loop of a program,
+who else is drawn. Rounds end when the last particle has its number; they are loops of a program,
 of any length. NaN counts as accepted: a traced parameter out of range ends in NaN, not in a hang.
 """
 
@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, UInt32
+from jaxtyping import Array, Float, UInt32
 
 from stablesde.noise._base import slots
 from stablesde.stable import _elementary as el
-from stablesde.stable._bits import Words, mix
-from stablesde.stable._sampling import log_positive_from_words, safe_exp, symmetric_from_words
+from stablesde.stable._bits import Words, fold, mix
+from stablesde.stable._sampling import positive_from_words, symmetric_from_words
 from stablesde.stable._varying import vary_with
 
 # Steps that need more rounds than that would never end: they give NaN.
@@ -23,24 +23,60 @@ _MOST = 1e6
 ATTEMPTS = 2**31
 # Pieces of a tempered subordinator are so short that an attempt fails with probability ≤ 1 - e^-¼.
 _PIECES = 4
+_STREAM_PIECE = 203
+# Rounds go over all particles until at most one group of particles in FEW has an open one; those
+# groups are then gathered. A group of 4 costs less to find than a particle, and few are gathered
+# in vain.
+_GROUP, _FEW = 4, 8
 
-# (j, so far) ↦ what a particle has after attempt j, and whether it is done.
-Attempt = Callable[[Array, Array], tuple[Array, Bool[Array, "1 n"]]]
+# (j, x, particles) ↦ what these particles have after attempt j.
+Attempt = Callable[[Array, Array, Array], Array]
 
 
 def until_done(
-    attempt: Attempt, start: Array, index: UInt32[Array, " n"], stream: Words
-) -> Float[Array, "..."]:
-    """`attempt(j, x)` repeated for j = 0, 1, … until every particle is done, from x = `start`."""
+    attempt: Attempt, start: Float[Array, "d n"], index: UInt32[Array, " n"], stream: Words
+) -> Float[Array, "d n"]:
+    """`attempt(j, x, index)` for j = 0, 1, … from x = `start`, until no particle is open.
 
-    def body(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        j, x, done = carry
-        new, now = attempt(j, x)
-        return j + 1, jnp.where(done, x, new), done | now
+    One is open while x[0] < 0: that the state tells it, and no array beside it, spares XLA the
+    computation of the whole attempt for each of the two.
+    """
+    n = index.shape[0]
+    groups = -(-n // _GROUP)
+    room = -(-groups // _FEW)
 
-    done = jnp.zeros((1, index.shape[0]), bool)
-    carry = vary_with((jnp.zeros((), jnp.uint32), start, done), (index, stream))
-    return jax.lax.while_loop(lambda c: ~jnp.all(c[2]), body, carry)[1]
+    def rounds(
+        carry: tuple[Array, Array], index: Array, more: Callable[[Array], Array]
+    ) -> tuple[Array, Array]:
+        def body(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            j, x = carry
+            return j + 1, jnp.where(x[:1] < 0, attempt(j, x, index), x)
+
+        return jax.lax.while_loop(lambda carry: more(carry[1]), body, carry)
+
+    def waiting(x: Array) -> Array:  # particles k, k + groups, … are group k
+        padded = jnp.pad(x[0], (0, _GROUP * groups - n))
+        return jnp.any(padded.reshape(_GROUP, groups) < 0, 0)
+
+    carry = vary_with((jnp.zeros((), jnp.uint32), start), (index, stream))
+    j, x = rounds(carry, index, lambda x: jnp.sum(waiting(x)) > room)
+    chosen = jnp.nonzero(waiting(x), size=room, fill_value=0)[0]
+    # What is gathered twice, or is not open, has the same numbers each time.
+    lanes = jnp.minimum(chosen[None] + groups * jnp.arange(_GROUP)[:, None], n - 1).reshape(-1)
+    few = rounds((j, x[:, lanes]), index[lanes], lambda x: jnp.any(x[0] < 0))[1]
+    return x.at[:, lanes].set(few)
+
+
+def _accepted(
+    draw: Callable[[Words], Array], index: UInt32[Array, " n"], stream: Words, dtype: jnp.dtype
+) -> Float[Array, "1 n"]:
+    """The first of `draw`(words of attempt 0, 1, …) that is not negative."""
+    return until_done(
+        lambda j, _, index: draw(attempt_words(stream, index, j)),
+        jnp.full((1, index.shape[0]), -1, dtype),
+        index,
+        stream,
+    )
 
 
 def attempt_words(stream: Words, index: UInt32[Array, " n"], j: Array) -> Words:
@@ -48,17 +84,17 @@ def attempt_words(stream: Words, index: UInt32[Array, " n"], j: Array) -> Words:
     return slots(stream, index, j + jnp.uint32(ATTEMPTS), 1)
 
 
-def spare_exponential(words: Words, dtype: jnp.dtype) -> Float[Array, "1 n"]:
-    """A standard exponential from words that have been used: scrambled, and so independent."""
+def spare_uniform(words: Words, dtype: jnp.dtype) -> Float[Array, "1 n"]:
+    """A uniform number from words that have been used: scrambled, and so independent."""
     a, b = words
     both = mix(a + mix(b))
-    return el.exponential(both, 30, mix(both ^ b), dtype)
+    return 2 * el.half_uniform(both, 31, mix(both ^ b), dtype)
 
 
-def log_gamma(
+def gamma(
     stream: Words, index: UInt32[Array, " n"], shape: Array, dtype: jnp.dtype
 ) -> Float[Array, "1 n"]:
-    """log G, G of the gamma law with this shape (> 0) and scale 1. Uses slot 0 and attempts.
+    """Numbers of the gamma law with this shape (> 0) and scale 1. Uses slot 0 and attempts.
 
     Marsaglia and Tsang (2000) at shape + 2, where 98 % of the attempts are accepted, and
     G_a = G_{a+1} U^(1/a) twice. With d = a - 1/3, t = x / (3 √d), they accept d (1 + t)³ if
@@ -68,17 +104,17 @@ def log_gamma(
     d = shape + 2 - 1 / 3
     reach = 1 / (3 * jnp.sqrt(d))
 
-    def attempt(j: Array, _: Array) -> tuple[Array, Array]:
-        words = attempt_words(stream, index, j)
+    def draw(words: Words) -> Array:
         t = reach * symmetric_from_words(words, 2, dtype, 0.5**0.5)
         inside = jnp.where(t > -1, t, 0)
-        rejected = (t <= -1) | (spare_exponential(words, dtype) <= -3 * d * _remainder(inside))
-        return jnp.log(d) + 3 * jnp.log1p(inside), ~rejected
+        rejected = spare_uniform(words, dtype) >= jnp.exp(3 * d * _remainder(inside))
+        root = 1 + inside
+        return jnp.where((t <= -1) | rejected, -1, d * root * root * root)
 
-    boosted = until_done(attempt, jnp.zeros((1, index.shape[0]), dtype), index, stream)
+    boosted = _accepted(draw, index, stream, dtype)
     a, b = slots(stream, index, 0, 1)
     first, second = el.exponential(a, 30, mix(b), dtype), el.exponential(b, 30, mix(a), dtype)
-    return boosted - first / shape - second / (shape + 1)
+    return boosted * jnp.exp(-first / shape - second / (shape + 1))
 
 
 def _fixed(dtype: jnp.dtype, *values: Array) -> tuple[Array, ...]:
@@ -112,45 +148,50 @@ def tempered_positive(
 
     A positive β-stable number over dt is accepted with probability exp(-rate S), which makes
     the tempered law exactly; over a long step the mean acceptance exp(-dt rate^β) would be small,
-    so that the step is cut into pieces, and each particle adds up as many accepted ones.
+    so that the step is cut into pieces, which are added up.
     """
     beta, rate, dt = _fixed(dtype, beta, rate, dt)
     pieces = _countable(jnp.maximum(jnp.ceil(_PIECES * dt * rate**beta), 1))
     log_size = jnp.log(dt / pieces) / beta
 
-    def attempt(j: Array, so_far: Array) -> tuple[Array, Array]:
-        words = attempt_words(stream, index, j)
-        piece = safe_exp(log_positive_from_words(words, beta, dtype) + log_size)
-        rejected = spare_exponential(words, dtype) <= rate * piece
-        total, count = so_far
-        total = jnp.where(rejected, total, total + piece)
-        count = jnp.where(rejected, count, count + 1)
-        return jnp.stack([total, count]), ~(count < pieces)
+    def draw(words: Words) -> Array:
+        piece = positive_from_words(words, beta, dtype, log_size)
+        rejected = spare_uniform(words, dtype) >= jnp.exp(-rate * piece)
+        return jnp.where(rejected, -1, piece)
 
-    return until_done(attempt, jnp.zeros((2, 1, index.shape[0]), dtype), index, stream)[0]
+    def add(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        k, total = carry
+        own = fold(stream, k, _STREAM_PIECE)
+        return k + 1, total + _accepted(draw, index, own, dtype)
+
+    start = (jnp.zeros((), jnp.uint32), jnp.zeros((1, index.shape[0]), dtype))
+    carry = vary_with(start, (index, stream, pieces))
+    total = jax.lax.while_loop(lambda carry: carry[0].astype(dtype) < pieces, add, carry)[1]
+    return jnp.where(jnp.isnan(pieces), pieces, total)
 
 
 def poisson_sum(
     stream: Words,
     index: UInt32[Array, " n"],
     mean: Array,
-    jump: Callable[[Array], Array],
+    jump: Callable[[Array, Array], Array],
     start: Array,
     dtype: jnp.dtype,
 ) -> Float[Array, "d n"]:
-    """The sum of jump(0), …, jump(N - 1), N Poisson with this mean. Uses attempts.
+    """`start` + jump(0, index) + … + jump(N - 1, index), N Poisson with this mean. Uses attempts.
 
-    N counts exponential waiting times until they pass `mean`: exact, in about N + 1 rounds.
+    N counts exponential waiting times until they pass `mean`: exact, in about N rounds.
     """
     mean = _countable(*_fixed(dtype, mean))
 
-    def attempt(j: Array, so_far: Array) -> tuple[Array, Array]:
+    def wait(j: Array, index: Array) -> Array:
         words = attempt_words(stream, index, j)
-        time = so_far[:1] + el.exponential(words[0], 30, words[1], dtype)
-        arrived = time <= mean
-        total = jnp.where(arrived, so_far[1:] + jump(j), so_far[1:])
-        return jnp.concatenate([time, total]), ~arrived
+        return el.exponential(words[0], 30, words[1], dtype)
 
-    waited = jnp.zeros((1, index.shape[0]), dtype)
-    total = until_done(attempt, jnp.concatenate([waited, start]), index, stream)[1:]
+    def attempt(j: Array, so_far: Array, index: Array) -> Array:
+        total = so_far[1:] + jump(j, index)
+        return jnp.concatenate([so_far[:1] + wait(j + 1, index), total])
+
+    ahead = wait(jnp.zeros((), jnp.uint32), index) - mean  # of the end, below 0: a jump is due
+    total = until_done(attempt, jnp.concatenate([ahead, start]), index, stream)[1:]
     return jnp.where(jnp.isnan(mean), mean, total)

@@ -13,11 +13,11 @@ from jaxtyping import Array, Complex, Float, UInt32
 
 from stablesde._arguments import as_number, as_parameter, as_real, is_concrete
 from stablesde.noise._base import LevyNoise, as_complex, as_dim, check_noise, frequencies, slots
-from stablesde.noise._rejection import log_gamma, tempered_positive
+from stablesde.noise._rejection import gamma, tempered_positive
 from stablesde.stable import _elementary as el
 from stablesde.stable._bits import Words, mix
 from stablesde.stable._elementary import sealed
-from stablesde.stable._sampling import safe_exp, symmetric_from_words
+from stablesde.stable._sampling import symmetric_from_words
 
 
 def as_positive(name: str, value: Any) -> Any:
@@ -87,7 +87,8 @@ class VarianceGamma(_Subordinated):
     G_t has mean t and variance `nu` t. Characteristic exponent
     `ψ(u) = log(1 - iν⟨skew, u⟩ + ν‖u‖²/2) / ν`: infinitely many jumps of finite total length, tails
     that fall exponentially, E L_t = skew t and, without skew, covariance t I. Drawn exactly, by
-    rejection (Marsaglia and Tsang 2000).
+    rejection (Marsaglia and Tsang 2000). A path has no derivative in `nu`: gradients of what is
+    drawn are 0 with respect to it.
 
     **Arguments:** `dim`; `nu` > 0; `skew`, shape (dim,), None for a symmetric law.
     **Raises:** `ValueError` for a `nu` or `skew` that is none.
@@ -103,7 +104,7 @@ class VarianceGamma(_Subordinated):
     ) -> Float[Array, "1 n"]:
         # The draw by rejection has no derivative in ν, so that half of one would be left.
         nu = jax.lax.stop_gradient(jnp.asarray(self.nu, dtype))
-        return nu * safe_exp(log_gamma(stream, index, dt / nu, dtype))
+        return nu * gamma(stream, index, dt / nu, dtype)
 
     def _laplace(self, s: Complex[Array, "*shape"]) -> Complex[Array, "*shape"]:
         return jnp.log(1 + self.nu * s) / self.nu

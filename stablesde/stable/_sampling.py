@@ -105,21 +105,34 @@ def log_positive_from_words(
     words: Words, alpha: AlphaLike, dtype: jnp.dtype
 ) -> Float[Array, "..."]:
     """log A for positive α-stable A, E exp(-sA) = exp(-s^α), α ∈ (0, 1] (A = 1 at α = 1)."""
+    sin_alpha_u, sin_u, sin_rest, e, rest, inverse = _kanter(words, alpha, dtype)
+    return el.log(sin_alpha_u) + (rest * el.log(sin_rest / e) - el.log(sin_u)) * inverse
+
+
+def positive_from_words(
+    words: Words, alpha: AlphaLike, dtype: jnp.dtype, log_scale: Float[Array, ""]
+) -> Float[Array, "..."]:
+    """exp(log_scale) A, as `log_positive_from_words` in law, with fewer logarithms; finite."""
+    sin_alpha_u, sin_u, sin_rest, e, rest, inverse = _kanter(words, alpha, dtype)
+    power = safe_exp(rest * inverse * el.log(sin_rest / (e * sin_u)) + log_scale)
+    return jnp.minimum(sin_alpha_u / sin_u * power, float(jnp.finfo(dtype).max))
+
+
+def _kanter(words: Words, alpha: AlphaLike, dtype: jnp.dtype) -> tuple[Array, ...]:
+    """sin αU, sin U, sin (1-α)U, E, 1 - α, 1/α: what Kanter's formula for A is made of."""
     a, b = words
     u, v = _angle(a, mix(b), dtype)
     e = el.exponential(b, 30, mix(a), dtype)
     alpha = valid_alpha(jnp.asarray(alpha, dtype), 1.0)
-    inverse = 1 / alpha
 
     def sin_half(t: Array, complement: Array) -> Array:  # sin(πt), t + complement = 1
         return el.sin_quarter(2 * jnp.minimum(t, complement))
 
-    sin_u = sin_half(u, v)
-    sin_alpha_u = sin_half(alpha * u, (1 - alpha) + alpha * v)
     rest = 1 - alpha
     # At α = 1 the last factor is (0/E)^0 = 1: keep its logarithm finite.
     sin_rest = jnp.where(rest > 0, sin_half(rest * u, alpha + rest * v), 1.0)
-    return el.log(sin_alpha_u) + (rest * el.log(sin_rest / e) - el.log(sin_u)) * inverse
+    sin_alpha_u = sin_half(alpha * u, (1 - alpha) + alpha * v)
+    return sin_alpha_u, sin_half(u, v), sin_rest, e, rest, 1 / alpha
 
 
 def counters(index: UInt32[Array, "..."], slot: int = 0) -> Words:

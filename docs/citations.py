@@ -4,18 +4,32 @@ Docstrings and pages cite in plain words, which read well without the site; the 
 """
 
 import re
+import unicodedata
 from pathlib import Path
 
 from mkdocs.utils import get_relative_url
 
-_ENTRY = re.compile(r"^\*\*(.+?) \((\d{4})\)\*\*.*?\{: #([\w-]+) \}", re.MULTILINE | re.DOTALL)
+_ENTRY = re.compile(r"^\*\*(.+?) \((\d{4})\)\*\*(?:.+\n)*", re.MULTILINE)
 # Tags, and whole elements whose text is left alone.
 _TAG = re.compile(r"(<(a|code|pre|h1|h2|h3|h4|script|style)\b.*?</\2>|<[^>]*>)", re.DOTALL)
 
 
 def entries(text: str) -> list[tuple[str, str, str]]:
     """(authors, year, anchor) of each entry of the page."""
-    return _ENTRY.findall(text)
+    return [(a, y, anchor(a, y)) for a, y in _ENTRY.findall(text)]
+
+
+def anchor(authors: str, year: str) -> str:
+    """The anchor of an entry: hill-1975."""
+    plain = unicodedata.normalize("NFKD", f"{authors} {year}").encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower())
+
+
+def on_page_markdown(markdown, page, **_):
+    """Gives every entry of the page its anchor."""
+    if page.file.src_uri != "references.md":
+        return markdown
+    return _ENTRY.sub(lambda m: f"{m[0].rstrip()}\n{{: #{anchor(m[1], m[2])} }}\n", markdown)
 
 
 def pattern(authors: str, year: str) -> str:
@@ -33,13 +47,13 @@ def on_page_content(content, page, config, **_):
     if page.file.src_uri == "references.md":
         return content
     here = (Path(config["docs_dir"]) / "references.md").read_text()
-    found = {(a, y): anchor for a, y, anchor in entries(here)}
+    found = {(a, y): place for a, y, place in entries(here)}
     any_of = re.compile("|".join(f"({pattern(a, y)})" for a, y in found))
     target = get_relative_url("references/", page.url)
 
     def link(match):
-        anchor = list(found.values())[match.lastindex - 1]
-        return f'<a href="{target}#{anchor}">{match[0]}</a>'
+        place = list(found.values())[match.lastindex - 1]
+        return f'<a href="{target}#{place}">{match[0]}</a>'
 
     parts, last = [], 0
     for tag in _TAG.finditer(content):

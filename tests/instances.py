@@ -68,6 +68,7 @@ def _stable():
     yield stable.fit_symmetric(x)
     yield stable.fit(x)
     yield stable.goodness_of_fit(x)
+    yield stable.bootstrap_test(x, KEY, replicas=19)
 
 
 def _theory(network):

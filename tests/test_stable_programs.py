@@ -14,7 +14,7 @@ from stablesde import stable
 X = np.random.default_rng(0).standard_cauchy(200)
 Q = np.linspace(0.01, 0.99, 20)
 KEYS = jax.random.key(1), jax.random.key(2)
-PUBLIC_CLASSES = {"EcfTest", "LawFit", "StableFit", "TailIndex"}
+PUBLIC_CLASSES = {"EcfTest", "LawFit", "LawTest", "StableFit", "TailIndex"}
 
 
 def _noises(alpha):
@@ -46,6 +46,7 @@ CALLS = {
     "absolute_moment": lambda i: stable.absolute_moment(1.5, 0.5 + 0.1 * i),
     "characteristic_function": lambda i: stable.characteristic_function(X, 1.5 + 0.1 * i, 0.5 * i),
     "expected_maximum": lambda i: stable.expected_maximum(1.5 + 0.1 * i, 100 + i),
+    "bootstrap_test": lambda i: stable.bootstrap_test(X + i, KEYS[i], replicas=19),
     "goodness_of_fit": lambda i: stable.goodness_of_fit(X + i),
     "tail_index": lambda i: stable.tail_index(X * (1 + i), level=0.9 + 0.05 * i),
     "block_tail_index": lambda i: stable.block_tail_index(X * (1 + i)),

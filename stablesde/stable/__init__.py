@@ -1,5 +1,6 @@
 """The α-stable law on the line: sampling, density, distribution, constants and estimation."""
 
+from stablesde.stable._bootstrap import LawTest, bootstrap_test
 from stablesde.stable._constants import absolute_moment, characteristic_function, tail_constant
 from stablesde.stable._density import cdf, logpdf, pdf, sf
 from stablesde.stable._draw import sample, sample_positive
@@ -19,10 +20,12 @@ from stablesde.stable._subordinator import (
 __all__ = [
     "EcfTest",
     "LawFit",
+    "LawTest",
     "StableFit",
     "TailIndex",
     "absolute_moment",
     "block_tail_index",
+    "bootstrap_test",
     "cdf",
     "characteristic_function",
     "default_hill_k",

@@ -28,7 +28,9 @@ from stablesde.stable._padding import Count, mean, number, padded, quantiles, se
 _ECF_FREQUENCIES = np.geomspace(0.1, 2.0, 8)
 
 
-def _means(x: Float[Array, " n"], count: Count, u: Float[Array, " m"]) -> Float[Array, "m 2"]:
+def means_of_waves(
+    x: Float[Array, " n"], count: Count, u: Float[Array, " m"]
+) -> Float[Array, "m 2"]:
     """The means of cos(u x) and sin(u x): real and imaginary part of the ecf at u."""
 
     def one(frequency: Float[Array, ""]) -> Float[Array, " 2"]:
@@ -71,7 +73,7 @@ def ecf_fit(x: Float[Array, " n"], count: Count) -> EcfFit:
     q25, q50, q75 = quantiles(x, count, [0.25, 0.5, 0.75])
     unit = (q75 - q25) / 2  # 0.95 to 1 scale for 0.5 ≤ α ≤ 2
     u = jnp.asarray(_ECF_FREQUENCIES, x.dtype)
-    parts = _means((x - q50) / unit, count, u)
+    parts = means_of_waves((x - q50) / unit, count, u)
     modulus = jnp.clip(jnp.hypot(parts[:, 0], parts[:, 1]), 1e-3, 1 - 1e-6)
     y = jnp.log(-jnp.log(modulus))
     design = jnp.stack([jnp.ones_like(u), jnp.log(u)], axis=1)
@@ -210,7 +212,7 @@ def fit_test(
     columns = np.array(free, int)
     u = jnp.asarray(_TEST_FREQUENCIES, data.dtype)
     standard = (data - centre) / unit
-    observed = _means(standard, count, u).T.ravel()
+    observed = means_of_waves(standard, count, u).T.ravel()
     theta = jnp.stack([index, jnp.zeros_like(index), jnp.zeros_like(index)])
 
     def step(_: int, theta: Float[Array, " 3"]) -> Float[Array, " 3"]:

@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 from jaxtyping import Array, ArrayLike, Float
 
-from stablesde._arguments import as_number, full_products, is_concrete
+from stablesde._arguments import as_choice, as_number, full_products, is_concrete
 from stablesde.stable._density import is_continuous
 from stablesde.stable._domain import number_text, observations, precise, require_spread
 from stablesde.stable._draw import Parametrization
@@ -78,6 +78,7 @@ def fit(
     *,
     level: float = 0.95,
     parametrization: Parametrization = "S1",
+    method: Literal["mle", "regression"] = "mle",
 ) -> LawFit:
     """Maximum likelihood estimates of (alpha, beta, scale, loc) of a stable sample.
 
@@ -100,6 +101,8 @@ def fit(
     - `x`: observations, any shape, independent and finite. Centred in double precision.
     - `beta`: None to estimate it, or its value, such as 0 for the symmetric law (for which
       `fit_symmetric` is faster, takes dependent data, and tests the law).
+    - `method`: "mle", or "regression" for Koutrouvelis' estimates alone, which cost no more than
+      8 sums over the data: without intervals (NaN), for 0.3 ≤ α ≤ 1.98 and |β| ≤ 0.95.
     - `level` of the intervals; `parametrization` of `loc`, "S1" (default) or "S0".
 
     **Returns:** a `LawFit`. Works under `jit` and `vmap`. Sizes are padded to 64, 96,
@@ -110,6 +113,7 @@ def fit(
     """
     continuous = is_continuous(parametrization)
     level = as_number("level", level, 0, 1, "()")
+    alone = as_choice("method", method, ("mle", "regression")) == "regression"
     fixed = None if beta is None else as_number("beta", beta, -1, 1)
     x, centre, width = precise(x)
     data = observations(x, 20, "a fit")
@@ -122,7 +126,8 @@ def fit(
                for v in (middle, unit, quantiles))  # fmt: skip
     values = (standard, weight, *scalars, pinned, z)
     at_end = fixed is not None and abs(fixed) == 1
-    found = _fit_general(*values, pin=fixed is not None, at_end=at_end, continuous=continuous)
+    modes = {"pin": fixed is not None, "at_end": at_end, "alone": alone, "continuous": continuous}
+    found = _fit_general(*values, **modes)
     free = 4 if beta is None else 3
     settings = (level, data.size, free, parametrization)
     return LawFit(*found, *settings)  # type: ignore[call-arg]
@@ -171,15 +176,20 @@ def regression(x: Float[Array, " n"], weight: Float[Array, " n"]) -> Float[Array
     alpha = jnp.clip(jnp.sum(off * y) / jnp.sum(off * off), 0.3, 1.98)
     log_scale = (jnp.mean(y) - alpha * jnp.mean(log_u)) / alpha
     size = u * jnp.exp(log_scale)
-    d = alpha - 1
-    d = jnp.where(jnp.abs(d) < 1e-4, 1e-4, d).astype(x.dtype)
-    skew = -size * jnp.expm1(d * jnp.log(size)) / jnp.tan(jnp.pi / 2 * d)
+    skew = turned_phase(size, alpha)
     phase = jnp.arctan2(im, re)
     uu, us, ss = jnp.sum(u * u), jnp.sum(u * skew), jnp.sum(skew * skew)
     up, sp = jnp.sum(u * phase), jnp.sum(skew * phase)
     determinant = jnp.maximum(uu * ss - us * us, 1e-12)
     beta = jnp.clip((uu * sp - us * up) / determinant, -0.95, 0.95)
     return jnp.stack([alpha, beta, log_scale, (up - beta * us) / uu])
+
+
+def turned_phase(u: Float[Array, "..."], alpha: Float[Array, ""]) -> Float[Array, "..."]:
+    """arg φ(u) / β for u > 0 in S0, scale 1 and loc 0: u (1 - u^(α-1)) / tan(π(α-1)/2)."""
+    d = alpha - 1
+    d = jnp.where(jnp.abs(d) < 1e-4, 1e-4, d).astype(u.dtype)
+    return -u * jnp.expm1(d * jnp.log(u)) / jnp.tan(jnp.pi / 2 * d)
 
 
 def _scores(theta: Float[Array, " 4"], x: Array, weight: Array) -> tuple[Array, Array]:
@@ -318,7 +328,7 @@ class _HalfLine(eqx.Module):
         return law(jax.lax.while_loop(going_on, advance, vary_with(state, x))[0])
 
 
-@partial(jax.jit, static_argnames=("pin", "at_end", "continuous"))
+@partial(jax.jit, static_argnames=("pin", "at_end", "alone", "continuous"))
 def _fit_general(
     x: Array,
     weight: Array,
@@ -330,6 +340,7 @@ def _fit_general(
     *,
     pin: bool,
     at_end: bool,
+    alone: bool,
     continuous: bool,
 ) -> tuple[Array, ...]:
     dtype = x.dtype
@@ -341,6 +352,10 @@ def _fit_general(
     if pin:
         start = start.at[1].set(beta)
         low, high = low.at[1].set(beta), high.at[1].set(beta)
+    if alone:
+        number, unknown = jnp.sum(weight), jnp.full((4, 4), jnp.nan, dtype)
+        total = _scores(start, x, weight)[0] - number * jnp.log(unit)
+        return _summary(start, unknown, total, middle, unit, quantiles, z, continuous)
     chart = _HalfLine.of(x, weight, beta) if at_end else None
     if chart is not None:
         start = chart.searched(chart.start(start, x, weight), x, weight)

@@ -65,7 +65,11 @@ class JsonRecord:
         """
         path = as_path("path", path)
         try:
-            return cls.from_dict(json.loads(path.read_bytes()))
+            content = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is not JSON, as `save` writes it: {error}") from error
+        try:
+            return cls.from_dict(content)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
 

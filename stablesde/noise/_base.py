@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, PRNGKeyArray, UInt32
 
 from stablesde._arguments import as_count, as_number, as_reals, is_concrete
-from stablesde.stable._bits import Words, fold, key_words, threefry2x32
+from stablesde.stable._bits import Words, check_key, fold, key_words, threefry2x32
 from stablesde.stable._domain import check_alpha
 from stablesde.stable._sampling import as_shape, flat_index, float_dtype
 
@@ -85,6 +85,7 @@ class LevyNoise(eqx.Module):
 
         **Raises:** `ValueError` for a shape or dtype that is none.
         """
+        check_key(key)
         shape = as_shape(shape)
         return _sample(_numbers_traced(self), key, shape, float_dtype(dtype))
 
@@ -117,6 +118,7 @@ class LevyNoise(eqx.Module):
         **Raises:** `ValueError` for a concrete `dt` that is not a positive, finite number, counts
         and indices that are no integers in [0, 2^32), or a key or dtype that is none.
         """
+        check_key(key)
         dtype = float_dtype(dtype)
         if is_concrete(dt):
             as_number("dt, the length of a step,", dt, 0, float(jnp.finfo(dtype).max), "(]")

@@ -45,10 +45,20 @@ def key_words(key: PRNGKeyArray | UInt32[Array, "2"]) -> Words:
     try:
         words = jax.random.bits(key, (2,), jnp.uint32)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(
-            f"key must be one JAX PRNG key, such as jax.random.key(0), got {key!r}{_reason(key)}."
-        ) from error
+        raise _no_key(key) from error
     return words[0], words[1]
+
+
+def check_key(key: Any) -> None:
+    """Raises `ValueError` for a number or None, which a compiled program could not name."""
+    if not hasattr(key, "dtype"):
+        raise _no_key(key)
+
+
+def _no_key(key: Any) -> ValueError:
+    return ValueError(
+        f"key must be one JAX PRNG key, such as jax.random.key(0), got {key!r}{_reason(key)}."
+    )
 
 
 def _reason(key: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_count, full_products
-from stablesde.stable._bits import fold, key_words, threefry2x32
+from stablesde.stable._bits import check_key, fold, key_words, threefry2x32
 from stablesde.stable._domain import number_text, observations, require_spread
 from stablesde.stable._ecf import means_of_waves
 from stablesde.stable._fit import regression, turned_phase
@@ -58,6 +58,7 @@ def bootstrap_test(x: ArrayLike, key: PRNGKeyArray, *, replicas: int = 199) -> L
     **Raises:** `ValueError` for fewer than 20 observations, or concrete ones that are not finite or
     have equal quartiles; `replicas` below 19.
     """
+    check_key(key)
     replicas = as_count("replicas", replicas, 19)
     data = observations(x, 20, "the test")
     require_spread(data, "the test")

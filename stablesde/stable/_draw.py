@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_choice, as_real, is_concrete
-from stablesde.stable._bits import Words, key_words, threefry2x32
+from stablesde.stable._bits import Words, check_key, key_words, threefry2x32
 from stablesde.stable._domain import (
     check_alpha,
     require_held,
@@ -77,6 +77,7 @@ def sample(
     Reference: Chambers, Mallows and Stuck (1976), Weron (1996), in the forms of `_sampling` and
     `_skewed`.
     """
+    check_key(key)
     dtype = float_dtype(dtype)
     alpha = _in_range(dtype, "alpha", alpha, 0.0, 2.0, open_below=True)
     beta = _in_range(dtype, "beta", beta, -1.0, 1.0)
@@ -107,6 +108,7 @@ def sample_positive(
     **Arguments:** as in `sample`. **Returns:** an array of shape `shape`, positive and finite.
     **Raises:** `ValueError` as `sample`. Reference: Kanter (1975).
     """
+    check_key(key)
     dtype = float_dtype(dtype)
     alpha = _in_range(dtype, "alpha", alpha, 0.0, 1.0, open_below=True)
     scale = _in_range(dtype, "scale", scale, 0.0, np.inf, open_below=True)

@@ -55,7 +55,9 @@ def sizes(name: str, values: Any) -> tuple[int, ...]:
     try:
         entries = tuple(values)
     except TypeError:
-        raise ValueError(f"{name} must be a sequence of integers, got {values!r}.") from None
+        raise ValueError(
+            f"{name} must be a sequence of integers, such as ({values!r},), got {values!r}."
+        ) from None
     try:
         numbers = tuple(count(name, v) for v in entries)
     except ValueError:

@@ -511,7 +511,7 @@ def steps_saved(folder):
 def test_a_training_that_is_killed_goes_on_to_the_same_numbers(tmp_path):
     whole, steps = paper.fit(*LONG)
     file, progress = tmp_path / "checkpoint.npz", [0]
-    for _ in range(3):
+    for _ in range(KILLS):
         process = subprocess.Popen([sys.executable, PROGRAM, tmp_path], env=os.environ)
         while process.poll() is None and (
             not file.exists() or steps_saved(tmp_path) < progress[-1] + 300
@@ -548,7 +548,7 @@ def test_check_is_resumed_to_the_same_bytes_after_kills(tmp_path):
                "--out"]  # fmt: skip
     subprocess.run([*command, tmp_path / "whole"], cwd=ROOT, capture_output=True, timeout=300)
     rng, out = random.Random(1), tmp_path / "killed"
-    for _ in range(3):
+    for _ in range(KILLS):
         before = len(list(out.rglob("*/cells/*/*/*-*.npz")))
         process = subprocess.Popen(
             [*command, out], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

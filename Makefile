@@ -47,7 +47,7 @@ dist: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/ruff format --check --line-length 70 docs/*.md
+	$(BIN)/ruff format --check --line-length 70 docs/*.md notebooks/*.ipynb
 	$(BIN)/codespell
 
 types: $(VENV)/.installed-dev

@@ -10,6 +10,14 @@ import nbformat
 from mkdocs.structure.files import File
 from nbconvert import MarkdownExporter
 
+# What was printed, in blocks of a class of their own: its long lines wrap (extra.css).
+_PRINTED = """{% extends 'markdown/index.md.j2' %}
+{% block stream %}
+``` { .text .notebook-output }
+{{ output.text | trim }}
+```
+{% endblock stream %}
+"""
 _DOWNLOAD = "*The notebook `notebooks/{name}`, with its stored outputs ([download](./{name})).*\n\n"
 
 
@@ -18,7 +26,7 @@ def on_files(files, config, **_):
     folder = Path(config["config_file_path"]).parent / "notebooks"
     for path in sorted(folder.glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
-        text, resources = MarkdownExporter().from_notebook_node(notebook)
+        text, resources = MarkdownExporter(raw_template=_PRINTED).from_notebook_node(notebook)
         for name, data in resources["outputs"].items():
             picture = f"{path.stem}_{name}"
             text = text.replace(f"![png]({name})", f"![figure]({picture})")

@@ -59,7 +59,8 @@ class System(eqx.Module):
     """The McKean–Vlasov equation `dθ = b(t, θ, μ) dt + σ dL` with its start θ₀ (eq. 4).
 
     ```python
-    system = ssd.System(ssd.MeanReversion(2), ssd.stable_noise("I", 1.5, 2), sigma=0.5)
+    noise = ssd.stable_noise("I", 1.5, 2)
+    system = ssd.System(ssd.MeanReversion(2), noise, sigma=0.5)
     run = ssd.simulate(system, key, num_particles=1000, t1=1.0, num_steps=32)
     ```
 

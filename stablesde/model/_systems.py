@@ -19,7 +19,8 @@ class FunctionModel(MeanFieldModel):
     """A system from plain functions: `drift(t, θ, m)` and `statistic(θ)`, both of one particle.
 
     ```python
-    double_well = ssd.FunctionModel(1, lambda t, theta, m: theta - theta**3 / (1 + theta**2))
+    force = lambda t, theta, m: theta - theta**3 / (1 + theta**2)
+    double_well = ssd.FunctionModel(1, force)
     ```
 
     **Arguments:**

@@ -28,6 +28,7 @@ from stablesde.store import Store, check_writable, holder, write_atomically
 from stablesde.studies._runner import run_cells
 
 ROOT = Path(__file__).parents[1]
+KILLS = int(os.environ.get("STABLESDE_KILLS", "3"))  # of a training, and of the main job
 # A study of 30 cells whose numbers are any function of their labels. No JAX: it starts over and
 # over.
 SCRIPT = """

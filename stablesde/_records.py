@@ -67,7 +67,7 @@ class JsonRecord:
         try:
             content = json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is not JSON, as `save` writes it: {error}") from error
+            raise ValueError(f"{path}: no JSON, as `save` writes it: {error}") from error
         try:
             return cls.from_dict(content)
         except (ValueError, RecursionError) as error:

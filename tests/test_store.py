@@ -515,7 +515,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_numbers(tmp_path):
     for _ in range(KILLS):
         process = subprocess.Popen([sys.executable, PROGRAM, tmp_path], env=os.environ)
         while process.poll() is None and (
-            not file.exists() or steps_saved(tmp_path) < progress[-1] + 300
+            not file.exists() or steps_saved(tmp_path) < progress[-1] + 900 // KILLS
         ):
             time.sleep(0.002)
         with contextlib.suppress(ProcessLookupError):

@@ -153,7 +153,8 @@ def _full_shape(shape: int | tuple[int, ...], **parameters: ArrayLike) -> tuple[
 
 
 def _words(key: PRNGKeyArray, shape: tuple[int, ...]) -> Words:
-    return threefry2x32(key_words(key), counters(flat_index(shape)))
+    # Kept: XLA of JAX 0.12 computes them anew for each use, and compiles that for 20 seconds.
+    return jax.lax.optimization_barrier(threefry2x32(key_words(key), counters(flat_index(shape))))
 
 
 # Compiled also when called alone: op by op, XLA rounds differently from the fused kernel.

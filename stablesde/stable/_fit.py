@@ -316,16 +316,15 @@ class _HalfLine(eqx.Module):
             return at, value, slope, inverse, move, jnp.where(good, 1.0, share / 4), i + 1
 
         def going(state: Any) -> Any:
-            return (jnp.max(jnp.abs(state[4])) * state[5] > _STILL) & (state[6] < 200)
+            moving = jnp.max(jnp.abs(state[4])) * state[5] > _STILL
+            # The first evaluation is at the start itself: it counts as a step of length 0.
+            return (state[6] == 0) | (moving & (state[6] < 200))
 
         share = jnp.clip((theta[0] - _SMALLEST) / span, 1e-3, 1 - 1e-3)
         first = jnp.stack([jnp.log(share / (1 - share)), theta[2], theta[3]])
-        start = (first, jnp.inf, jnp.zeros(3), jnp.eye(3), jnp.zeros(3), 1.0, 0)
-        state = jax.tree.map(lambda v: jnp.asarray(v, x.dtype), start[:-1])
-        # The first evaluation is at the start itself: it counts as a step of length 0.
-        going_on = lambda s: (s[6] == 0) | going(s)  # noqa: E731
-        state = (*state, jnp.zeros((), int))
-        return law(jax.lax.while_loop(going_on, advance, vary_with(state, x))[0])
+        numbers = (first, jnp.inf, jnp.zeros(3), jnp.eye(3), jnp.zeros(3), 1.0)
+        state = (*(jnp.asarray(v, x.dtype) for v in numbers), jnp.zeros((), int))
+        return law(jax.lax.while_loop(going, advance, vary_with(state, x))[0])
 
 
 @partial(jax.jit, static_argnames=("pin", "at_end", "alone", "continuous"))

@@ -60,9 +60,10 @@ def _parts(words: Words, alpha: Array, beta: Array, dtype: jnp.dtype) -> _Parts:
     a = jnp.where(side * sign > 0, 1 + modulus, v)
     one_sided = a * jnp.sinc(eps * a / 2) / jnp.sinc(eps / 2)
     cos_eps = jnp.cos(eps * u)
-    numerator = _held((1 - size) * cos_eps, words) + _held(size * one_sided, words)
+    # Sealed: programs differ in what they fuse with a sum, and so in its last bit.
+    numerator = el.sealed((1 - size) * cos_eps, words) + el.sealed(size * one_sided, words)
     log_b = el.log(jnp.maximum(numerator, jnp.finfo(dtype).tiny) / e) - el.log(cos_u)
-    sin_alpha = _held(sin_u * cos_eps, words) - _held(cos_u * jnp.sin(eps * u), words)
+    sin_alpha = el.sealed(sin_u * cos_eps, words) - el.sealed(cos_u * jnp.sin(eps * u), words)
     return _Parts(sin_u, cos_u, u, size, side, a, log_b, sin_alpha)
 
 
@@ -82,12 +83,12 @@ def s0_from_words(
     half_turn = jnp.sinc(eps * of.u / (2 * np.pi))
     # ζ (cos αU - cos U) / cos U = ζ (tan U sin εU - 2 sin²(εU/2))
     tan_u = of.sin_u / of.cos_u
-    bend = _held(tan_u * turn, words) - _held(eps * of.u / 2 * half_turn**2, words)
-    q = of.sin_alpha / of.cos_u + _held(zeta_eps * of.u * bend, words)
+    bend = el.sealed(tan_u * turn, words) - el.sealed(eps * of.u / 2 * half_turn**2, words)
+    q = of.sin_alpha / of.cos_u + el.sealed(zeta_eps * of.u * bend, words)
     y = jnp.minimum(y, _largest_log(dtype) - jnp.log1p(jnp.abs(q)))
     log_b = jnp.where(eps == 0, of.log_b, y * alpha / jnp.where(eps == 0, 1, eps))
-    shift = _held(zeta_eps * log_b / alpha * _expm1_ratio(y), words)
-    return _held(q * jnp.exp(y), words) + shift
+    shift = el.sealed(zeta_eps * log_b / alpha * _expm1_ratio(y), words)
+    return el.sealed(q * jnp.exp(y), words) + shift
 
 
 def s1_from_words(
@@ -104,15 +105,10 @@ def s1_from_words(
     of, at_one = _parts(words, alpha, beta, dtype), alpha == 1
     away = jnp.where(at_one, 1.5, alpha)
     ray = of.size * jnp.sin(away * _HALF_PI * of.a) * of.side / jnp.cos(_HALF_PI * away)
-    q = (_held((1 - of.size) * of.sin_alpha, words) + _held(ray, words)) / of.cos_u
+    q = (el.sealed((1 - of.size) * of.sin_alpha, words) + el.sealed(ray, words)) / of.cos_u
     y = (1 - alpha) / alpha * of.log_b
     power = q * jnp.exp(jnp.minimum(y, _largest_log(dtype) - jnp.log1p(jnp.abs(q))))
     # At α = 1 the numerator of B is 1 + 2βU/π, and log B what is left of (B^ε - 1) / ε.
-    numerator = _held(1 - of.size, words) + _held(of.size * of.a, words)
-    shift = _held(2 / math.pi * beta * (of.log_b + log_scale), words)
-    return jnp.where(at_one, _held(numerator * of.sin_u / of.cos_u, words) + shift, power)
-
-
-def _held(x: Array, words: Words) -> Array:
-    """x; programs differ in what they fuse with a sum, and so in its last bit."""
-    return el.sealed(x, words)
+    numerator = el.sealed(1 - of.size, words) + el.sealed(of.size * of.a, words)
+    shift = el.sealed(2 / math.pi * beta * (of.log_b + log_scale), words)
+    return jnp.where(at_one, el.sealed(numerator * of.sin_u / of.cos_u, words) + shift, power)

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import stablesde as ssd
+from benchmarks import levy
 from benchmarks._problem import network
 from benchmarks._timing import markdown, side_by_side
 from stablesde.datasets import Dataset, load
@@ -71,6 +72,8 @@ def agreement() -> list[list[str]]:
         compare(f"increments, Type {kind}, float32", jax.jit(draw))
         final = lambda k=kind: _particles("float32", {"kind": k}).final  # noqa: E731
         compare(f"`simulate`, Type {kind}, 32 steps, float32", final)
+    for name, z in levy.noises(1).items():
+        compare(f"increments, {name}, float32", lambda z=z: z.increment(KEY, 3, 0.1, 100_000))
     x = np.geomspace(1e-3, 1e6, 2000)
     with jax.enable_x64(True):
         compare("`stable.logpdf`, α = 1.5, float64", lambda: ssd.stable.logpdf(x, 1.5))
@@ -101,6 +104,24 @@ def sampler(count: int = 2**26) -> list[list[str]]:
     return rows + [
         [name, f"{count / s / 1e9:.1f}", f"{s / base:.2f}"] for name, s in seconds.items()
     ]
+
+
+def levy_noises(count: int = 2**22) -> list[list[str]]:
+    """A step of every Lévy noise, in units of Type II."""
+    rows = [["noise, 2²² particles", "time over Type II's, dim = 1", "dim = 4"]]
+    found: dict[str, list[str]] = {}
+    for dim in (1, 4):
+        noises = levy.noises(dim) | {
+            "skewed stable, α = 1.5, β = 0.5": ssd.SkewedStable(1.5, dim, beta=0.5)
+        }
+        draws = {
+            name: jax.jit(lambda z=z: z.increment(KEY, 0, 1 / 64, count))
+            for name, z in noises.items()
+        }
+        seconds = side_by_side(draws, 5)
+        for name, s in seconds.items():
+            found.setdefault(name, []).append(f"{s / seconds['Type II, α = 1.5']:.2f}")
+    return rows + [[name, *values] for name, values in found.items()]
 
 
 def engine(copy: float, n: int = 4_000_000, steps: int = 50) -> list[list[str]]:
@@ -256,6 +277,7 @@ def _sections(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], A
 
     yield "bandwidth", measured
     yield "sampler", sampler
+    yield "Lévy noises", levy_noises
     yield "engine", lambda: engine(copy[0] if copy else math.nan)
     yield "training step", training_step
     yield "agreement", agreement

@@ -3,6 +3,7 @@
 `stablesde check --full && python docs/full_figures.py`
 """
 
+import gzip
 import json
 import re
 import shutil
@@ -14,7 +15,6 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from figures import table
 
 from stablesde import __version__, theory
 
@@ -43,6 +43,15 @@ def interval(slope: dict, name: str = "") -> str:
     return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
+def constant(run: dict, measure: str = "") -> str:
+    """Measured over predicted, with its 95 % interval."""
+    found = run["constant"] or {}
+    found = found if "estimate" in found else found.get(measure)
+    if not found:
+        return "—"
+    return f"{found['estimate']:.3f} [{found['lower']:.3f}, {found['upper']:.3f}]"
+
+
 def case(run: dict) -> tuple[str, str, float]:
     """What drifts, the type of the noise, and α."""
     noise = re.search(r"Type (I+)", run["label"])
@@ -51,31 +60,52 @@ def case(run: dict) -> tuple[str, str, float]:
 
 def chaos_rows(runs: list[dict]) -> list[str]:
     """Slopes of the mean and the sup error, fitted and extrapolated."""
-    rows = ["| type | α | mean: fitted | mean: n → ∞ | straight | sup: fitted | sup: n → ∞ |"]
+    rows = ["| type | α | mean: fitted | mean: n → ∞ | mean: constant | sup: fitted | sup: n → ∞ |"]
     rows.append("|---|---|---|---|---|---|---|")
     for run in runs:
         _, noise, alpha = case(run)
         mean, sup = run["exponents"]["width"], run["other_measures"]["sup"]["width"]
-        straight = "yes" if mean["straight"] else "no"
         rows.append(
             f"| {noise} | {alpha:g} | {interval(mean)} | {interval(mean, 'asymptotic')} | "
-            f"{straight} | {interval(sup)} | {interval(sup, 'asymptotic')} |"
+            f"{constant(run, 'mean')} | {interval(sup)} | {interval(sup, 'asymptotic')} |"
         )
     return rows
 
 
 def strong_rows(runs: list[dict]) -> list[str]:
-    """Slopes in η and n, fitted and extrapolated, with the budget of the η slope."""
-    rows = ["| drift | type | α | 1/α | η: fitted | η → 0 | n: fitted | systematic, η |"]
-    rows.append("|---|---|---|---|---|---|---|---|")
+    """Slopes in η and n, the constant, the bound of order 1, and the budget of the η slope."""
+    rows = ["| drift | type | α | 1/α | η: fitted | n: fitted | constant | bound | systematic, η |"]
+    rows.append("|---|---|---|---|---|---|---|---|---|")
     for run in runs:
         drift, noise, alpha = case(run)
         step, width = run["exponents"]["step"], run["exponents"]["width"]
         shift = sum(v for k, v in step["budget"].items() if k != "Monte Carlo")
         rows.append(
             f"| {drift} | {noise} | {alpha:g} | {1 / alpha:.3f} | {interval(step)} | "
-            f"{interval(step, 'asymptotic')} | {interval(width)} | {shift:+.4f} |"
+            f"{interval(width)} | {constant(run, 'sup')} | {bound_over_error(run)} | {shift:+.4f} |"
         )
+    return rows
+
+
+def bound_over_error(run: dict) -> str:
+    """The least and the largest ratio of the bound of order 1 to the error, over the grid."""
+    cells = [c for c in run["cells"] if c["measure"] == "sup" and c.get("jump_bound")]
+    ratios = [c["jump_bound"] / c["trimmed"] for c in cells]
+    return f"{min(ratios):.0f} to {max(ratios):.0f}" if ratios else "—"
+
+
+def column_rows(groups: dict[str, dict]) -> list[str]:
+    """Exponent and constant of tails and compressibility."""
+    rows = ["| study | α | exponent | theory | measured, joint level | constant |"]
+    rows.append("|---|---|---|---|---|---|")
+    for name, group in groups.items():
+        for run in group["runs"]:
+            e = run["exponent"]
+            axis = "tail index" if name == "tails" else "width"
+            rows.append(
+                f"| {name} | {case(run)[2]:g} | {axis} | {e['theory']:.3f} | {interval(e)} | "
+                f"{constant(run, 'relative error')} |"
+            )
     return rows
 
 
@@ -118,7 +148,7 @@ def sharpness_figure(runs: list[dict], path: Path) -> None:
     axes.legend(ncols=2, fontsize=8, frameon=False, loc="lower left")
     axes.set_ylim(bottom=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=200)
 
 
 def main(results: Path) -> None:
@@ -127,7 +157,7 @@ def main(results: Path) -> None:
     studies = record["studies"]
     columns = {name: studies[name] for name in ("tails", "compressibility")}
     texts = {
-        "table": [table({"studies": columns})],
+        "table": column_rows(columns),
         "chaos": chaos_rows(studies["propagation_of_chaos"]["runs"]),
         "strong": strong_rows(studies["strong_error"]["runs"]),
         "sharpness": sharpness_rows(studies["sharpness"]["runs"]),
@@ -135,6 +165,9 @@ def main(results: Path) -> None:
     for name, lines in texts.items():
         (HERE / "snippets" / f"full-{name}.md").write_text("\n".join(lines).rstrip() + "\n")
     sharpness_figure(studies["sharpness"]["runs"], HERE / "figures" / "sharpness-map.png")
+    (HERE / "full").mkdir(exist_ok=True)
+    summary = (results / "summary.csv").read_bytes()
+    (HERE / "full" / "summary.csv.gz").write_bytes(gzip.compress(summary, 9, mtime=0))
     for name in FIGURES:
         shutil.copy(results / "figures" / f"{name}.png", HERE / "figures" / f"full-{name}.png")
 

@@ -65,7 +65,7 @@ def _models(network):
 def _stable():
     x = stable.sample(KEY, 1.7, shape=(200,))
     yield stable.tail_index(x)
-    yield stable.fit_symmetric(x)
+    yield stable.fit(x, 0)
     yield stable.fit(x)
     yield stable.goodness_of_fit(x)
     yield stable.bootstrap_test(x, KEY, replicas=19)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from stablesde.stable import _estimate as estimate
-from stablesde.stable import _likelihood as likelihood
-from stablesde.stable import fit_symmetric, goodness_of_fit, sample, tail_index
+from stablesde.stable import _fit, fit, goodness_of_fit, sample, tail_index
 from stablesde.stable._padding import mean, padded, padded_size, quantiles, total, weights
 
 
@@ -34,18 +33,18 @@ def test_sums_and_quantiles(n, dtype):
 def test_whole_and_filled_samples_agree():
     """A traced sample is not filled up."""
     x = 2 + sample(jax.random.key(0), 1.5, shape=(500,))
-    for function in (fit_symmetric, goodness_of_fit):
+    for function in (lambda x: fit(x, 0), goodness_of_fit):
         for a, b in zip(*map(jax.tree.leaves, (function(x), jax.jit(function)(x))), strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5)
 
 
 def test_one_program_for_many_sizes():
     x = np.asarray(sample(jax.random.key(0), 1.5, shape=(500,)))
-    fit_symmetric(x)
+    fit(x, 0)
     tail_index(x, "quantile")
-    programs = likelihood._compiled, estimate._by_law
+    programs = _fit._fit_general, estimate._by_law
     before = [p._cache_size() for p in programs]
     for n in (390, 400, 512 - 20):
-        fit_symmetric(x[:n])
+        fit(x[:n], 0)
         tail_index(x[:n], "quantile")
     assert [p._cache_size() for p in programs] == before

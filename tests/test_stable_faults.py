@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablesde.stable import fit_symmetric, goodness_of_fit, sample, tail_index
+from stablesde.stable import fit, goodness_of_fit, sample, tail_index
 
 KEY = jax.random.key(3)
 LAW_METHODS = ("log-moment", "quantile", "ecf", "mle")
@@ -34,8 +34,8 @@ def test_a_rejected_law_is_in_the_result(method):
 def test_the_test_is_the_public_one():
     expected = float(goodness_of_fit(X).p_value)
     np.testing.assert_allclose(float(tail_index(X, "ecf").p_value), expected, rtol=1e-3)
-    np.testing.assert_allclose(float(fit_symmetric(X).p_value), expected, rtol=1e-3)
-    assert bool(fit_symmetric(MIXED).rejected)
+    np.testing.assert_allclose(float(fit(X, 0).p_value), expected, rtol=1e-3)
+    assert bool(fit(MIXED, 0).rejected)
     assert tail_index(X, "hill").p_value is None
     assert not bool(tail_index(X, "hill").rejected)
 
@@ -58,7 +58,7 @@ def test_zeros_are_left_out_at_fixed_shape(method):
 def test_a_mask_of_the_whole_fit():
     mask = np.arange(2000) % 4 > 0
     spoilt = np.where(mask, X, np.nan)
-    a, b = fit_symmetric(spoilt, where=mask), fit_symmetric(X[mask])
+    a, b = fit(spoilt, 0, where=mask), fit(X[mask], 0)
     np.testing.assert_allclose(a.alpha, b.alpha, rtol=1e-5)
     a, b = goodness_of_fit(spoilt, where=mask), goodness_of_fit(X[mask])
     np.testing.assert_allclose(a.p_value, b.p_value, rtol=1e-5)
@@ -110,6 +110,6 @@ def test_independent_data_keep_their_interval():
     ],
 )
 def test_bad_arguments(settings, text):
-    for call in (lambda **s: tail_index(X, "ecf", **s), lambda **s: fit_symmetric(X, **s)):
+    for call in (lambda **s: tail_index(X, "ecf", **s), lambda **s: fit(X, 0, **s)):
         with pytest.raises(ValueError, match=text):
             call(**settings)

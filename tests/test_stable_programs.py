@@ -14,7 +14,7 @@ from stablesde import stable
 X = np.random.default_rng(0).standard_cauchy(200)
 Q = np.linspace(0.01, 0.99, 20)
 KEYS = jax.random.key(1), jax.random.key(2)
-PUBLIC_CLASSES = {"EcfTest", "LawFit", "LawTest", "StableFit", "TailIndex"}
+PUBLIC_CLASSES = {"EcfTest", "LawFit", "LawTest", "TailIndex"}
 
 
 def _noises(alpha):
@@ -51,7 +51,7 @@ CALLS = {
     "tail_index": lambda i: stable.tail_index(X * (1 + i), level=0.9 + 0.05 * i),
     "block_tail_index": lambda i: stable.block_tail_index(X * (1 + i)),
     "fit": lambda i: stable.fit(np.concatenate([X * (1 + i), X[: 10 * i]])),
-    "fit_symmetric": lambda i: stable.fit_symmetric(X * (1 + i)),
+    "fit, symmetric": lambda i: stable.fit(X * (1 + i), 0, level=0.9 + 0.05 * i),
     "pdf, skewed": lambda i: stable.pdf(X, 1.5 + 0.1 * i, 0.3 * (1 + i), loc=0.1 * i),
     "logpdf, skewed": lambda i: stable.logpdf(X, 0.9 + 0.1 * i, 0.3, parametrization="S0"),
     "cdf, skewed": lambda i: stable.cdf(X, 1.5 + 0.1 * i, 1.0 - 0.5 * i, scale=1.0 + i),

@@ -101,7 +101,7 @@ DEFAULT = Size(
     settings={
         "strong-error": dict(
             widths=(10, 32, 100, 316, 1000), num_steps=(8, 16, 32, 64, 128), fine_steps=2048,
-            replicas=32, predict=32,
+            replicas=64, predict=64,
         ),
         "linear-drift": dict(
             widths=(10, 32, 100, 316, 1000, 3162), num_steps=(4, 8, 16, 32), fine_steps=512,
@@ -144,8 +144,8 @@ FULL = Size(
         ),
         "tails": dict(num_columns=2**24, num_steps=16),
         "compressibility": dict(
-            widths=(1000, 3162, 10000, 31623, 100000, 316228), kappas=(0.1, 0.3), num_steps=8,
-            replicas=256, batch=16, predict=2**20,
+            widths=(316, 1000, 3162, 10000, 31623, 100000), kappas=(0.1, 0.3), num_steps=8,
+            replicas=1024, batch=32, predict=2**20,
         ),
         "sharpness": dict(
             widths=(8, 32, 128, 512), num_steps=powers(4, 256), fine_steps=8192, replicas=24,

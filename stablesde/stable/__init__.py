@@ -7,7 +7,6 @@ from stablesde.stable._draw import sample, sample_positive
 from stablesde.stable._ecf import EcfTest, goodness_of_fit
 from stablesde.stable._estimate import TailIndex, block_tail_index, default_hill_k, tail_index
 from stablesde.stable._fit import LawFit, fit
-from stablesde.stable._likelihood import StableFit, fit_symmetric
 from stablesde.stable._maximum import expected_maximum
 from stablesde.stable._quantile import isf, ppf
 from stablesde.stable._subordinator import (
@@ -21,7 +20,6 @@ __all__ = [
     "EcfTest",
     "LawFit",
     "LawTest",
-    "StableFit",
     "TailIndex",
     "absolute_moment",
     "block_tail_index",
@@ -31,7 +29,6 @@ __all__ = [
     "default_hill_k",
     "expected_maximum",
     "fit",
-    "fit_symmetric",
     "goodness_of_fit",
     "isf",
     "logpdf",

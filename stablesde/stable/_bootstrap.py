@@ -13,7 +13,7 @@ from stablesde.stable._bits import check_key, fold, key_words, threefry2x32
 from stablesde.stable._domain import number_text, observations, require_spread
 from stablesde.stable._ecf import means_of_waves
 from stablesde.stable._fit import regression, turned_phase
-from stablesde.stable._padding import Count, number, padded, quantiles, weights
+from stablesde.stable._padding import Count, number, padded, quantiles
 from stablesde.stable._sampling import counters
 from stablesde.stable._skewed import s0_from_words
 from stablesde.stable._varying import vary_with
@@ -85,7 +85,7 @@ def _distance(x: Array, count: Count) -> tuple[Array, Array]:
     q25, q50, q75 = quantiles(x, count, [0.25, 0.5, 0.75])
     unit = (q75 - q25) / 2
     standard = (x - q50) / unit
-    alpha, beta, log_scale, loc = regression(standard, weights(x, count))
+    alpha, beta, log_scale, loc = regression(standard, count)
     u = jnp.asarray(_FREQUENCIES, x.dtype)
     found = means_of_waves((standard - loc) * jnp.exp(-log_scale), count, u)
     modulus, phase = jnp.exp(-(u**alpha)), beta * turned_phase(u, alpha)

@@ -9,19 +9,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_choice, as_number, full_products, is_concrete
+from stablesde.stable._blocks import check_blocks
 from stablesde.stable._density import is_continuous
 from stablesde.stable._domain import number_text, observations, precise, require_spread
 from stablesde.stable._draw import Parametrization
+from stablesde.stable._ecf import fit_test, means_of_waves
 from stablesde.stable._general import log_density_and_scores
-from stablesde.stable._padding import padded_size
+from stablesde.stable._likelihood import block_covariance, rejects, symmetric_fit, verdict_text
+from stablesde.stable._padding import Count, number, padded, selected, weights
+from stablesde.stable._padding import quantiles as sample_quantiles
 from stablesde.stable._varying import vary_with
 
 _LARGEST = 2 - 1e-5  # at 2 the score in α has no variance
 _SMALLEST = 0.2
-_MOST = 24  # steps; 4 to 7 are used
+_MOST = 48  # steps; 4 to 12 are used
+_FRESH = 5  # steps from which on the outer product is no longer taken anew
 _STEEPEST = 1 - 1e-6  # of |β|
 _STILL = 1e-6  # what BFGS takes for no step
 _NEARLY = 1.9  # from here on, α = 2 is tried too
@@ -37,6 +42,8 @@ class LawFit(eqx.Module):
       Where alpha is at 2 or beta at ±1 its interval is one-sided.
     - `log_likelihood`; `num_used`, the size of the sample; `free`, how many were estimated.
     - `quantiles` of (x - loc)/scale at the levels (i - 1/2)/m, i = 1 … m, for `plotting.plot`.
+    - `p_value` of `goodness_of_fit` where `beta` was held at 0, and the covariance is not from
+      blocks; else None. Below 0.001 `rejected` is true, and the errors mean nothing.
     """
 
     alpha: Float[Array, ""]
@@ -48,6 +55,7 @@ class LawFit(eqx.Module):
     lower: Float[Array, " 4"]
     upper: Float[Array, " 4"]
     quantiles: Float[Array, " m"]
+    p_value: Float[Array, ""] | None = None
     level: float = eqx.field(static=True, default=0.95)
     num_used: int = eqx.field(static=True, default=0)
     free: int = eqx.field(static=True, default=4)
@@ -57,6 +65,11 @@ class LawFit(eqx.Module):
     def aic(self) -> Float[Array, ""]:
         """Akaike's criterion, twice the parameters less twice the log-likelihood."""
         return 2.0 * self.free - 2.0 * self.log_likelihood
+
+    @property
+    def rejected(self) -> Array:
+        """Whether the data contradict every symmetric stable law (p < 0.001)."""
+        return rejects(self.p_value)
 
     def __repr__(self) -> str:
         errors = [math.nan] * 4
@@ -68,7 +81,7 @@ class LawFit(eqx.Module):
             f"{name} {number_text(getattr(self, name))}" + f" ± {e:.2g}" * math.isfinite(e)
             for name, e in zip(NAMES, errors, strict=True)
         )
-        return f"LawFit({', '.join(law)})"
+        return f"LawFit({', '.join(law)}{verdict_text(self.p_value)})"
 
 
 @full_products
@@ -77,14 +90,18 @@ def fit(
     beta: float | None = None,
     *,
     level: float = 0.95,
+    where: ArrayLike | None = None,
+    block_length: int | None = None,
+    key: PRNGKeyArray | None = None,
+    resamples: int = 200,
     parametrization: Parametrization = "S1",
     method: Literal["mle", "regression"] = "mle",
 ) -> LawFit:
     """Maximum likelihood estimates of (alpha, beta, scale, loc) of a stable sample.
 
     Scoring steps with the outer product of the exact scores (Berndt, Hall, Hall and Hausman 1974),
-    halved where the likelihood falls, from the regression on the characteristic function
-    (Koutrouvelis 1980). Regular for α < 2 and |β| < 1 (DuMouchel 1973); α is kept in
+    then BFGS, shortened where the likelihood falls, from the regression on the characteristic
+    function (Koutrouvelis 1980). Regular for α < 2 and |β| < 1 (DuMouchel 1973); α is kept in
     [0.2, 2 - 1e-5] and β in [-1 + 1e-6, 1 - 1e-6], and a parameter at such an end is left out of
     the other ones' steps and errors. In S1 next to α = 1, `loc` goes to infinity with
     tan(πα/2): take S0 there.
@@ -99,8 +116,10 @@ def fit(
     **Arguments:**
 
     - `x`: observations, any shape, independent and finite. Centred in double precision.
-    - `beta`: None to estimate it, or its value, such as 0 for the symmetric law (for which
-      `fit_symmetric` is faster, takes dependent data, and tests the law).
+    - `beta`: None to estimate it, or its value; with 0 the result says whether the data are a
+      sample of a symmetric stable law at all (`rejected`).
+    - `where`: as in `tail_index`. `block_length`, `key`, `resamples`, too, with `beta` 0: the
+      covariance is then that of the fits of the resamples.
     - `method`: "mle", or "regression" for Koutrouvelis' estimates alone, which cost no more than
       8 sums over the data: without intervals (NaN), for 0.3 ≤ α ≤ 1.98 and |β| ≤ 0.95.
     - `level` of the intervals; `parametrization` of `loc`, "S1" (default) or "S0".
@@ -109,28 +128,41 @@ def fit(
     128, 192, …, so that a new n seldom compiles anything.
 
     **Raises:** `ValueError` for fewer than 20 observations, or concrete ones that are not finite or
-    have equal quartiles; `beta` outside [-1, 1], `level` outside (0, 1), another parametrization.
+    have equal quartiles; `beta` outside [-1, 1], `level` outside (0, 1), another parametrization;
+    blocks with another `beta` than 0, and as `tail_index` for the arguments that it shares.
     """
     continuous = is_continuous(parametrization)
     level = as_number("level", level, 0, 1, "()")
     alone = as_choice("method", method, ("mle", "regression")) == "regression"
     fixed = None if beta is None else as_number("beta", beta, -1, 1)
-    x, centre, width = precise(x)
-    data = observations(x, 20, "a fit")
+    chosen, count = selected(x, where)
+    chosen, centre, width = precise(chosen)
+    data = observations(chosen, 20, "a fit")
     require_spread(data, "a fit")
-    z = float(scipy.special.ndtri(0.5 + level / 2))
-    standard, weight, middle, unit, quantiles = _prepared(data)
-    pinned = np.asarray(np.nan if fixed is None else fixed, standard.dtype)
+    blocks = check_blocks(data.size, block_length, key, resamples, 0.95)
+    if blocks is not None and (fixed != 0 or alone):
+        raise ValueError('block_length is for beta=0 and method="mle": the symmetric law.')
+    z = np.asarray(scipy.special.ndtri(0.5 + level / 2), data.dtype)
+    standard, count, middle, unit, quantiles = _prepared(data, count)
     middle, unit = centre + width * middle, width * unit
     scalars = (v if isinstance(v, jax.Array) else np.asarray(v, data.dtype)
                for v in (middle, unit, quantiles))  # fmt: skip
-    values = (standard, weight, *scalars, pinned, z)
-    at_end = fixed is not None and abs(fixed) == 1
-    modes = {"pin": fixed is not None, "at_end": at_end, "alone": alone, "continuous": continuous}
-    found = _fit_general(*values, **modes)
-    free = 4 if beta is None else 3
-    settings = (level, data.size, free, parametrization)
-    return LawFit(*found, *settings)  # type: ignore[call-arg]
+    if blocks is None:
+        modes = {
+            "pin": fixed is not None,
+            "at_end": fixed is not None and abs(fixed) == 1,
+            "alone": alone,
+            "tested": fixed == 0,
+            "continuous": continuous,
+        }
+        pinned = np.asarray(np.nan if fixed is None else fixed, data.dtype)
+        found, p_value = _fit_general(standard, count, *scalars, z, pinned, **modes)
+    else:
+        length, resamples = np.asarray(blocks[0], np.int32), blocks[1]
+        found = _fit_blocks(standard, count, *scalars, z, key, length, resamples=resamples)
+        p_value = None
+    settings = (level, data.size, 4 if beta is None else 3, parametrization)
+    return LawFit(*found, p_value, *settings)  # type: ignore[call-arg]
 
 
 def _levels(n: int) -> np.ndarray:
@@ -138,38 +170,27 @@ def _levels(n: int) -> np.ndarray:
     return (np.arange(m) + 0.5) / m
 
 
-def _prepared(data: Any) -> tuple[Any, ...]:
-    """Centred and scaled data, padded; their weights, centre, unit and quantiles."""
-    dtype = data.dtype
+def _prepared(data: Any, count: Count) -> tuple[Any, ...]:
+    """Centred and scaled data, `padded`, their number; centre, unit and quantiles."""
+    levels = np.concatenate([[0.25, 0.5, 0.75], _levels(data.size)])
     if not is_concrete(data):
-        q25, q50, q75 = jnp.quantile(data, jnp.asarray([0.25, 0.5, 0.75], dtype))
-        unit = (q75 - q25) / 2
-        standard = (data - q50) / unit
-        quantiles = jnp.quantile(standard, jnp.asarray(_levels(data.size), dtype))
-        return standard, jnp.ones_like(data), q50, unit, quantiles
+        found = sample_quantiles(data, count, levels)
+        middle, unit = found[1], (found[2] - found[0]) / 2
+        return (data - middle) / unit, count, middle, unit, (found[3:] - middle) / unit
     numbers = np.asarray(data, np.float64)
-    q25, q50, q75 = np.quantile(numbers, [0.25, 0.5, 0.75])
-    unit = (q75 - q25) / 2
-    size = padded_size(numbers.size)
-    standard = np.zeros(size)
-    standard[: numbers.size] = (numbers - q50) / unit
-    weight = (np.arange(size) < numbers.size).astype(dtype)
-    quantiles = np.quantile(standard[: numbers.size], _levels(numbers.size))
-    return standard.astype(dtype), weight, q50, unit, quantiles
+    found = np.quantile(numbers, levels)
+    middle, unit = found[1], (found[2] - found[0]) / 2
+    standard, count = padded((numbers - middle) / unit)
+    return standard.astype(data.dtype), count, middle, unit, (found[3:] - middle) / unit
 
 
-def regression(x: Float[Array, " n"], weight: Float[Array, " n"]) -> Float[Array, " 4"]:
+def regression(x: Float[Array, " n"], count: Count) -> Float[Array, " 4"]:
     """(α, β, log scale, loc) in S0 from the empirical characteristic function of standard data.
 
     log(-log|φ|) is linear in log u, and arg φ in loc and β, given the rest (Koutrouvelis 1980).
     """
     u = jnp.asarray(np.geomspace(0.1, 1.0, 8), x.dtype)
-    total = jnp.sum(weight)
-
-    def one(w: Float[Array, ""]) -> tuple[Array, Array]:
-        return jnp.sum(weight * jnp.cos(w * x)) / total, jnp.sum(weight * jnp.sin(w * x)) / total
-
-    re, im = jax.lax.map(one, u)
+    re, im = means_of_waves(x, count, u).T
     y = jnp.log(-jnp.log(jnp.clip(jnp.hypot(re, im), 1e-3, 1 - 1e-6)))
     log_u = jnp.log(u)
     off = log_u - jnp.mean(log_u)
@@ -201,29 +222,52 @@ def _scores(theta: Float[Array, " 4"], x: Array, weight: Array) -> tuple[Array, 
     return jnp.sum(weight * (value - log_scale)), jnp.where(weight[None] > 0, parts, 0.0)
 
 
-def _moved(theta: Array, scores: Array, free: Array, low: Array, high: Array) -> Array:
-    """One scoring step, shortened to stay in range; what is next to an end that it leaves for is
-    put there, and left out of the step."""
-    gradient = jnp.sum(scores, axis=1)
+def _held(theta: Array, gradient: Array, free: Array, low: Array, high: Array) -> tuple[Array, ...]:
+    """What is at its lower end and leaves for it, at its upper one; and all that does not move."""
     down = (theta <= low + 1e-3) & (gradient < 0)
     up = (theta >= high - 1e-3) & (gradient > 0)
-    held = down | up | ~free
-    active = jnp.where(held, 0.0, 1.0).astype(theta.dtype)
+    return down & free, up & free, down | up | ~free
 
-    def information(rows: Array) -> Array:
-        inner = (rows @ scores.T) * active[:, None] * active[None]
-        return inner + jnp.diag(jnp.where(held, 1.0, 1e-6 * jnp.diag(inner) + 1e-30))
 
-    # One observation in a light tail may outweigh all others: it is given a leverage of 0.02.
-    leverage = jnp.sum(scores * jnp.linalg.solve(information(scores), scores), axis=0)
+def _solvable(information: Array, held: Array) -> Array:
+    active = jnp.where(held, 0.0, 1.0).astype(information.dtype)
+    inner = information * active[:, None] * active[None]
+    return inner + jnp.diag(jnp.where(held, 1.0, 1e-6 * jnp.diag(inner) + 1e-30))
+
+
+def _information(scores: Array, held: Array) -> Array:
+    """The outer product of the scores. One observation in a light tail may outweigh all others: it
+    is given a leverage of 0.02."""
+    plain = _solvable(scores @ scores.T, held)
+    leverage = jnp.sum(scores * jnp.linalg.solve(plain, scores), axis=0)
     shrunk = scores * jnp.minimum(1.0, 0.02 / jnp.maximum(leverage, 1e-30))[None]
-    move = jnp.nan_to_num(jnp.linalg.solve(information(shrunk), gradient * active))
+    return shrunk @ shrunk.T
+
+
+def _secant(information: Array, step: Array, change: Array) -> Array:
+    """The BFGS update for a step and the change of the gradient over it (Nocedal and Wright 2006,
+    §6.1); none where the likelihood is not concave along it."""
+    along, pushed = -jnp.dot(change, step), information @ step
+    good = along > 1e-3 * jnp.dot(step, pushed)
+    gained = jnp.outer(change, change) / jnp.where(good, along, 1.0)
+    lost = jnp.outer(pushed, pushed) / jnp.where(good, jnp.dot(step, pushed), 1.0)
+    return jnp.where(good, information + gained - lost, information)
+
+
+def _moved(
+    theta: Array, gradient: Array, information: Array, free: Array, low: Array, high: Array
+) -> Array:
+    """One scoring step, shortened to stay in range; what is next to an end that it leaves for is
+    put there, and left out of the step."""
+    down, up, held = _held(theta, gradient, free, low, high)
+    move = jnp.linalg.solve(_solvable(information, held), jnp.where(held, 0.0, gradient))
+    move = jnp.nan_to_num(move)
     # The whole step is shortened: cut in one parameter alone, it might lead downhill.
     room = jnp.where(move > 0, high - theta, theta - low)
     room = jnp.where(held, jnp.inf, jnp.minimum(room, 0.3))
     size = jnp.abs(move)
     share = jnp.min(jnp.where(size > room, room / jnp.where(size > 0, size, 1.0), 1.0))
-    theta = jnp.where(down & free, low, jnp.where(up & free, high, theta))
+    theta = jnp.where(down, low, jnp.where(up, high, theta))
     return jnp.clip(theta + share * move, low, high)
 
 
@@ -327,34 +371,54 @@ class _HalfLine(eqx.Module):
         return law(jax.lax.while_loop(going, advance, vary_with(state, x))[0])
 
 
-@partial(jax.jit, static_argnames=("pin", "at_end", "alone", "continuous"))
+@partial(jax.jit, static_argnames="resamples")
+def _fit_blocks(
+    x: Array, count: Count, middle: Array, unit: Array, quantiles: Array, z: Array,
+    key: PRNGKeyArray, length: Array, *, resamples: int,
+) -> tuple[Array, ...]:  # fmt: skip
+    """The symmetric fit, with the covariance over samples of blocks."""
+    fit = symmetric_fit(x, count)
+    spread = block_covariance(x, count, key, length, resamples)
+    place = np.array([0, 2, 3])
+    covariance = jnp.zeros((4, 4), x.dtype).at[place[:, None], place].set(spread)
+    theta = jnp.stack([fit.alpha, jnp.zeros_like(fit.alpha), jnp.log(fit.scale), fit.loc])
+    total = fit.log_likelihood - number(x, count) * jnp.log(unit)
+    return _summary(theta, covariance, total, middle, unit, quantiles, z, True)
+
+
+@partial(jax.jit, static_argnames=("pin", "at_end", "alone", "tested", "continuous"))
 def _fit_general(
     x: Array,
-    weight: Array,
+    count: Count,
     middle: Array,
     unit: Array,
     quantiles: Array,
-    beta: Array,
     z: Array,
+    beta: Array,
     *,
     pin: bool,
     at_end: bool,
     alone: bool,
+    tested: bool,
     continuous: bool,
-) -> tuple[Array, ...]:
+) -> tuple[tuple[Array, ...], Array | None]:
+    """The fields of a `LawFit` of standard data, and the p-value of the symmetric law."""
     dtype = x.dtype
+    weight = weights(x, count)
+    p_value = fit_test(x, count, None, None, None, (0, 1, 2)).p_value if tested else None
     most = jnp.inf
     low = jnp.asarray([_SMALLEST, -_STEEPEST, -most, -most], dtype)
     high = jnp.asarray([_LARGEST, _STEEPEST, most, most], dtype)
     free = jnp.asarray([True, not pin, True, True])
-    start = regression(x, weight)
+    start = regression(x, count)
     if pin:
         start = start.at[1].set(beta)
         low, high = low.at[1].set(beta), high.at[1].set(beta)
     if alone:
-        number, unknown = jnp.sum(weight), jnp.full((4, 4), jnp.nan, dtype)
-        total = _scores(start, x, weight)[0] - number * jnp.log(unit)
-        return _summary(start, unknown, total, middle, unit, quantiles, z, continuous)
+        unknown = jnp.full((4, 4), jnp.nan, dtype)
+        total = _scores(start, x, weight)[0] - number(x, count) * jnp.log(unit)
+        found = _summary(start, unknown, total, middle, unit, quantiles, z, continuous)
+        return found, p_value
     chart = _HalfLine.of(x, weight, beta) if at_end else None
     if chart is not None:
         start = chart.searched(chart.start(start, x, weight), x, weight)
@@ -369,27 +433,32 @@ def _fit_general(
     tolerance, slack = (1e-4, 1e-13) if dtype == jnp.float64 else (3e-3, 1e-6)
 
     def advance(state: Any) -> Any:
-        best, best_total, scores, proposal, _, i = state
+        best, best_total, scores, bend, proposal, _, i = state
         total, new = scores_of(proposal)
         better = total >= best_total - slack * jnp.abs(total)
         best_after = jnp.where(better, proposal, best)
+        slope = jnp.sum(new, axis=1)
+        fresh = _information(new, _held(proposal, slope, free, low, high)[2])
+        secant = _secant(bend, proposal - best, slope - jnp.sum(scores, axis=1))
+        bend = jnp.where(better, jnp.where(i < _FRESH, fresh, secant), bend)
         scores = jnp.where(better, new, scores)
-        following = _moved(best_after, scores, free, low, high)
+        following = _moved(best_after, jnp.sum(scores, axis=1), bend, free, low, high)
         following = jnp.where(better, following, best + 0.25 * (proposal - best))
         # in units of the standard errors, roughly
         size = jnp.abs(following - best_after) * jnp.sqrt(jnp.sum(scores * scores, axis=1))
         moving = jnp.max(jnp.where(free, size, 0)) > tolerance
         moving = moving & (better | (i > 0))
-        return best_after, jnp.maximum(total, best_total), scores, following, moving, i + 1
+        return best_after, jnp.maximum(total, best_total), scores, bend, following, moving, i + 1
 
-    going = lambda s: s[4] & (s[5] < _MOST)  # noqa: E731
+    going = lambda s: s[5] & (s[6] < _MOST)  # noqa: E731
 
     def stage(k: int, state: Any) -> Any:
         """From the start; then, of a fit next to α = 2, from there if that is better."""
         best, total, scores = state
         proposal = jnp.where(k == 0, start, best.at[0].set(_LARGEST))
         whether = (k == 0) | (best[0] > _NEARLY)
-        state = (best, total, scores, proposal, whether, jnp.zeros((), int))
+        bend = jnp.zeros((4, 4), dtype)
+        state = (best, total, scores, bend, proposal, whether, jnp.zeros((), int))
         return jax.lax.while_loop(going, advance, vary_with(state, x))[:3]
 
     state = (start, jnp.asarray(-jnp.inf, dtype), jnp.zeros((4, x.size), dtype))
@@ -403,10 +472,9 @@ def _fit_general(
     elif not pin:  # at the end of β and of the support at once
         covariance = jnp.where(_one_sided(theta[0], theta[1]), jnp.nan, covariance)
     theta = jnp.where(jnp.isfinite(total), theta, jnp.nan)
-    number = jnp.sum(weight)
-    return _summary(
-        theta, covariance, total - number * jnp.log(unit), middle, unit, quantiles, z, continuous
-    )
+    total = total - number(x, count) * jnp.log(unit)
+    found = _summary(theta, covariance, total, middle, unit, quantiles, z, continuous)
+    return found, p_value
 
 
 def _covariance(scores: Array, free: Array, ends: Array) -> Array:

@@ -96,7 +96,7 @@ def bound_over_error(run: dict) -> str:
 
 def column_rows(groups: dict[str, dict]) -> list[str]:
     """Exponent and constant of tails and compressibility."""
-    rows = ["| study | α | exponent | theory | measured, joint level | constant |"]
+    rows = ["| study | α | exponent | theory | measured | constant |"]
     rows.append("|---|---|---|---|---|---|")
     for name, group in groups.items():
         for run in group["runs"]:

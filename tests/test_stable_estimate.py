@@ -271,7 +271,7 @@ def test_results_print_their_numbers(key):
     x = sample(key, 1.5, shape=(400,))
     found = fit(x, 0)
     error = float(found.covariance[0, 0]) ** 0.5
-    assert repr(found).startswith(f"LawFit(alpha {float(found.alpha):.4g} ± {error:.2g}, beta 0 ")
+    assert repr(found).startswith(f"LawFit(alpha {float(found.alpha):.4g} ± {error:.2g}, beta 0, ")
     result = goodness_of_fit(x, 1.5)
     assert f"p = {float(result.p_value):.3g}, χ²(8) = " in repr(result)
     seen = []

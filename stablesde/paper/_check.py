@@ -17,7 +17,7 @@ from stablesde.paper._outcomes import (
     results,
     table,
 )
-from stablesde.paper._report import write_report
+from stablesde.paper._report import write_page
 from stablesde.paper._train import TrainResult, train
 from stablesde.store import check_writable, write_json
 from stablesde.studies._tidy import summary_rows, tidy_rows, write_csv
@@ -62,7 +62,7 @@ def main_job(
         write_json(path, record)
         write_csv(folder / "results.csv", tidy_rows(record))
         write_csv(folder / "summary.csv", summary_rows(record))
-        write_report(folder)
+        write_page(folder, size, seed, outcomes, trained)
         names = {(j.group, j.label) for j in chosen}
         return [o for o in outcomes if (o.job.group, o.job.label) in names], record
 

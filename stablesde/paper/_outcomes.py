@@ -48,7 +48,7 @@ class Outcome:
     @functools.cached_property
     def joint(self) -> Study:
         """The study with the intervals that hold together with those of all others."""
-        return at_level(self.study, self.level)
+        return self.study.at_level(self.level)
 
     @property
     def holds(self) -> bool | None:
@@ -71,13 +71,6 @@ class Outcome:
         if isinstance(self.joint, TailStudy):
             return self.joint.exponent_attained
         return True if self.job.sharp is None else self.joint.attained(self.job.sharp)
-
-
-def at_level(study: Study, level: float) -> Study:
-    """The record with intervals of another level."""
-    if isinstance(study, RateStudy):
-        return dataclasses.replace(study, level=level)
-    return study.at_level(level)
 
 
 def jointly(found: Sequence[Outcome]) -> list[Outcome]:

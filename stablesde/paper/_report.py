@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stablesde.paper._jobs import Size
 from stablesde.paper._outcomes import Outcome, note, read_results, rows
+from stablesde.paper._train import TrainResult
 from stablesde.store import write_atomically
 
 _TITLES = {
@@ -29,12 +31,23 @@ def write_report(directory: Path) -> Path:
     where the page cannot be written.
     """
     try:
-        size, seed, outcomes, trained = read_results(directory / "results.json")
+        found = read_results(directory / "results.json")
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
             f"the directory {directory} holds no results.json: give the folder that `stablesde "
             "check` names when it is done."
         ) from None
+    return write_page(directory, *found)
+
+
+def write_page(
+    directory: Path,
+    size: Size,
+    seed: int,
+    outcomes: Sequence[Outcome],
+    trained: TrainResult | None,
+) -> Path:
+    """`write_report` of results at hand."""
     version = outcomes[0].versions["stablesde"] if outcomes else ""
     flag = "" if size.name == "default" else f" --{size.name}"
     parts = [

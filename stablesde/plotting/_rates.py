@@ -139,7 +139,12 @@ def measure_label(study: RateStudy) -> str:
 def _lines(study: RateStudy, name: str) -> list[str]:
     """Labels of the lines drawn along one axis: the points of the other axis."""
     others = [axis for axis in study.axes if axis.name != name]
-    return [f"{SYMBOLS.get(a.name, a.name)} = {v:.4g}" for a in others for v in a.values] or [""]
+    text = {"step": _size_text, "width": _size_text}
+    return [
+        f"{SYMBOLS.get(a.name, a.name)} = {text.get(a.name, '{:.4g}'.format)(v)}"
+        for a in others
+        for v in a.values
+    ] or [""]
 
 
 def _bars(curve: Curve, column: int) -> np.ndarray:

@@ -90,7 +90,7 @@ class RateStudy(TidyRecord):
     predicted: dict[str, np.ndarray] = field(default_factory=dict)
     level: float = LEVEL
     interval: str = "percentile"
-    _slopes: dict[Any, Slope] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def axis(self, name: str) -> Axis:
         """The axis of that name. **Raises:** `ValueError` if the study has none of this `name`."""
@@ -127,8 +127,8 @@ class RateStudy(TidyRecord):
         )
         as_choice("statistic", settings[2], STATISTICS)
         as_choice("interval", settings[4], INTERVALS)
-        if settings not in self._slopes:
-            self._slopes[settings] = fit_slope(
+        if settings not in self._found:
+            self._found[settings] = fit_slope(
                 self.errors[settings[1]],
                 np.asarray(chosen.values),
                 self.axes.index(chosen),
@@ -136,7 +136,13 @@ class RateStudy(TidyRecord):
                 vanishing=chosen.direction > 0,
                 signed=self.signed,
             )
-        return self._slopes[settings]
+        return self._found[settings]
+
+    def at_level(self, level: float) -> "RateStudy":
+        """The record with intervals of another level. **Raises:** `ValueError` outside (0, 1)."""
+        other = dataclasses.replace(self, level=check_level(level))
+        object.__setattr__(other, "_found", self._found)  # computed once for all copies
+        return other
 
     def slope_difference(self, other: "RateStudy", axis: str | None = None) -> Slope:
         """This study's slope along an axis minus that of `other`, with the interval of a pair.
@@ -196,15 +202,19 @@ class RateStudy(TidyRecord):
         **Raises:** `ValueError` for an unknown `measure` or `statistic`, or a `level` outside
         (0, 1).
         """
-        errors = self.errors[self._measure(measure)]
-        statistic = self.rate_statistic if statistic is None else statistic
-        return estimate_interval(
-            errors,
-            as_choice("statistic", statistic, STATISTICS),
-            lambda v: v,
-            self.level if level is None else level,
+        settings = (
+            self._measure(measure),
+            self.rate_statistic if statistic is None else statistic,
+            check_level(self.level if level is None else level),
             self.interval,
         )
+        as_choice("statistic", settings[1], STATISTICS)
+        if settings not in self._found:
+            errors, (statistic, level, interval) = self.errors[settings[0]], settings[1:]
+            self._found[settings] = estimate_interval(
+                errors, statistic, lambda v: v, level, interval
+            )
+        return self._found[settings]
 
     def tail_diagnosis(self, measure: str | None = None) -> list[TailDiagnosis]:
         """Of each grid point in row-major order: does the mean over replicas have a variance?

@@ -88,6 +88,23 @@ def calls() -> dict[str, Callable[[float], Any]]:
         "strong_error, 3 x 4": lambda v: strong(v, WIDTHS[:3], (4, 8, 16, 32)),
         "strong_error, 5 x 6": lambda v: strong(v, WIDTHS, (2, 4, 8, 16, 32, 64)),
         "propagation_of_chaos, 5": chaos,
+        "independence, 4": lambda v: (
+            ssd.independence(
+                system(v), key(v), widths=WIDTHS[:4], t1=v, replicas=16, batch=16, **grid
+            ).means
+        ),
+        "compression_probability, 4": lambda v: (
+            ssd.compression_probability(
+                ssd.System(model, ssd.stable_noise("I", 1 + v, 2), sigma=v),
+                key(v),
+                widths=WIDTHS[:4],
+                kappas=(0.3,),
+                epsilons=(0.3,),
+                t1=v,
+                replicas=16,
+                **grid,
+            ).errors
+        ),
         "stable.pdf": lambda v: stable.pdf(x, 1 + v),
         "stable.cdf": lambda v: stable.cdf(x, 1 + v),
         "stable.ppf": lambda v: stable.ppf((x + 4) / 8, 1 + v),

@@ -5,6 +5,7 @@ drawn once and nothing is stored; errors are differences of the displacements D 
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -20,7 +21,7 @@ from stablesde.dynamics._layout import REPLICA_AXIS, default_block, scratch_byte
 from stablesde.dynamics._memory import available_bytes, require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
-from stablesde.dynamics._sweep import limit_errors, step_errors, visits
+from stablesde.dynamics._sweep import final_means, limit_errors, step_errors, visits
 from stablesde.dynamics._system import Driver, check_run
 from stablesde.stable._bits import Keys, key_words
 from stablesde.stable._sampling import float_dtype
@@ -102,9 +103,8 @@ def coupled_steps(
     check_divisors(steps, fine_steps)
     grid = time_grid(t1, fine_steps, None, float_dtype(dtype))
     strides = tuple(int(fine_steps // k) for k in steps)
-    errors = _replicas(
-        system, keys, None, grid, widths, strides, scheme, block_size, batch, mesh, function, dtype
-    )
+    spread = Spread(block_size, batch, mesh)
+    errors = _replicas(system, keys, None, grid, widths, strides, scheme, spread, function, dtype)
     return CoupledErrors(*errors)
 
 
@@ -137,21 +137,28 @@ def coupled_limit(
         flow.system, scheme=scheme, num_particles=max(widths), block_size=block_size, batch=batch
     )
     grid = flow.grid(float_dtype(dtype))
-    errors = _replicas(
-        flow.system,
-        keys,
-        flow.m,
-        grid,
-        widths,
-        (),
-        scheme,
-        block_size,
-        batch,
-        mesh,
-        function,
-        dtype,
-    )
+    spread = Spread(block_size, batch, mesh)
+    errors = _replicas(flow.system, keys, flow.m, grid, widths, (), scheme, spread, function, dtype)
     return CoupledErrors(*errors)
+
+
+def coupled_means(
+    system: System,
+    keys: Keys,
+    function: Callable[[Array], Array],
+    *,
+    widths: Sequence[int],
+    num_steps: int,
+    t1: float,
+    dtype: jnp.dtype | None = None,
+) -> Float[Array, "R widths q"]:
+    """Means of functions of the columns, (dim, n) → (q, n), over systems of several widths at t1.
+
+    A width has the particles that `simulate` gives it under the same key."""
+    grid, widths = time_grid(t1, num_steps, None, float_dtype(dtype)), tuple(widths)
+    spread = Spread(None, None, None)
+    (found,) = _replicas(system, keys, None, grid, widths, (), "euler", spread, function, dtype)
+    return found
 
 
 def _sizes(name: str, values: Sequence[int]) -> tuple[int, ...]:
@@ -179,6 +186,14 @@ def _check_keys(keys: Keys) -> None:
     )
 
 
+class Spread(NamedTuple):
+    """How particles and replicas are spread: see `coupled_steps`."""
+
+    block_size: int | None
+    batch: int | None
+    mesh: Mesh | None
+
+
 def _replicas(
     system: System,
     keys: Keys,
@@ -187,14 +202,13 @@ def _replicas(
     widths: tuple[int, ...],
     strides: tuple[int, ...],
     scheme: str,
-    block_size: int | None,
-    batch: int | None,
-    mesh: Mesh | None,
+    spread: Spread,
     function: Callable[[Array], Array] | None,
     dtype: jnp.dtype | None,
 ) -> tuple[Array, ...]:
-    """Plans how replicas and particles are spread, and runs them."""
-    dtype = float_dtype(dtype)
+    """Plans how replicas and particles are spread, and runs them: the errors of the schemes with
+    these strides, or from the limit if there is a flow; with neither, means of the functions."""
+    dtype, (block_size, batch, mesh) = float_dtype(dtype), spread
     size, dim, itemsize = system.statistic_size, system.dim, dtype.itemsize
     limit = int(block_size or default_block(size, dim, itemsize))
     plan = side_by_side(widths, limit, mesh, with_limit=flow is not None)
@@ -236,14 +250,15 @@ def _compiled(  # type: ignore[no-untyped-def]
     def local(words, run, plan):  # type: ignore[no-untyped-def]
         def replica(stream):  # type: ignore[no-untyped-def]
             one = run.under(stream)
-            if plan is None:
-                return limit_errors(one, function)
-            return step_errors(one, plan, function)
+            if plan is not None:
+                return step_errors(one, plan, function)
+            return (final_means if run.flow is None else limit_errors)(one, function)
 
         if words[0].shape[0] <= batch:
             return jax.vmap(replica)(words)
         return jax.lax.map(replica, words, batch_size=batch)
 
     split = ((words, (rows, rows)),)
-    errors = on_mesh(local, mesh, (rows,) * (4 if function is None else 5), run, plan, split=split)
-    return tuple(e[:count] for e in errors)
+    outputs = 1 if plan is None and run.flow is None else 4 if function is None else 5
+    found = on_mesh(local, mesh, (rows,) * outputs, run, plan, split=split)
+    return tuple(e[:count] for e in found)

@@ -171,6 +171,18 @@ def limit_errors(run: Run, function: Functional = None) -> tuple[Array, ...]:
     return *errors, _weak(run, function, theta[:, :compared], copies, widths)
 
 
+def final_means(run: Run, function: Callable[[Array], Array]) -> tuple[Array, ...]:
+    """The means of functions of the columns, (dim, n) → (q, n), over the particles of each width at
+    the end; of one replica, (widths, q)."""
+
+    def step(state: State, k: Array) -> tuple[State, None]:
+        return run.step(state, k)[0], None
+
+    steps = jnp.arange(run.grid.num_steps, dtype=jnp.int32)
+    state, _ = jax.lax.scan(step, vary_with(run.start(), run), steps)
+    return (run.averages(function, run.theta(state), len(run.layout.members)).T,)
+
+
 def _weak(
     run: Run, function: Callable[[Array], Array], theta: Array, partner: Array, widths: int
 ) -> Float[Array, " widths"]:
@@ -206,4 +218,4 @@ def _summary(run: Run, error: Array, final: Array, widths: int) -> tuple[Array, 
     return *both(error), *both(final)
 
 
-__all__ = ["Visits", "limit_errors", "step_errors", "visits"]
+__all__ = ["Visits", "final_means", "limit_errors", "step_errors", "visits"]

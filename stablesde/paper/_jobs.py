@@ -136,7 +136,7 @@ FULL = Size(
         ),
         "linear-drift": dict(
             widths=(100, 316, 1000, 3162, 10000, 31623), num_steps=(2, 4, 8, 16),
-            fine_steps=256, replicas=512, batch=16,
+            fine_steps=256, replicas=1024, batch=16,
         ),
         "propagation-of-chaos": dict(
             widths=powers(16, 2**15), num_steps=32, replicas=512, batch=64, law_particles=2**23,

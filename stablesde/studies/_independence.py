@@ -11,6 +11,7 @@ proves distance O(k/n) of the k-particle law for Brownian noise. For complex exp
 C_n is the distance of the joint characteristic function from the product of its marginals.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from stablesde._arguments import as_flag, as_real, by_name
-from stablesde.dynamics import Trajectory, simulate, simulate_limit
+from stablesde.dynamics import LawFlow, simulate_limit
+from stablesde.dynamics._coupled import coupled_means
 from stablesde.stable._bits import Keys
 from stablesde.stable._domain import number_text
 from stablesde.studies._format import format_rows, verdict_text
@@ -103,11 +105,16 @@ def pair_dependence(
     return _dependence(influence, level)
 
 
+def _waves(theta: Float[Array, "dim n"], u: ArrayLike) -> Float[Array, "J n"]:
+    """cos⟨u, θ⟩ and sin⟨u, θ⟩ for each u."""
+    high = jax.lax.Precision.HIGHEST  # which accelerators otherwise lower
+    phase = jnp.matmul(jnp.asarray(u, theta.dtype), theta, precision=high)
+    return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)])
+
+
 def pair_moments(theta: Array, u: ArrayLike) -> tuple[Array, Array]:
     """Means of the functions over the particles, and of their products over all pairs i ≠ j."""
-    high = jax.lax.Precision.HIGHEST  # which accelerators otherwise lower
-    phase = jnp.matmul(theta, jnp.asarray(u, theta.dtype).T, precision=high)
-    f = jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], -1)
+    f, high = _waves(theta.T, u).T, jax.lax.Precision.HIGHEST
     n = theta.shape[0]
     # Centred, so that the difference below loses nothing in single precision.
     mean = jnp.mean(f, 0)
@@ -353,26 +360,52 @@ def independence(
         system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
     )
 
-    def run(one: PRNGKeyArray, n: int) -> Trajectory:
-        if coupled:
-            return simulate(system, one, num_particles=n, t1=t1, num_steps=num_steps, dtype=dtype)
-        return simulate_limit(flow(), one, num_particles=n, dtype=dtype)
+    waves = Waves(u)
+    grid: Any = {"widths": widths, "num_steps": num_steps, "t1": t1, "dtype": dtype}
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:
-        flow() if not coupled else None  # outside of the transformation
-        each = [_moments(jax.vmap(lambda k, n=n: run(k, n))(keys), u) for n in widths]
-        return {
-            "means": np.stack([np.asarray(m, float) for m, _ in each], axis=1),
-            "pairs": np.stack([np.asarray(p, float) for _, p in each], axis=1),
-        }
+        if coupled:
+            found = coupled_means(system, keys, waves, **grid)
+        else:
+            found = _means_of_copies(flow(), keys, waves, widths, dtype)
+        return _pairs(np.asarray(found, float), np.asarray(widths))
 
     parts = replica_errors("independence", config, key, compute, run_dir)
     return IndependenceStudy(config, widths, parts["means"], parts["pairs"], coupled)
 
 
+class Waves(eqx.Module):
+    """The J functions of each column, and their products, J + J²."""
+
+    u: np.ndarray
+
+    def __call__(self, theta: Float[Array, "dim n"]) -> Float[Array, "q n"]:
+        f = _waves(theta, self.u)
+        return jnp.concatenate([f, (f[:, None] * f[None]).reshape(-1, f.shape[1])])
+
+
+def _means_of_copies(
+    flow: LawFlow, keys: Keys, waves: Waves, widths: tuple[int, ...], dtype: Any
+) -> Float[Array, "R widths q"]:
+    """As `coupled_means`, of independent copies of the limit."""
+    n = max(widths)
+    theta = jax.vmap(lambda k: simulate_limit(flow, k, num_particles=n, dtype=dtype).final)(keys)
+    return _prefix_means(theta, waves, widths)
+
+
 @eqx.filter_jit
-def _moments(runs: Trajectory, u: np.ndarray) -> tuple[Array, Array]:
-    return jax.vmap(pair_moments, (0, None))(runs.final, u)
+def _prefix_means(theta: Array, waves: Waves, widths: tuple[int, ...]) -> Array:
+    values = jax.vmap(lambda columns: waves(columns.T))(theta)
+    return jnp.stack([jnp.mean(values[..., :n], -1) for n in widths], 1)
+
+
+def _pairs(found: np.ndarray, widths: np.ndarray) -> dict[str, np.ndarray]:
+    """Means (R, widths, J), and means of products over all pairs i ≠ j, (R, widths, J, J)."""
+    size = math.isqrt(found.shape[-1])  # of J + J²
+    means, products = found[..., :size], found[..., size:].reshape(*found.shape[:2], size, size)
+    square = means[..., :, None] * means[..., None, :]
+    pairs = square - (products - square) / (widths[:, None, None] - 1.0)
+    return {"means": means, "pairs": pairs}
 
 
 def _frequencies(frequencies: ArrayLike | None, dim: int) -> np.ndarray:

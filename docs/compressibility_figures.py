@@ -66,7 +66,7 @@ def law() -> None:
         upper.set(ylabel="P(error ≤ ε)")
         lower.set(xlabel="relative error ε", ylabel="law - simulated")
         upper.legend(ncols=len(laws))
-        figure.savefig(FIGURES / "compression-law.png", dpi=160)
+        figure.savefig(FIGURES / "compression-law.png", dpi=200)
 
 
 def independence() -> None:
@@ -105,7 +105,7 @@ def lemma_b1() -> None:
         axes.plot(alphas, np.divide(exact, unit), "k-", lw=1.5, label="exact, n = 10⁷")
         axes.set(xlabel="α", ylabel="E max / n$^{1/α}$", yscale="log")
         axes.legend()
-        figure.savefig(FIGURES / "lemma-b1.png", dpi=160)
+        figure.savefig(FIGURES / "lemma-b1.png", dpi=200)
 
 
 def main() -> None:

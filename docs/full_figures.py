@@ -102,8 +102,9 @@ def column_rows(groups: dict[str, dict]) -> list[str]:
         for run in group["runs"]:
             e = run["exponent"]
             axis = "tail index" if name == "tails" else "width"
+            measured = interval(e).replace("+", "")
             rows.append(
-                f"| {name} | {case(run)[2]:g} | {axis} | {e['theory']:.3f} | {interval(e)} | "
+                f"| {name} | {case(run)[2]:g} | {axis} | {e['theory']:.3f} | {measured} | "
                 f"{constant(run, 'relative error')} |"
             )
     return rows

@@ -38,7 +38,7 @@ def main() -> None:
     axes.set(xlabel="coupling K / σ$^α$", ylabel="order parameter r", ylim=(0, 1))
     axes.legend(loc="lower right", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(Path(__file__).parent / "figures" / "kuramoto.png", dpi=150)
+    figure.savefig(Path(__file__).parent / "figures" / "kuramoto.png", dpi=200)
 
 
 if __name__ == "__main__":

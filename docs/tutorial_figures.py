@@ -30,7 +30,7 @@ def levy_paths() -> None:
             axes.set(title=f"Type {kind}", xlabel="$L_t$, first coordinate", aspect="equal")
             axes.set_adjustable("datalim")
         row[0].set_ylabel("second coordinate")
-        figure.savefig(FIGURES / "levy-paths.png", dpi=150)
+        figure.savefig(FIGURES / "levy-paths.png", dpi=200)
 
 
 def coupling() -> None:
@@ -65,7 +65,7 @@ def coupling() -> None:
         left.set(xlabel="time t", ylabel="D of one particle")
         left.legend()
         right.set(xlabel="time t", ylabel="mean over particles of |D - D'|", yscale="log")
-        figure.savefig(FIGURES / "coupling.png", dpi=150)
+        figure.savefig(FIGURES / "coupling.png", dpi=200)
 
 
 def main() -> None:

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number, by_name
-from stablesde.compression import compression_error, kept_rows
+from stablesde.compression import kept_rows
 from stablesde.dynamics import Trajectory, simulate, simulate_limit
 from stablesde.dynamics._system import check_stable, stable_part
 from stablesde.stable._bits import Keys
@@ -295,9 +294,10 @@ def compression_probability(
             def run(one: PRNGKeyArray, n: int = n, number: int = number) -> Trajectory:
                 return simulate(system, one, num_particles=n, t1=t1, num_steps=number, dtype=dtype)
 
-            theta, errors = _errors(jax.vmap(run)(keys), kept)
-            finite_columns(theta, stable_part(system)[0], increment_scale(system, t1, number))
-            rows.append(np.asarray(errors, float))
+            theta = jax.vmap(run)(keys).final
+            scale = increment_scale(system, t1, number)
+            columns = finite_columns(theta, stable_part(system)[0], scale)
+            rows.append(_errors(np.sum(columns**2, -1), kept))
         return {"relative error": np.stack(rows, axis=1)}
 
     errors = replica_errors("compression-probability", config, key, compute, run_dir)
@@ -322,13 +322,11 @@ def compression_probability(
     )
 
 
-@eqx.filter_jit
-def _errors(runs: Trajectory, kappas: tuple[float, ...]) -> tuple[Array, Array]:
-    """θ at the end, (R, n, dim), and the error of each replica and κ, (R, kappas)."""
-    theta = runs.final
-    # The κ are not traced, so that the rows they keep are counted exactly.
-    each = [jax.vmap(lambda th, k=k: compression_error(th, k))(theta) for k in kappas]
-    return theta, jnp.stack(each, -1)
+def _errors(squares: np.ndarray, kappas: tuple[float, ...]) -> np.ndarray:
+    """The error of each system and κ, (R, kappas), from squared norms of the columns, (R, n)."""
+    rising, n = np.sort(squares, axis=1), squares.shape[1]
+    lost = np.cumsum(rising, axis=1) / rising.sum(1)[:, None]
+    return np.sqrt(np.stack([lost[:, n - kept_rows(n, k) - 1] for k in kappas], -1))
 
 
 def _limit_columns(
@@ -354,11 +352,9 @@ def _copies(
     squares = np.sum(columns**2, -1)
     counts, systems = [], []
     for n in widths:
-        blocks = np.sort(squares[: len(squares) // n * n].reshape(-1, n), axis=1)
-        share = np.cumsum(blocks, axis=1) / blocks.sum(1)[:, None]
-        errors = [np.sqrt(share[:, n - kept_rows(n, k) - 1]) for k in kappas]
-        counts.append([[int(np.sum(e <= eps)) for eps in epsilons] for e in errors])
-        systems.append(len(blocks))
+        errors = _errors(squares[: len(squares) // n * n].reshape(-1, n), kappas)
+        counts.append([[int(np.sum(e <= eps)) for eps in epsilons] for e in errors.T])
+        systems.append(len(errors))
     return np.array(counts), tuple(systems)
 
 

@@ -11,6 +11,7 @@ at theory, no is one, and yes is the power.
   s = -1/2, tolerance 0.05.
 - tail index: the largest of N norms with tail r^-α, α = 1.5, tolerance a tenth of α.
 - like independent: binomial counts of R replicas and S systems of copies, tolerance 0.1.
+- constant: log-normal errors against predictions of as many replicas, tolerance a tenth.
 - bound: the mean of 5 log-normal errors against a bound at it, and a tenth above and below.
 
 With `--record`, the record of `stablesde check`, a second table gives the power of each judged
@@ -78,6 +79,20 @@ def bound(rng: np.random.Generator, replicas: int, shift: float) -> bool | None:
     ).bound_holds  # fmt: skip
 
 
+def constant(rng: np.random.Generator, replicas: int, shift: float) -> bool | None:
+    """Errors `shift` tenths above the predicted ones, of as many replicas each."""
+    shape = (len(SIZES),)
+    draw = lambda: np.exp(  # noqa: E731
+        0.25 * rng.normal(size=(replicas, 1)) + 0.15 * rng.normal(size=(replicas, *shape))
+    )
+    axis = studies.Axis("width", tuple(SIZES), -0.5)
+    errors = {"sup": (1 + studies._constants.TOLERANCE * shift) * SIZES**-0.5 * draw()}
+    return studies.RateStudy(
+        "synthetic", CONFIG, (axis,), errors, "sup", "trimmed", "width",
+        predicted={"sup": SIZES**-0.5 * draw()},
+    ).constant_attained  # fmt: skip
+
+
 CASES: list[tuple[str, Callable[..., bool | None], str, tuple[int, ...]]] = [
     ("exponent attained, trimmed mean", slope, "replicas", (16, 64)),
     (
@@ -89,6 +104,7 @@ CASES: list[tuple[str, Callable[..., bool | None], str, tuple[int, ...]]] = [
     ("tail index attained", tail, "columns", (2**19, 2**22, 2**23)),
     ("like independent", like_independent, "replicas", (100, 400, 1000)),
     ("bound holds", bound, "replicas", (32, 128, 512)),
+    ("constant attained", constant, "replicas", (32, 64, 128, 256)),
 ]
 
 

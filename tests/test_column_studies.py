@@ -64,6 +64,9 @@ def test_compression_probability(network, key, tmp_path):
         ssd.System(network, noise), key, run_dir=tmp_path, **PROBABILITY
     )
     np.testing.assert_array_equal(study.errors, again.errors)
+    assert np.all(study.at_level(0.999).interval()[0] <= study.interval()[0])
+    with pytest.raises(ValueError, match="level must lie"):
+        study.at_level(1.0)
     coarse = ssd.compression_probability(
         ssd.System(network, noise), key, **PROBABILITY | dict(num_steps=4, replicas=20)
     )
@@ -259,7 +262,6 @@ def listed(system):
     [
         (lambda s, k: probability(s, k, epsilons=(1.0,)), "epsilons must lie"),
         (lambda s, k: probability(s, k, kappas=(0.0,)), "kappas must lie"),
-        (lambda s, k: probability(s, k, level=1.0), "level must lie"),
         (lambda s, k: probability(s, k, num_steps=0), "num_steps must be"),
         (lambda s, k: iid(s, k, p=-1.0), "p must be"),
         (lambda s, k: iid(s, k, replicas=1), "replicas must be"),

@@ -286,7 +286,8 @@ def _size_text(value: float) -> str:
     if value < 1:
         mantissa, exponent = np.frexp(value)
         return f"$2^{{{exponent - 1}}}$" if mantissa == 0.5 else f"{value:.3g}"
-    return f"{value:.6g}"
+    exponent = round(np.log10(value))
+    return f"$10^{{{exponent}}}$" if value >= 1e6 and value == 10.0**exponent else f"{value:.6g}"
 
 
 def _draw_trend(panel: Axes, study: RateStudy, name: str) -> None:

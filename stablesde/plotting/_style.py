@@ -61,6 +61,7 @@ TITLES = {
     "propagation_of_chaos": "Propagation of chaos",
     "weak_error": "Weak error",
     "compressibility": "Compressibility of the limit's columns",
+    "iid-compressibility": "Compressibility of independent columns",
     "tails": "Tail of the limit",
 }
 

@@ -1,6 +1,7 @@
 """Maximum likelihood for the α-stable law: index, skewness, scale and location."""
 
 import math
+from enum import Enum
 from functools import partial
 from typing import Any, Literal
 
@@ -31,6 +32,18 @@ _STEEPEST = 1 - 1e-6  # of |β|
 _STILL = 1e-6  # what BFGS takes for no step
 _NEARLY = 1.9  # from here on, α = 2 is tried too
 NAMES = ("alpha", "beta", "scale", "loc")
+
+
+class _Beta(Enum):
+    """Whether β is estimated, held, held at 0, or held at ±1: four programs."""
+
+    FREE, HELD, ZERO, END = "free", "held", "zero", "end"
+
+    @classmethod
+    def of(cls, fixed: float | None) -> "_Beta":
+        if fixed is None:
+            return cls.FREE
+        return cls.ZERO if fixed == 0 else cls.END if abs(fixed) == 1 else cls.HELD
 
 
 class LawFit(eqx.Module):
@@ -148,14 +161,9 @@ def fit(
     scalars = (v if isinstance(v, jax.Array) else np.asarray(v, data.dtype)
                for v in (middle, unit, quantiles))  # fmt: skip
     if blocks is None:
-        modes = {
-            "pin": fixed is not None,
-            "at_end": fixed is not None and abs(fixed) == 1,
-            "alone": alone,
-            "tested": fixed == 0,
-            "continuous": continuous,
-        }
+        kind = _Beta.of(fixed)
         pinned = np.asarray(np.nan if fixed is None else fixed, data.dtype)
+        modes = {"kind": kind, "alone": alone, "continuous": continuous}
         found, p_value = _fit_general(standard, count, *scalars, z, pinned, **modes)
     else:
         length, resamples = np.asarray(blocks[0], np.int32), blocks[1]
@@ -386,7 +394,7 @@ def _fit_blocks(
     return _summary(theta, covariance, total, middle, unit, quantiles, z, True)
 
 
-@partial(jax.jit, static_argnames=("pin", "at_end", "alone", "tested", "continuous"))
+@partial(jax.jit, static_argnames=("kind", "alone", "continuous"))
 def _fit_general(
     x: Array,
     count: Count,
@@ -396,16 +404,16 @@ def _fit_general(
     z: Array,
     beta: Array,
     *,
-    pin: bool,
-    at_end: bool,
+    kind: _Beta,
     alone: bool,
-    tested: bool,
     continuous: bool,
 ) -> tuple[tuple[Array, ...], Array | None]:
     """The fields of a `LawFit` of standard data, and the p-value of the symmetric law."""
     dtype = x.dtype
-    weight = weights(x, count)
-    p_value = fit_test(x, count, None, None, None, (0, 1, 2)).p_value if tested else None
+    weight, pin = weights(x, count), kind is not _Beta.FREE
+    p_value = None
+    if kind is _Beta.ZERO:
+        p_value = fit_test(x, count, None, None, None, (0, 1, 2)).p_value
     most = jnp.inf
     low = jnp.asarray([_SMALLEST, -_STEEPEST, -most, -most], dtype)
     high = jnp.asarray([_LARGEST, _STEEPEST, most, most], dtype)
@@ -419,7 +427,7 @@ def _fit_general(
         total = _scores(start, x, weight)[0] - number(x, count) * jnp.log(unit)
         found = _summary(start, unknown, total, middle, unit, quantiles, z, continuous)
         return found, p_value
-    chart = _HalfLine.of(x, weight, beta) if at_end else None
+    chart = _HalfLine.of(x, weight, beta) if kind is _Beta.END else None
     if chart is not None:
         start = chart.searched(chart.start(start, x, weight), x, weight)
 

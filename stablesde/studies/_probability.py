@@ -3,6 +3,7 @@
 Intervals are Clopper and Pearson's (Biometrika 26, 1934), which cover at least at their level.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -83,6 +84,10 @@ class ProbabilityStudy(CellRecord):
     name: str = "compression-probability"
     claim: str = "P(‖Θ^(κn) - Θ‖_F ≤ ε ‖Θ‖_F) ≥ 1 - ε for n ≥ N  (Theorem 3.1)"
     exponent_attained: bool | None = None
+
+    def at_level(self, level: float) -> "ProbabilityStudy":
+        """The record with intervals of another level. **Raises:** `ValueError` outside (0, 1)."""
+        return dataclasses.replace(self, level=check_level(level))
 
     @property
     def successes(self) -> np.ndarray:
@@ -247,7 +252,6 @@ def compression_probability(
     num_steps: int | Callable[[int], int] | None = None,
     replicas: int = 200,
     batch: int = 50,
-    level: float = LEVEL,
     dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> ProbabilityStudy:
@@ -262,17 +266,18 @@ def compression_probability(
     - `num_steps`: None for the fewest steps in the theorem's regime (t1 n^{α/2+1}: 3162 at n = 100,
       α = 1.5), a number for the same at every width, or a function of the width.
     - `replicas`: independent systems; `batch` of them are simulated together and make one cell of
-      `run_dir`. `level` of the intervals.
+      `run_dir`.
     - The rest as in `ssd.simulate`; `init` must not list a θ₀ for each particle.
 
-    **Returns:** a `ProbabilityStudy`. **Raises:** `ValueError` as `ssd.strong_error`, and for κ or
+    **Returns:** a `ProbabilityStudy`; its `at_level` has other intervals.
+    **Raises:** `ValueError` as `ssd.strong_error`, and for κ or
     ε outside (0, 1).
     """
     widths = sizes("widths", widths)
     kept = checked_kappas(kappas, min(widths))
     targets = _checked_epsilons(epsilons)
     check_stable(system, "compression_probability")
-    alpha, level = check_noise(system.noise), check_level(level)
+    alpha = check_noise(system.noise)
     steps = tuple(_steps(n, num_steps, alpha, as_number("t1", t1, 0, ends="(]")) for n in widths)
     config = configuration(
         system,
@@ -308,7 +313,7 @@ def compression_probability(
         for n, m in zip(widths, steps, strict=True)
     )
     return ProbabilityStudy(
-        config | {"epsilons": list(targets), "level": level},
+        config | {"epsilons": list(targets)},
         widths,
         steps,
         kept,
@@ -318,7 +323,6 @@ def compression_probability(
         copies,
         systems,
         regime,
-        level,
     )
 
 

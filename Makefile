@@ -5,8 +5,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Fast tests compile without XLA's optimisations, which halves their time. Slow ones, and those with
-# other versions, compile as users do. XLA knows these flags in the versions of constraints.txt.
+# Fast tests compile without XLA's optimisations, which halves their time. Slow ones, those on bits
+# and overflow (as_compiled), and those with other versions compile as users do. XLA knows these
+# flags in the versions of constraints.txt.
 QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false $(XLA_FLAGS)"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -26,13 +27,13 @@ quick: $(VENV)/.installed
 	$(BIN)/stablesde check --quick
 
 test: $(VENV)/.installed-dev
-	$(QUICK) $(BIN)/python -m pytest -n auto -m "not slow and not fuzz"
+	$(QUICK) $(BIN)/python -m pytest -n auto -m "not slow and not fuzz and not as_compiled"
 
 coverage:  # of the lines of the package, by the fast tests
 	PYTEST_ADDOPTS="--cov=stablesde --cov-report=term:skip-covered" $(MAKE) test
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto -m "slow or as_compiled"
 
 fuzz: $(VENV)/.installed-dev
 	$(QUICK) $(BIN)/python -m pytest -n auto -m fuzz

@@ -71,6 +71,7 @@ def test_trajectories_of_several_keys(network, key):
     assert "runs" not in repr(single)
 
 
+@pytest.mark.as_compiled
 def test_a_larger_system_contains_the_noise_of_a_smaller(network, key):
     noise = ssd.IndependentStable(1.5, 2)
     small = ssd.simulate(ssd.System(network, noise), key, num_particles=10, t1=1.0, num_steps=4)
@@ -180,6 +181,7 @@ def test_law_flow_is_independent_of_the_particles(network, key):
     assert np.all(np.abs(increments) > 1e-6)
 
 
+@pytest.mark.as_compiled
 def test_limit_copies_share_noise_and_ignore_each_other(network, key):
     noise = ssd.IsotropicStable(1.5, 2)
     flow = ssd.law_flow(ssd.System(network, noise), key, t1=1.0, num_steps=8, num_particles=50_000)

@@ -96,6 +96,7 @@ def test_increments_have_their_exponent(noise, dt, steps, key):
         assert np.all(np.abs(values.mean(0) - expected) < 4 * error + 1e-5)
 
 
+@pytest.mark.as_compiled
 @noises
 def test_increments_are_functions_of_key_particle_and_step(noise, key):
     whole = noise.increment(key, 7, 0.05, 20_003)
@@ -123,6 +124,7 @@ def test_increments_are_functions_of_key_particle_and_step(noise, key):
     assert np.mean((other == np.asarray(whole[:1000]))[moved]) < 1e-3
 
 
+@pytest.mark.as_compiled
 @noises
 def test_blocks_of_a_simulation_see_the_same_noise(noise, key):
     """The additive part of a run, over blocks and widths, is the sum of the increments."""
@@ -227,6 +229,7 @@ def test_bad_arguments(build, message):
         build()
 
 
+@pytest.mark.as_compiled
 def test_devices_see_the_same_noise():
     """In a fresh process with four host devices: the increments of one, bit by bit."""
     code = """

@@ -59,6 +59,7 @@ def test_norm_tail_constant(kind, dim, key):
     assert abs((norms > threshold).sum() - n * p) < 5.5 * np.sqrt(n * p) + 0.03 * n * p
 
 
+@pytest.mark.as_compiled
 @pytest.mark.parametrize("kind", KINDS)
 def test_increments_are_functions_of_key_particle_and_step(kind, key):
     noise = ssd.stable_noise(kind, 1.5, 2)
@@ -139,6 +140,7 @@ def test_types_are_instances_of_the_general_case(alpha):
         assert one.norm_tail_constant() == pytest.approx(other.norm_tail_constant(), rel=1e-6)
 
 
+@pytest.mark.as_compiled
 @pytest.mark.parametrize("alpha", [0.05, 0.4, 1.5, 2.0])
 def test_vectors_never_overflow(alpha, key, dtype):
     """Steps so long, weights so large that every coordinate passes the largest number."""
@@ -161,6 +163,7 @@ def test_vectors_never_overflow(alpha, key, dtype):
     assert np.all(np.asarray(draw) == 0)
 
 
+@pytest.mark.as_compiled
 def test_noise_is_the_same_on_eight_devices():
     """In a fresh process with eight host devices: bit-identical increments."""
     code = """

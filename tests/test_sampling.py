@@ -91,6 +91,7 @@ def test_precisions_share_the_noise(key):
         np.testing.assert_allclose(single, double, rtol=5e-6)
 
 
+@pytest.mark.as_compiled
 def test_prefix_property(key):
     small = ssd.stable.sample(key, 1.5, shape=(1000,))
     np.testing.assert_array_equal(small, ssd.stable.sample(key, 1.5, shape=(12_345,))[:1000])
@@ -240,6 +241,7 @@ def test_traced_parameters_out_of_range_give_nan(key):
     assert np.isnan(positive(1.5)).all()
 
 
+@pytest.mark.as_compiled
 @pytest.mark.parametrize("alpha", [0.05, 0.3, 1.0, 1.5, 2.0])
 @pytest.mark.parametrize("beta", [0.0, 0.7])
 def test_scale_and_location_do_not_overflow(alpha, beta, key, dtype):

@@ -188,7 +188,8 @@ def legends_above(panel: Axes, groups: list[list[Any]], columns: list[int]) -> N
             handletextpad=0.4,
             handlelength=None if most < 4 else 1.2,
         )
-        height += rows * _ROW + 1.5
+        tall = any("$" in str(handle.get_label()) for handle in handles)
+        height += rows * (_ROW + 1.5 * tall) + 1.5
 
 
 def power_of_ten(value: float) -> str:

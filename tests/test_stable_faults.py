@@ -64,6 +64,29 @@ def test_a_mask_of_the_whole_fit():
     np.testing.assert_allclose(a.p_value, b.p_value, rtol=1e-5)
 
 
+def test_a_mask_under_jit_and_far_from_zero():
+    mask = np.arange(2000) % 4 > 0
+    traced = jax.jit(lambda x, w: fit(x, 0, where=w))(jnp.asarray(X), mask)
+    np.testing.assert_allclose(traced.alpha, fit(X[mask], 0).alpha, rtol=1e-4)
+    far = 1e5 + 0.01 * X.astype(np.float64)
+    a, b = fit(far, where=np.ones(2000, bool)), fit(far)
+    np.testing.assert_allclose([a.alpha, a.scale], [b.alpha, b.scale], rtol=1e-6)
+
+
+def test_blocks_of_the_fit():
+    """The same estimates; the spread over blocks of a dependent series is wider."""
+    series = autoregressive(KEY, 2000)
+    plain, blocks = fit(series, 0), fit(series, 0, block_length=40, key=KEY, resamples=60)
+    for name in ("alpha", "scale", "loc", "log_likelihood"):
+        np.testing.assert_allclose(getattr(blocks, name), getattr(plain, name), rtol=1e-6)
+    width, plain_width = (f.upper - f.lower for f in (blocks, plain))
+    assert np.all(width[2:] > 1.5 * plain_width[2:])
+    assert blocks.p_value is None
+    for wrong in ({"beta": None}, {"beta": 0.5}, {"beta": 0, "method": "regression"}):
+        with pytest.raises(ValueError, match="block_length is for beta=0"):
+            fit(series, **wrong, block_length=40, key=KEY)
+
+
 def autoregressive(key, n, rate=0.8):
     noise = sample(key, 1.5, shape=(n + 200,))
     step = lambda y, e: (rate * y + e, rate * y + e)  # noqa: E731

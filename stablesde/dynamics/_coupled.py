@@ -154,7 +154,7 @@ def coupled_means(
 ) -> Float[Array, "R widths q"]:
     """Means of functions of the columns, (dim, n) → (q, n), over systems of several widths at t1.
 
-    A width has the particles that `simulate` gives it under the same key."""
+    A width has the particles that `simulate` gives it under the same key. Nothing is checked."""
     grid, widths = time_grid(t1, num_steps, None, float_dtype(dtype)), tuple(widths)
     spread = Spread(None, None, None)
     (found,) = _replicas(system, keys, None, grid, widths, (), "euler", spread, function, dtype)
@@ -210,6 +210,9 @@ def _replicas(
     these strides, or from the limit if there is a flow; with neither, means of the functions."""
     dtype, (block_size, batch, mesh) = float_dtype(dtype), spread
     size, dim, itemsize = system.statistic_size, system.dim, dtype.itemsize
+    if flow is None and not strides and function is not None:  # means of that many functions
+        column = jax.ShapeDtypeStruct((dim, 1), dtype)
+        size = max(size, jax.eval_shape(function, column).shape[0])
     limit = int(block_size or default_block(size, dim, itemsize))
     plan = side_by_side(widths, limit, mesh, with_limit=flow is not None)
     levels = 1 + len(strides)

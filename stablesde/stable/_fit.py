@@ -19,7 +19,7 @@ from stablesde.stable._domain import number_text, observations, precise, require
 from stablesde.stable._draw import Parametrization
 from stablesde.stable._ecf import fit_test, means_of_waves
 from stablesde.stable._general import log_density_and_scores
-from stablesde.stable._likelihood import block_covariance, rejects, symmetric_fit, verdict_text
+from stablesde.stable._likelihood import block_covariance, rejects, verdict_text
 from stablesde.stable._padding import Count, number, padded, selected, weights
 from stablesde.stable._padding import quantiles as sample_quantiles
 from stablesde.stable._varying import vary_with
@@ -35,7 +35,7 @@ NAMES = ("alpha", "beta", "scale", "loc")
 
 
 class _Beta(Enum):
-    """Whether β is estimated, held, held at 0, or held at ±1: four programs."""
+    """Whether β is estimated, held, held at 0, or held at ±1."""
 
     FREE, HELD, ZERO, END = "free", "held", "zero", "end"
 
@@ -53,7 +53,8 @@ class LawFit(eqx.Module):
     - `covariance` of (alpha, beta, log scale, loc), asymptotically; 0 for a `beta` that was given.
     - `lower`, `upper`: ends of the intervals of confidence `level` of (alpha, beta, scale, loc).
       Where alpha is at 2 or beta at ±1 its interval is one-sided.
-    - `log_likelihood`; `num_used`, the size of the sample; `free`, how many were estimated.
+    - `log_likelihood`; `num_used`, the size of the sample (of x, where a traced mask hides how
+      many there are); `free`, how many were estimated.
     - `quantiles` of (x - loc)/scale at the levels (i - 1/2)/m, i = 1 … m, for `plotting.plot`.
     - `p_value` of `goodness_of_fit` where `beta` was held at 0, and the covariance is not from
       blocks; else None. Below 0.001 `rejected` is true, and the errors mean nothing.
@@ -160,15 +161,13 @@ def fit(
     middle, unit = centre + width * middle, width * unit
     scalars = (v if isinstance(v, jax.Array) else np.asarray(v, data.dtype)
                for v in (middle, unit, quantiles))  # fmt: skip
-    if blocks is None:
-        kind = _Beta.of(fixed)
-        pinned = np.asarray(np.nan if fixed is None else fixed, data.dtype)
-        modes = {"kind": kind, "alone": alone, "continuous": continuous}
-        found, p_value = _fit_general(standard, count, *scalars, z, pinned, **modes)
-    else:
+    spread = None
+    if blocks is not None:
         length, resamples = np.asarray(blocks[0], np.int32), blocks[1]
-        found = _fit_blocks(standard, count, *scalars, z, key, length, resamples=resamples)
-        p_value = None
+        spread = _block_spread(standard, count, key, length, resamples)
+    pinned = np.asarray(np.nan if fixed is None else fixed, data.dtype)
+    modes = {"kind": _Beta.of(fixed), "alone": alone, "continuous": continuous}
+    found, p_value = _fit_general(standard, count, *scalars, z, pinned, spread, **modes)
     settings = (level, data.size, 4 if beta is None else 3, parametrization)
     return LawFit(*found, p_value, *settings)  # type: ignore[call-arg]
 
@@ -379,19 +378,7 @@ class _HalfLine(eqx.Module):
         return law(jax.lax.while_loop(going, advance, vary_with(state, x))[0])
 
 
-@partial(jax.jit, static_argnames="resamples")
-def _fit_blocks(
-    x: Array, count: Count, middle: Array, unit: Array, quantiles: Array, z: Array,
-    key: PRNGKeyArray, length: Array, *, resamples: int,
-) -> tuple[Array, ...]:  # fmt: skip
-    """The symmetric fit, with the covariance over samples of blocks."""
-    fit = symmetric_fit(x, count)
-    spread = block_covariance(x, count, key, length, resamples)
-    place = np.array([0, 2, 3])
-    covariance = jnp.zeros((4, 4), x.dtype).at[place[:, None], place].set(spread)
-    theta = jnp.stack([fit.alpha, jnp.zeros_like(fit.alpha), jnp.log(fit.scale), fit.loc])
-    total = fit.log_likelihood - number(x, count) * jnp.log(unit)
-    return _summary(theta, covariance, total, middle, unit, quantiles, z, True)
+_block_spread = jax.jit(block_covariance, static_argnames="resamples")
 
 
 @partial(jax.jit, static_argnames=("kind", "alone", "continuous"))
@@ -403,16 +390,18 @@ def _fit_general(
     quantiles: Array,
     z: Array,
     beta: Array,
+    spread: Array | None,
     *,
     kind: _Beta,
     alone: bool,
     continuous: bool,
 ) -> tuple[tuple[Array, ...], Array | None]:
-    """The fields of a `LawFit` of standard data, and the p-value of the symmetric law."""
+    """The fields of a `LawFit` of standard data, and the p-value of the symmetric law. `spread` is
+    the covariance of (alpha, log scale, loc) where it is known."""
     dtype = x.dtype
     weight, pin = weights(x, count), kind is not _Beta.FREE
     p_value = None
-    if kind is _Beta.ZERO:
+    if kind is _Beta.ZERO and spread is None:
         p_value = fit_test(x, count, None, None, None, (0, 1, 2)).p_value
     most = jnp.inf
     low = jnp.asarray([_SMALLEST, -_STEEPEST, -most, -most], dtype)
@@ -474,6 +463,9 @@ def _fit_general(
     gradient = jnp.sum(scores, axis=1)
     ends = ((theta <= low + 1e-3) & (gradient < 0)) | ((theta >= high - 1e-3) & (gradient > 0))
     covariance = _covariance(scores, free, ends)
+    if spread is not None:
+        place = np.array([0, 2, 3])
+        covariance = jnp.zeros((4, 4), dtype).at[place[:, None], place].set(spread)
     if chart is not None:
         slope = jax.jacfwd(chart.s0)(theta)
         theta, covariance = chart.s0(theta), slope @ covariance @ slope.T

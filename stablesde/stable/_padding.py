@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from stablesde._arguments import as_host_reals, is_concrete
+from stablesde._arguments import as_host_reals, as_real, is_concrete
 
 # How many observations there are; None if all entries are some.
 Count = Int[Array, ""] | np.ndarray | None
@@ -26,12 +26,14 @@ def padded_size(n: int) -> int:
 def selected(x: Any, where: Any) -> tuple[Any, Count]:
     """The entries of x where `where` is true, in order, and their number if it is not their size.
 
+    In their own dtype if both are concrete.
+
     Fixed shape where one of the two is traced: the others are replaced by copies of the first.
     Raises `ValueError` unless `where` is None or has the shape of x and holds bools.
     """
     if where is None:
         return x, None
-    (values,) = as_host_reals(x=x)
+    values: Any = np.asarray(v) if np.ndim(v := as_real("x", x)) == 0 else v
     if not hasattr(where, "dtype"):
         where = np.asarray(where)
     if where.dtype != bool or where.shape != values.shape:
@@ -41,6 +43,7 @@ def selected(x: Any, where: Any) -> tuple[Any, Count]:
         )
     if is_concrete(values) and is_concrete(where):
         return np.asarray(values)[np.asarray(where)], None
+    (values,) = as_host_reals(x=values)
     first = jnp.argsort(~jnp.ravel(where), stable=True)
     count = jnp.sum(where, dtype=jnp.int32)
     data = jnp.ravel(values)[first]

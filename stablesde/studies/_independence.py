@@ -395,8 +395,14 @@ def _means_of_copies(
 
 @eqx.filter_jit
 def _prefix_means(theta: Array, waves: Waves, widths: tuple[int, ...]) -> Array:
-    values = jax.vmap(lambda columns: waves(columns.T))(theta)
-    return jnp.stack([jnp.mean(values[..., :n], -1) for n in widths], 1)
+    f = jax.vmap(lambda columns: _waves(columns.T, waves.u))(theta)  # (R, J, n)
+    high, found = jax.lax.Precision.HIGHEST, []
+    for n in widths:
+        part = f[..., :n]
+        products = jnp.matmul(part, jnp.swapaxes(part, 1, 2), precision=high) / n
+        means = jnp.mean(part, -1)
+        found.append(jnp.concatenate([means, products.reshape(len(products), -1)], -1))
+    return jnp.stack(found, 1)
 
 
 def _pairs(found: np.ndarray, widths: np.ndarray) -> dict[str, np.ndarray]:

@@ -329,7 +329,8 @@ def compression_probability(
 def _errors(squares: np.ndarray, kappas: tuple[float, ...]) -> np.ndarray:
     """The error of each system and κ, (R, kappas), from squared norms of the columns, (R, n)."""
     rising, n = np.sort(squares, axis=1), squares.shape[1]
-    lost = np.cumsum(rising, axis=1) / rising.sum(1)[:, None]
+    total = rising.sum(1)[:, None]
+    lost = np.cumsum(rising, axis=1) / np.where(total > 0, total, 1)  # no error where all is 0
     return np.sqrt(np.stack([lost[:, n - kept_rows(n, k) - 1] for k in kappas], -1))
 
 

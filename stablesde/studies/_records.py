@@ -211,9 +211,10 @@ class RateStudy(TidyRecord):
         as_choice("statistic", settings[1], STATISTICS)
         if settings not in self._found:
             errors, (statistic, level, interval) = self.errors[settings[0]], settings[1:]
-            self._found[settings] = estimate_interval(
-                errors, statistic, lambda v: v, level, interval
-            )
+            found = estimate_interval(errors, statistic, lambda v: v, level, interval)
+            for array in found:  # shared from now on
+                array.flags.writeable = False
+            self._found[settings] = found
         return self._found[settings]
 
     def tail_diagnosis(self, measure: str | None = None) -> list[TailDiagnosis]:

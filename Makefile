@@ -36,7 +36,7 @@ test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m "slow or as_compiled"
 
 fuzz: $(VENV)/.installed-dev
-	$(QUICK) $(BIN)/python -m pytest -n auto -m fuzz
+	$(BIN)/python -m pytest -n auto -m fuzz
 
 # With the newest and the oldest supported versions, and with the Pythons between (noxfile.py).
 versions: $(VENV)/.installed-dev

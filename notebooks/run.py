@@ -7,6 +7,7 @@ notebook, and changes nothing. `python notebooks/run.py 1_stable_noise.ipynb` ru
 import argparse
 import base64
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -39,7 +40,10 @@ def joined(outputs: list) -> list:
 
 def is_progress(output: nbformat.NotebookNode) -> bool:
     """Whether an output is a progress bar, which says nothing once it is full."""
-    bar = output.output_type == "stream" and output.name == "stderr" and "/s]" in output.text
+    bar = False
+    if output.output_type == "stream" and output.name == "stderr":
+        # Pieces of bars, such as the line feeds between two, come alone, too.
+        bar = not output.text.strip() or re.search(r"%\|.*\|", output.text) is not None
     return bar or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 

@@ -72,7 +72,7 @@ def agreement() -> list[list[str]]:
         compare(f"increments, Type {kind}, float32", jax.jit(draw))
         final = lambda k=kind: _particles("float32", {"kind": k}).final  # noqa: E731
         compare(f"`simulate`, Type {kind}, 32 steps, float32", final)
-    for name, z in levy.noises(1).items():
+    for name, z in _levy(1).items():
         compare(f"increments, {name}, float32", lambda z=z: z.increment(KEY, 3, 0.1, 100_000))
     x = np.geomspace(1e-3, 1e6, 2000)
     with jax.enable_x64(True):
@@ -106,17 +106,19 @@ def sampler(count: int = 2**26) -> list[list[str]]:
     ]
 
 
+def _levy(dim: int) -> dict[str, ssd.LevyNoise]:
+    skewed = {"skewed stable, α = 1.5, β = 0.5": ssd.SkewedStable(1.5, dim, beta=0.5)}
+    return levy.noises(dim) | skewed
+
+
 def levy_noises(count: int = 2**22) -> list[list[str]]:
     """A step of every Lévy noise, in units of Type II."""
     rows = [["noise, 2²² particles", "time over Type II's, dim = 1", "dim = 4"]]
     found: dict[str, list[str]] = {}
     for dim in (1, 4):
-        noises = levy.noises(dim) | {
-            "skewed stable, α = 1.5, β = 0.5": ssd.SkewedStable(1.5, dim, beta=0.5)
-        }
         draws = {
             name: jax.jit(lambda z=z: z.increment(KEY, 0, 1 / 64, count))
-            for name, z in noises.items()
+            for name, z in _levy(dim).items()
         }
         seconds = side_by_side(draws, 5)
         for name, s in seconds.items():

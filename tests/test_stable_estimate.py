@@ -14,6 +14,7 @@ from stablesde.stable import TailIndex, fit, sample, tail_index
 from stablesde.stable._density import logpdf
 from stablesde.stable._ecf import goodness_of_fit
 from stablesde.stable._estimate import METHODS, default_hill_k
+from stablesde.stable._likelihood import symmetric_fit
 
 # sqrt(n) times the standard deviation, from the asymptotic variances (measured to agree to 5 %)
 SPREAD = {
@@ -148,6 +149,11 @@ def test_maximum_likelihood_is_at_the_maximum(key):
         errors = jnp.sqrt(jnp.diag(jnp.linalg.inv(information)))
         step = jnp.linalg.solve(information, jax.grad(total)(point))
         assert jnp.all(jnp.abs(step) < 1e-4 * errors)
+        # of tail_index(x, "mle"): the observed information itself
+        inner = symmetric_fit(x, None)
+        np.testing.assert_allclose(
+            jnp.sqrt(jnp.diag(inner.covariance)), errors[jnp.array([0, 2, 1])], rtol=1e-6
+        )
         # the outer product of the scores estimates the same information
         told = jnp.sqrt(jnp.diag(found.covariance))
         np.testing.assert_allclose(told[jnp.array([0, 3, 2])], errors, rtol=0.1)

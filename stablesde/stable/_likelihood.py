@@ -11,7 +11,7 @@ from stablesde._arguments import is_concrete
 from stablesde.stable._blocks import over_blocks
 from stablesde.stable._density import log_density
 from stablesde.stable._ecf import ecf_fit
-from stablesde.stable._padding import Count, number, total, weights
+from stablesde.stable._padding import Count, total, weights
 
 _LARGEST = 2 - 1e-5  # at 2 the score in α has no variance
 _SMALLEST = 0.2
@@ -27,7 +27,6 @@ class SymmetricFit(NamedTuple):
     scale: Float[Array, ""]
     loc: Float[Array, ""]
     covariance: Float[Array, "3 3"]
-    log_likelihood: Float[Array, ""]
 
 
 def rejects(p_value: Any) -> Array:
@@ -87,7 +86,6 @@ def symmetric_fit(data: Float[Array, " n"], count: Count) -> SymmetricFit:
         scale=start.scale * jnp.exp(theta[1]),
         loc=start.loc + start.scale * theta[2],
         covariance=unit[:, None] * unit[None] * covariance,
-        log_likelihood=likelihood(theta) - number(data, count) * jnp.log(start.scale),
     )
 
 

@@ -360,21 +360,20 @@ def independence(
         system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
     )
 
-    waves = Waves(u)
     grid: Any = {"widths": widths, "num_steps": num_steps, "t1": t1, "dtype": dtype}
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:
         if coupled:
-            found = coupled_means(system, keys, waves, **grid)
+            found = coupled_means(system, keys, _Waves(u), **grid)
         else:
-            found = _means_of_copies(flow(), keys, waves, widths, dtype)
+            found = _means_of_copies(flow(), keys, u, widths, dtype)
         return _pairs(np.asarray(found, float), np.asarray(widths))
 
     parts = replica_errors("independence", config, key, compute, run_dir)
     return IndependenceStudy(config, widths, parts["means"], parts["pairs"], coupled)
 
 
-class Waves(eqx.Module):
+class _Waves(eqx.Module):
     """The J functions of each column, and their products, J + J²."""
 
     u: np.ndarray
@@ -385,17 +384,17 @@ class Waves(eqx.Module):
 
 
 def _means_of_copies(
-    flow: LawFlow, keys: Keys, waves: Waves, widths: tuple[int, ...], dtype: Any
+    flow: LawFlow, keys: Keys, u: np.ndarray, widths: tuple[int, ...], dtype: Any
 ) -> Float[Array, "R widths q"]:
     """As `coupled_means`, of independent copies of the limit."""
     n = max(widths)
     theta = jax.vmap(lambda k: simulate_limit(flow, k, num_particles=n, dtype=dtype).final)(keys)
-    return _prefix_means(theta, waves, widths)
+    return _prefix_means(theta, u, widths)
 
 
 @eqx.filter_jit
-def _prefix_means(theta: Array, waves: Waves, widths: tuple[int, ...]) -> Array:
-    f = jax.vmap(lambda columns: _waves(columns.T, waves.u))(theta)  # (R, J, n)
+def _prefix_means(theta: Array, u: np.ndarray, widths: tuple[int, ...]) -> Array:
+    f = jax.vmap(lambda columns: _waves(columns.T, u))(theta)  # (R, J, n)
     high, found = jax.lax.Precision.HIGHEST, []
     for n in widths:
         part = f[..., :n]

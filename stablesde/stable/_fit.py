@@ -460,9 +460,8 @@ def _fit_general(
 
     state = (start, jnp.asarray(-jnp.inf, dtype), jnp.zeros((4, x.size), dtype))
     theta, total, scores = jax.lax.fori_loop(0, 2, stage, vary_with(state, x))
-    gradient = jnp.sum(scores, axis=1)
-    ends = ((theta <= low + 1e-3) & (gradient < 0)) | ((theta >= high - 1e-3) & (gradient > 0))
-    covariance = _covariance(scores, free, ends)
+    down, up, _ = _held(theta, jnp.sum(scores, axis=1), free, low, high)
+    covariance = _covariance(scores, free, down | up)
     if spread is not None:
         place = np.array([0, 2, 3])
         covariance = jnp.zeros((4, 4), dtype).at[place[:, None], place].set(spread)

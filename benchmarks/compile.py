@@ -1,12 +1,13 @@
 """What a first call costs: `python -m benchmarks.compile [--write FILE]`.
 
 Programs compiled and seconds in the compiler, as multiples of one reference: a scan of 32 Euler
-steps of the same drift with `jax.random.normal`. Every call is the first of its process to compile
-its programs, and JAX's persistent cache is off. Then the same call with other numbers (α, σ, t1, a
-rate and the key), which compiles nothing.
+steps of the same drift with `jax.random.normal`. Medians of `--repetitions`, in each of which every
+program is compiled anew, the reference between the calls; JAX's persistent cache is off. Then the
+same call with other numbers (α, σ, t1, a rate and the key), which compiles nothing.
 """
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import stablesde as ssd
 from benchmarks._problem import network
@@ -61,7 +63,7 @@ def reference(scale: float) -> jax.Array:
 
 def calls() -> dict[str, Callable[[float], Any]]:
     """What is measured, as functions of a number that enters everywhere."""
-    model, x = network(), jnp.linspace(-3.0, 3.0, 1000)
+    model, x = network(), np.linspace(-3.0, 3.0, 1000)
     grid = {"num_steps": 32}
 
     def system(v: float) -> ssd.System:
@@ -109,29 +111,42 @@ def calls() -> dict[str, Callable[[float], Any]]:
         "stable.cdf": lambda v: stable.cdf(x, 1 + v),
         "stable.ppf": lambda v: stable.ppf((x + 4) / 8, 1 + v),
         "stable.sample": lambda v: stable.sample(key(v), 1 + v, shape=(1000,)),
-        "stable.tail_index": lambda v: stable.tail_index(jnp.abs(x) ** -v).estimate,
+        "stable.tail_index": lambda v: stable.tail_index(np.abs(x) ** -v).estimate,
     }
 
 
-def table() -> list[list[str]]:
+def table(repetitions: int) -> list[list[str]]:
     """One row for each call."""
     jax.config.update("jax_compilation_cache_dir", None)
-    compiler = Compiler()
-    jax.block_until_ready(jnp.ones(3) + jnp.arange(3) * jax.random.uniform(jax.random.key(0), (3,)))
-    unit = min(compiler.measured(lambda v=v: reference(v))[2] for v in (0.4, 0.5, 0.6))
-    head = ["call", "first, s", "programs", f"compiler, × {unit:.2f} s", "again, s", "programs"]
-    rows = [head]
-    for name, call in calls().items():
-        first = compiler.measured(lambda call=call: call(0.7))
-        again = compiler.measured(lambda call=call: call(0.6))
+    compiler, key = Compiler(), jax.random.key
+    units: list[float] = []
+    measured: dict[str, list[Any]] = {name: [] for name in calls()}
+
+    def warm() -> None:
+        """What making a key and an array compiles, which is no program of the calls."""
+        jax.block_until_ready(jnp.ones(3) + jnp.arange(3) * jax.random.uniform(key(0), (3,)))
+        jax.block_until_ready(key(700))
+
+    for _ in range(repetitions):
+        for name, call in calls().items():
+            jax.clear_caches()
+            warm()
+            units.append(compiler.measured(lambda: reference(0.4))[2])
+            first = compiler.measured(lambda call=call: call(0.7))
+            again = compiler.measured(lambda call=call: call(0.6))
+            measured[name].append((*first, *again[:2]))
+    unit = statistics.median(units)
+    rows = [["call", "first, s", "programs", f"compiler, × {unit:.2f} s", "again, s", "programs"]]
+    for name, found in measured.items():
+        first, programs, seconds, again, more = map(statistics.median, zip(*found, strict=True))
         rows.append(
             [
                 name,
-                f"{first[0]:.2f}",
-                str(first[1]),
-                f"{first[2] / unit:.2f}",
-                f"{again[0]:.3f}",
-                str(again[1]),
+                f"{first:.2f}",
+                f"{programs:.0f}",
+                f"{seconds / unit:.2f}",
+                f"{again:.3f}",
+                f"{more:.0f}",
             ]
         )
     return rows
@@ -141,8 +156,9 @@ def main() -> None:
     """Prints the table, and writes it if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path)
-    write = parser.parse_args().write
-    text = markdown(table()) + "\n"
+    parser.add_argument("--repetitions", type=int, default=5)
+    arguments = parser.parse_args()
+    write, text = arguments.write, markdown(table(arguments.repetitions)) + "\n"
     print(text)
     if write:
         write.write_text(text)

@@ -18,7 +18,7 @@ import stablesde as ssd
 from benchmarks._timing import markdown
 from stablesde import theory
 from stablesde.compression import kept_rows
-from stablesde.studies import clopper_pearson
+from stablesde.studies._probability import clopper_pearson
 from stablesde.theory._maximum import lemma_b1_smallest_n
 
 KEY = jax.random.key(20231106)

@@ -45,10 +45,10 @@ def bandwidth() -> float:
 
 
 def _particles(dtype: Any, seconds: dict[str, Any], num_particles: int = 2000) -> ssd.Trajectory:
-    system = ssd.System(network(), ssd.stable_noise(seconds["kind"], 1.5, 2), sigma=0.5)
-    return ssd.simulate(
-        system, KEY, num_particles=num_particles, t1=1.0, num_steps=32, dtype=jnp.dtype(dtype)
+    system = ssd.System(
+        network(), ssd.stable_noise(seconds["kind"], 1.5, 2), sigma=0.5, dtype=dtype
     )
+    return ssd.simulate(system, KEY, num_particles=num_particles, t1=1.0, num_steps=32)
 
 
 def agreement() -> list[list[str]]:

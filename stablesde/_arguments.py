@@ -183,7 +183,7 @@ _OTHER_NAMES = {
     "widths": ("n", "N", "width"),
     "dtype": ("precision",),
     "replicas": ("n_replicas", "num_replicas", "repeats"),
-    "system": ("model", "noise", "sigma", "init", "x0"),
+    "system": ("model", "noise", "sigma", "init", "x0", "dtype"),
     "key": ("seed", "rng", "random_state"),
 }
 
@@ -228,7 +228,7 @@ def _advice(signature: inspect.Signature, given: Any) -> str:
     ]
     keywords = [n for n, p in names.items() if p.kind is p.KEYWORD_ONLY]
     first = [n for n, p in names.items() if p.kind is not p.KEYWORD_ONLY]
-    build = "; system=ssd.System(model, noise, sigma, init)" if "system" in first else ""
+    build = "; system=ssd.System(model, noise, sigma, init, dtype)" if "system" in first else ""
     call = f"It is called as ({', '.join(first)}, {'=, '.join(keywords[:4])}=, …){build}."
     return " ".join([f"Give {', '.join(meant)}." if meant else "", call]).strip()
 

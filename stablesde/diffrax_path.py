@@ -85,7 +85,7 @@ class StablePath(diffrax.AbstractPath[Any]):
                 "JAX's 64-bit mode, or take fewer steps."
             )
         self.noise, self.stream = noise, key_words(key)
-        self.step = time_grid(t1, num_steps, None, self.dtype).step
+        self.step = jnp.asarray(time_grid(t1, num_steps, None, self.dtype).step)
         self.num_particles, self.num_steps = num_particles, num_steps
         self.max_steps_at_once = min(max_steps_at_once, num_steps)
 

@@ -1,6 +1,7 @@
 """The stochastic differential equation that everything else simulates, as one value."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from stablesde._fingerprint import fingerprint
 from stablesde.model import MeanFieldModel
 from stablesde.noise import LevyNoise
 from stablesde.stable._domain import number_text
+from stablesde.stable._sampling import float_dtype
 
 Tree = TypeVar("Tree")
 InitialLaw = None | float | Array | np.ndarray | Callable[[PRNGKeyArray], Array]
@@ -55,6 +57,10 @@ def _init_values(init: Any) -> Any:
         raise ValueError(f"init must be None, a number, an array or a function: {init!r}") from None
 
 
+def _as_dtype(dtype: Any) -> Any:
+    return None if dtype is None else float_dtype(dtype)
+
+
 class System(eqx.Module):
     """The McKean–Vlasov equation `dθ = b(t, θ, μ) dt + σ dL` with its start θ₀ (eq. 4).
 
@@ -73,8 +79,9 @@ class System(eqx.Module):
       it is multiplicative, in Itô's sense (σ is taken before the jump), for the schemes "euler" and
       "tamed". An `equinox.Module` with `__call__` makes its numbers traced ones.
     - `init`: None for θ₀ ~ N(0, I); a number s for N(0, s² I); an array (dim,) or (n, dim) of
-      values, which a run takes in its own dtype; or a function from a key to one θ₀ of shape
-      (dim,).
+      values; or a function from a key to one θ₀ of shape (dim,).
+    - `dtype`: what all runs of it compute in, float32 or float64; None: JAX's default when they
+      run.
 
     It is a pytree: its numbers can be differentiated, mapped over and replaced
     (`equinox.tree_at`, `dataclasses.replace`). Compiled programs take all of them, Python floats as
@@ -82,14 +89,16 @@ class System(eqx.Module):
     text, functions) is part of the program, and so is a field that is declared static.
 
     **Raises:** `ValueError` for a model or noise that is none, mismatched dimensions, a statistic,
-    drift or `sigma` of the wrong shape, a negative or non-finite `sigma`, or an `init` of another
-    form.
+    drift or `sigma` of the wrong shape, a negative or non-finite `sigma`, an `init` of another
+    form, or a `dtype` that JAX does not have (float64 needs 64-bit mode). **Warns:** if doubles in
+    `init` lose digits to a default that no one chose.
     """
 
     model: MeanFieldModel
     noise: LevyNoise
     sigma: Sigma = eqx.field(default=1.0, converter=_as_sigma)
     init: InitialLaw = eqx.field(default=None, converter=_as_init)
+    dtype: Any = eqx.field(default=None, static=True, converter=_as_dtype)
 
     def __check_init__(self) -> None:
         if not isinstance(self.model, MeanFieldModel):
@@ -101,6 +110,7 @@ class System(eqx.Module):
                 f"noise must be a stablesde.LevyNoise, got {type(self.noise).__name__}."
             )
         _check_initial(self.init, self.model.dim)
+        self._warn_if_rounded()
         size = _checked_shapes(*_abstract(self.model))
         shape = _shape_of_sigma(self.sigma, self.model.dim, size)
         if len(shape) < 2 and self.noise.dim != self.model.dim:
@@ -115,6 +125,29 @@ class System(eqx.Module):
                 f"sigma has shape {shape}; it must be one of [(), ({self.model.dim},),"
                 f" ({self.model.dim}, {self.noise.dim})]."
             )
+
+    def _warn_if_rounded(self) -> None:
+        init, found = self.init, self.run_dtype
+        doubles = isinstance(init, np.ndarray) and init.dtype == np.float64
+        if self.dtype is not None or not doubles:
+            return
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = np.asarray(init).astype(found)
+        if not np.array_equal(np.asarray(init), rounded):
+            warnings.warn(
+                f"init holds doubles, and is rounded to {found}, JAX's default. Give the system "
+                f"dtype=jnp.{found} if that is meant (or an init of it); for doubles, "
+                "jax.config.update('jax_enable_x64', True) before the first computation.",
+                stacklevel=5,
+            )
+
+    @property
+    def run_dtype(self) -> jnp.dtype:
+        """What runs compute in now: `dtype`, or JAX's default.
+
+        **Raises:** `ValueError` for float64 outside of 64-bit mode.
+        """
+        return float_dtype(self.dtype)
 
     @property
     def dim(self) -> int:
@@ -145,7 +178,8 @@ class System(eqx.Module):
         else:
             start = f", init={number_text(init)}"
         sigma = name_of(self.sigma) if callable(self.sigma) else number_text(self.sigma)
-        return f"System({self.model}, {self.noise}, sigma={sigma}{start})"
+        dtype = "" if self.dtype is None else f", dtype={self.dtype}"
+        return f"System({self.model}, {self.noise}, sigma={sigma}{start}{dtype})"
 
 
 class HeldSystem(eqx.Module):

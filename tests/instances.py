@@ -11,7 +11,11 @@ from helpers import shells
 import stablesde as ssd
 from stablesde import dynamics, model, paper, stable, studies, training
 from stablesde.diffrax_path import StablePath
+from stablesde.model._losses import loss
 from stablesde.studies._budget import ErrorSource
+from stablesde.studies._constants import Ratio
+from stablesde.studies._independence import PairDependence
+from stablesde.theory._predictions import Prediction
 
 KEY = jax.random.key(0)
 GRID = {"t1": 1.0, "num_steps": 4}
@@ -59,7 +63,7 @@ def _models(network):
     yield model.WeightedUnit(model.RidgeUnit("tanh", 2, 1))
     yield ssd.PairwiseModel(2, lambda x, y: y - x)
     yield ssd.WeightDecay(network, 0.1)
-    yield model.loss("logistic")
+    yield loss("logistic")
 
 
 def _stable():
@@ -74,7 +78,7 @@ def _stable():
 def _theory(network):
     yield ssd.theory.lemma_b1(1.5, 1000)
     yield ssd.theory.compression_law(ssd.stable_noise("I", 1.7, 1), 0.1)
-    yield ssd.theory.Prediction(np.ones((9, 4, 3)), np.ones((9, 4, 3)))
+    yield Prediction(np.ones((9, 4, 3)), np.ones((9, 4, 3)))
     yield ssd.theory.chaos_bound(network.assumption_constants(), width=100, t1=1.0)
 
 
@@ -111,8 +115,8 @@ def _studies(network, noise):
     means = rng.uniform(-1, 1, (64, 4, 8))
     pairs = means[..., None] * means[..., None, :]
     yield studies.IndependenceStudy(CONFIG, widths, means, pairs)
-    yield studies.Ratio(1.0234567, 0.9345678, 1.1234567, 0.95)
-    yield studies.PairDependence(0.0123456789, -0.00123456789, 0.023456789, 0.01, 64)
+    yield Ratio(1.0234567, 0.9345678, 1.1234567, 0.95)
+    yield PairDependence(0.0123456789, -0.00123456789, 0.023456789, 0.01, 64)
     top = np.sort(rng.pareto(1.7, 400) + 1)[::-1]
     yield studies.TailStudy(CONFIG, top, 10_000, 1.7, 0.3, 100, 1.712345, 1.512345, 1.912345)
     grid = (4, 2, 1)

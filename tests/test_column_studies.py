@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import stablesde as ssd
-from stablesde.studies import clopper_pearson, pair_dependence
-from stablesde.studies._probability import theorem_steps
+from stablesde.studies import pair_dependence
+from stablesde.studies._probability import clopper_pearson, theorem_steps
 
 PROBABILITY = dict(
     widths=(8, 16), kappas=(0.2, 0.4), epsilons=(0.3, 0.9), t1=1.0, replicas=40, batch=20

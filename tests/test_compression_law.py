@@ -10,6 +10,7 @@ import scipy.stats
 import stablesde as ssd
 from stablesde import theory
 from stablesde.compression import kept_rows
+from stablesde.theory._compression import compression_exponent
 from stablesde.theory._maximum import lemma_b1_smallest_n, lemma_b1_threshold
 
 
@@ -195,7 +196,7 @@ def test_the_quadrature_of_the_maximum(alpha, key):
         (lambda law: theory.lemma_b1(1.0, 10), "alpha must lie"),
         (lambda law: theory.lemma_b1(1.5, 0.5), "n must be between 1"),
         (lambda law: theory.lemma_b1(1.5, 10, constant="both"), "constant must be"),
-        (lambda law: theory.compression_exponent(1.5, p=0.0), "p must be"),
+        (lambda law: compression_exponent(1.5, p=0.0), "p must be"),
     ],
 )
 def test_bad_input(call, message):

@@ -248,13 +248,12 @@ def test_float32_errors_equal_float64_errors(alpha, network, key):
         with jax.enable_x64(name == "float64"):
             model = ssd.NetworkModel("tanh", "logistic", np.asarray(network.x), np.arange(8) % 2)
             errors = coupled_steps(
-                ssd.System(model, ssd.OneFactorStable(alpha, 2)),
+                ssd.System(model, ssd.OneFactorStable(alpha, 2), dtype=name),
                 jax.random.split(key, 4),
                 widths=(10, 1000),
                 num_steps=(8, 32, 128),
                 fine_steps=1024,
                 t1=1.0,
-                dtype=jnp.dtype(name),
             )
             assert errors.sup.dtype == name
             curves[name] = np.asarray(errors.sup)
@@ -329,7 +328,6 @@ def test_no_recompilation_for_new_values(key):
         (dict(t1=0.0), "t1"),
         (dict(t1=float("inf")), "t1"),
         (dict(num_particles=2**32), "below 2"),
-        (dict(dtype=jnp.float64), "64-bit mode"),
         (dict(save_every=3), "must divide"),
         (dict(block_size=0), "block_size must be a positive integer"),
         (dict(num_particles=True), "num_particles must be a positive integer"),
@@ -376,6 +374,8 @@ def test_numpy_integers_are_integers(network, key):
         (dict(noise="I"), "noise must be a stablesde.LevyNoise"),
         (dict(noise=ssd.OneFactorStable(1.5, 3)), r"dim=3.*dim=2"),
         (dict(sigma=-1.0), "sigma must be finite and not negative"),
+        (dict(dtype=jnp.float64), "64-bit mode"),
+        (dict(dtype=jnp.int32), "float32 or float64"),
         (dict(sigma=float("nan")), "sigma"),
         (dict(sigma=np.ones(3)), "sigma has shape"),
         (dict(sigma=lambda t: t), r"sigma\(t, theta, m\) fails"),

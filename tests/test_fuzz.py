@@ -151,7 +151,7 @@ ENTRY_POINTS = {
         lambda **arguments: ssd.simulate(**arguments).final,
         dict(system=(SYSTEM, SYSTEMS), key=(KEY, KEYS), num_particles=(5, COUNTS),
              t1=(1.0, NUMBERS), num_steps=(4, COUNTS), save_every=(2, COUNTS),
-             scheme=("euler", CHOICES), block_size=(None, COUNTS), checkpoints=(None, COUNTS)),
+             scheme=("euler", CHOICES), block_size=(None, COUNTS),),
     ),
     "law_flow": (
         lambda **arguments: ssd.law_flow(**arguments).m,

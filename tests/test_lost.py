@@ -51,9 +51,9 @@ def test_simulate_names_the_first(model, devices):
     ],
 )
 def test_every_cause(settings, t1, text):
-    system = ssd.System(ssd.MeanReversion(1), NOISE, **settings)
+    system = ssd.System(ssd.MeanReversion(1), NOISE, dtype=jnp.float32, **settings)
     with pytest.warns(RuntimeWarning, match=text):
-        ssd.simulate(system, KEY, num_particles=10, t1=t1, num_steps=4, dtype=jnp.float32)
+        ssd.simulate(system, KEY, num_particles=10, t1=t1, num_steps=4)
 
 
 def test_a_mean_that_is_not_finite_is_named():

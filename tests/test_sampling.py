@@ -12,7 +12,7 @@ import scipy.stats
 from jax.extend.random import threefry2x32_p
 
 import stablesde as ssd
-from stablesde.noise import scalar_tail_constant
+from stablesde.noise._base import scalar_tail_constant
 from stablesde.stable import _bits, _elementary
 
 ALPHAS = [0.5, 0.9, 1.0, 1.001, 1.2, 1.5, 1.9, 1.999, 2.0]

@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 import stablesde as ssd
-from stablesde.studies import simultaneous_level
 from stablesde.studies._budget import ErrorSource
 from stablesde.studies._slopes import fit_slope
 from stablesde.studies._statistics import (
@@ -20,6 +19,7 @@ from stablesde.studies._statistics import (
     jackknife,
     location,
     resampled,
+    simultaneous_level,
     tail_diagnosis,
 )
 

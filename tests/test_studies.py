@@ -10,6 +10,7 @@ import pytest
 
 import stablesde as ssd
 from stablesde.studies._setup import sizes
+from stablesde.theory._compression import compression_exponent
 
 matplotlib.use("Agg")
 
@@ -329,7 +330,7 @@ def test_compression_exponent(network, alpha, key):
     slope = study.slope("width")
     reach = (slope.upper - slope.lower) / 2
     # 2.8 times the 95 % reach is 5.5 standard errors; 0.01 for the approach to the limit.
-    assert abs(slope.estimate - ssd.theory.compression_exponent(alpha)) < 2.8 * reach + 0.01
+    assert abs(slope.estimate - compression_exponent(alpha)) < 2.8 * reach + 0.01
     assert slope.upper < 0
 
 

@@ -10,7 +10,8 @@ import scipy.special
 
 import stablesde as ssd
 from stablesde import theory
-from stablesde.noise import scalar_tail_constant
+from stablesde.noise._base import scalar_tail_constant
+from stablesde.theory._compression import compression_exponent
 from stablesde.theory._positive import positive_stable_quantile
 
 
@@ -189,7 +190,7 @@ def test_no_bound_without_the_assumption(network):
         (lambda: theory.required_width(1.5, 0.1, 1.0), "epsilon"),
         (lambda: theory.required_width(2.5, 0.1, 0.1), "alpha"),
         (lambda: theory.maximum_moment(1.5, 0), "at least 1"),
-        (lambda: theory.compression_exponent(0.0), "alpha"),
+        (lambda: compression_exponent(0.0), "alpha"),
         (lambda: positive_stable_quantile(1.0, 0.5), "probability"),
         (lambda: positive_stable_quantile(0.5, 1.0), "alpha"),
     ],

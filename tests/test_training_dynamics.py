@@ -8,6 +8,7 @@ import pytest
 import stablesde as ssd
 from stablesde.dynamics import coupled_steps
 from stablesde.model import RidgeUnit, WeightedUnit
+from stablesde.theory._compression import compression_exponent
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.normal(size=(24, 2)), np.arange(24) % 2
@@ -172,5 +173,5 @@ def test_studies_of_a_second_layer(bounded, key):
         heavy, key, widths=(64, 128, 256, 512), kappas=(0.1,), replicas=128, **grid
     )
     # 5.5 standard deviations: the bootstrap has 0.027 for a slope from so many replicas.
-    assert abs(kept.slope().estimate - ssd.theory.compression_exponent(1.3)) < 0.15
+    assert abs(kept.slope().estimate - compression_exponent(1.3)) < 0.15
     assert not kept.bounds

@@ -1,7 +1,7 @@
 """Data sets of the paper's experiments, an embedded one, and synthetic teachers."""
 
-from stablesde.datasets._load import NAMES, load
+from stablesde.datasets._load import load
 from stablesde.datasets._record import Dataset
 from stablesde.datasets._teacher import teacher
 
-__all__ = ["NAMES", "Dataset", "load", "teacher"]
+__all__ = ["Dataset", "load", "teacher"]

@@ -24,7 +24,6 @@ from stablesde.dynamics._run import Run
 from stablesde.dynamics._sweep import final_means, limit_errors, step_errors, visits
 from stablesde.dynamics._system import Driver, check_run
 from stablesde.stable._bits import Keys, key_words
-from stablesde.stable._sampling import float_dtype
 from stablesde.system import System
 
 
@@ -64,7 +63,6 @@ def coupled_steps(
     batch: int | None = None,
     mesh: Mesh | None = None,
     function: Callable[[Array], Array] | None = None,
-    dtype: jnp.dtype | None = None,
 ) -> CoupledErrors:
     """Distance of schemes with several steps from one with a fine step, on the same noise.
 
@@ -101,10 +99,10 @@ def coupled_steps(
     )
     steps = _sizes("num_steps", num_steps)
     check_divisors(steps, fine_steps)
-    grid = time_grid(t1, fine_steps, None, float_dtype(dtype))
+    grid = time_grid(t1, fine_steps, None, system.run_dtype)
     strides = tuple(int(fine_steps // k) for k in steps)
     spread = Spread(block_size, batch, mesh)
-    errors = _replicas(system, keys, None, grid, widths, strides, scheme, spread, function, dtype)
+    errors = _replicas(system, keys, None, grid, widths, strides, scheme, spread, function)
     return CoupledErrors(*errors)
 
 
@@ -119,7 +117,6 @@ def coupled_limit(
     batch: int | None = None,
     mesh: Mesh | None = None,
     function: Callable[[Array], Array] | None = None,
-    dtype: jnp.dtype | None = None,
 ) -> CoupledErrors:
     """Distance of the systems of several widths from their limit copies, on the same noise.
 
@@ -136,9 +133,9 @@ def coupled_limit(
     check_run(
         flow.system, scheme=scheme, num_particles=max(widths), block_size=block_size, batch=batch
     )
-    grid = flow.grid(float_dtype(dtype))
+    grid = flow.grid(flow.system.run_dtype)
     spread = Spread(block_size, batch, mesh)
-    errors = _replicas(flow.system, keys, flow.m, grid, widths, (), scheme, spread, function, dtype)
+    errors = _replicas(flow.system, keys, flow.m, grid, widths, (), scheme, spread, function)
     return CoupledErrors(*errors)
 
 
@@ -150,14 +147,13 @@ def coupled_means(
     widths: Sequence[int],
     num_steps: int,
     t1: float,
-    dtype: jnp.dtype | None = None,
 ) -> Float[Array, "R widths q"]:
     """Means of functions of the columns, (dim, n) → (q, n), over systems of several widths at t1.
 
     A width has the particles that `simulate` gives it under the same key. Nothing is checked."""
-    grid, widths = time_grid(t1, num_steps, None, float_dtype(dtype)), tuple(widths)
+    grid, widths = time_grid(t1, num_steps, None, system.run_dtype), tuple(widths)
     spread = Spread(None, None, None)
-    (found,) = _replicas(system, keys, None, grid, widths, (), "euler", spread, function, dtype)
+    (found,) = _replicas(system, keys, None, grid, widths, (), "euler", spread, function)
     return found
 
 
@@ -204,11 +200,11 @@ def _replicas(
     scheme: str,
     spread: Spread,
     function: Callable[[Array], Array] | None,
-    dtype: jnp.dtype | None,
 ) -> tuple[Array, ...]:
     """Plans how replicas and particles are spread, and runs them: the errors of the schemes with
     these strides, or from the limit if there is a flow; with neither, means of the functions."""
-    dtype, (block_size, batch, mesh) = float_dtype(dtype), spread
+    block_size, batch, mesh = spread
+    dtype = system.run_dtype
     size, dim, itemsize = system.statistic_size, system.dim, dtype.itemsize
     if flow is None and not strides and function is not None:  # means of that many functions
         column = jax.ShapeDtypeStruct((dim, 1), dtype)
@@ -234,7 +230,7 @@ def _replicas(
         # Free memory changes from call to call; what is compiled must not.
         count = keys.shape[0]
         batch = count if fitting >= count else 2 ** (fitting.bit_length() - 1)
-    run = Run(Driver.of(system, dtype), grid, flow, plan, scheme)
+    run = Run(Driver.of(system), grid, flow, plan, scheme)
     plan_of_visits = visits(strides, grid.num_steps) if strides else None
     return _compiled(run, keys, plan_of_visits, int(batch), mesh, function)
 

@@ -23,7 +23,6 @@ from stablesde.dynamics._system import (
     check_antithetic,
     check_key,
     check_run,
-    run_dtype,
 )
 from stablesde.model import PairwiseModel
 from stablesde.stable._bits import fold, key_words
@@ -155,7 +154,6 @@ def law_flow(
     time_error: bool = False,
     block_size: int | None = None,
     mesh: Mesh | None = None,
-    dtype: jnp.dtype | None = None,
 ) -> LawFlow:
     """Estimates the law flow m_t = E φ(θ_t) of the limit from large particle systems.
 
@@ -197,7 +195,7 @@ def law_flow(
     )
     if system.lists_particles:
         raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
-    dtype = run_dtype(system, dtype)
+    dtype = system.run_dtype
     check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
     check_has_limit(system)
@@ -227,7 +225,7 @@ def law_flow(
     plan = flow_layout(
         system, -(-num_particles // batches), dtype, block_size, mesh, grid, antithetic, richardson
     )
-    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
+    run = Run(Driver.of(system), grid, None, plan, scheme)
     at, step, m, error = _compiled(run, key, batches, antithetic, stratified, mesh)
     check_finite(m)
     gap = None
@@ -279,7 +277,7 @@ def _reference(
         "Lower num_particles or num_steps.",
     )
     plan = layout(num_particles, int(block_size or num_particles), mesh)
-    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
+    run = Run(Driver.of(system), grid, None, plan, scheme)
     times, step, m = _positions(run, key, mesh)
     check_finite(m)
     return LawFlow(system, times, m, jnp.full_like(m, jnp.nan), step, num_particles)

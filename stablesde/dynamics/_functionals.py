@@ -16,7 +16,7 @@ from stablesde.dynamics._lost import lost, warn_if_lost
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
 from stablesde.dynamics._simulate import check_fits, slot_rows
-from stablesde.dynamics._system import Driver, check_key, check_run, run_dtype
+from stablesde.dynamics._system import Driver, check_key, check_run
 from stablesde.stable._bits import key_words
 from stablesde.stable._varying import settled
 from stablesde.system import System
@@ -65,7 +65,6 @@ def functionals(
     scheme: str = "euler",
     block_size: int | None = None,
     mesh: Mesh | None = None,
-    dtype: jnp.dtype | None = None,
 ) -> Functionals:
     """Simulates as `simulate`, under the same noise, and keeps functionals of each particle's path.
 
@@ -90,7 +89,7 @@ def functionals(
         num_steps=num_steps,
         block_size=block_size,
     )
-    dtype = run_dtype(system, dtype)
+    dtype = system.run_dtype
     grid = time_grid(t1, num_steps, times, dtype)
     check_key(key)
     num_particles = as_count("num_particles", num_particles)
@@ -101,7 +100,7 @@ def functionals(
     plan = layout(num_particles, int(limit), mesh)
     kept = sum(math.prod(shape) for shape in sizes.values())
     check_fits(plan, 1 + -(-kept // dim), size, dim, dtype.itemsize, scheme)
-    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
+    run = Run(Driver.of(system), grid, None, plan, scheme)
     found = _compiled(run, key, observed, sizes, mesh)
     warn_if_lost(jnp.sum(lost(found.final)), run, key, mesh, stacklevel=3)
     return found

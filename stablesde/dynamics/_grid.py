@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -19,11 +20,11 @@ class TimeGrid(eqx.Module):
     holds the K + 1 times. Systems that are to share noise must share these very numbers.
     """
 
-    step: Float[Array, " *K"]
+    step: Float[Array | np.ndarray, " *K"]
     times: Float[Array, " K1"] | None
     num_steps: int = eqx.field(static=True)
 
-    def at(self, k: Array) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def at(self, k: Array) -> tuple[Float[Array, ""], Any]:
         """Start and length of step k."""
         return self.time(k), self.step if self.times is None else self.step[k]
 
@@ -66,7 +67,7 @@ def time_grid(
     step = np.asarray(np.float64(t1) / int(num_steps), dtype)
     if float(step) == 0 or not math.isfinite(float(step)):
         raise ValueError(f"the step t1 / num_steps = {t1} / {num_steps} is not a {dtype} number.")
-    return TimeGrid(jnp.asarray(step), None, int(num_steps))
+    return TimeGrid(step, None, int(num_steps))  # NumPy's: JAX would compile a program for it
 
 
 def _given(times: ArrayLike, dtype: jnp.dtype) -> TimeGrid:

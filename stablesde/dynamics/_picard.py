@@ -17,7 +17,6 @@ from stablesde.dynamics._system import (
     check_key,
     check_number,
     check_run,
-    run_dtype,
 )
 from stablesde.model import PairwiseModel
 from stablesde.stable._bits import fold, key_words
@@ -73,7 +72,6 @@ def picard_flow(
     stratified: bool = False,
     block_size: int | None = None,
     mesh: Mesh | None = None,
-    dtype: jnp.dtype | None = None,
 ) -> PicardFlow:
     """The law flow as a fixed point: independent particles under m^j give m^{j+1}.
 
@@ -106,13 +104,13 @@ def picard_flow(
     variants = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
     if antithetic:
         check_antithetic(system)
-    dtype = run_dtype(system, dtype)
+    dtype = system.run_dtype
     check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
     plan = flow_layout(
         system, num_particles, dtype, block_size, mesh, grid, variants[0], richardson=False
     )
-    run = Run(Driver.of(system, dtype), grid, None, plan, scheme)
+    run = Run(Driver.of(system), grid, None, plan, scheme)
     enough = jnp.asarray(tolerance, dtype)
     compiled = _compiled(run, key, *variants, int(iterations), enough, mesh)
     at, step, m, error, residuals = compiled

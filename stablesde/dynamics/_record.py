@@ -19,7 +19,7 @@ from stablesde.dynamics._layout import default_block, layout
 from stablesde.dynamics._lost import num_lost, warn_lost_in
 from stablesde.dynamics._run import Run, State
 from stablesde.dynamics._simulate import Trajectory, check_fits, stretches, with_end
-from stablesde.dynamics._system import Driver, check_key, check_run, run_dtype
+from stablesde.dynamics._system import Driver, check_key, check_run
 from stablesde.stable._bits import key_words
 from stablesde.store import Arrays, Store, as_path
 from stablesde.system import System, sigma_setting
@@ -153,7 +153,6 @@ def record(
     saves_per_file: int | None = None,
     scheme: str = "euler",
     block_size: int | None = None,
-    dtype: jnp.dtype | None = None,
 ) -> Recording:
     """Simulates as `simulate`, and writes what it saves to `run_dir` as it goes.
 
@@ -186,7 +185,7 @@ def record(
         block_size=block_size,
         saves_per_file=saves_per_file,
     )
-    dtype = run_dtype(system, dtype)
+    dtype = system.run_dtype
     size, dim = system.statistic_size, system.dim
     grid = time_grid(t1, num_steps, times, dtype)
     if grid.num_steps % save_every:
@@ -210,7 +209,7 @@ def record(
         **{"particles": bool(particles), "scheme": scheme},
     }
     store = Store(folder, config, "a recording", _ADVICE)
-    _write_parts(store, Run(Driver.of(system, dtype), grid, None, plan, scheme), key)
+    _write_parts(store, Run(Driver.of(system), grid, None, plan, scheme), key)
     return Recording(folder)
 
 
@@ -271,7 +270,7 @@ def _advance(  # type: ignore[no-untyped-def]
     moving = state.levy, state.displacement
     saved: Any = None
     if count:
-        moving, saved = stretches(run, state.initial, moving, k, every, count, None)
+        moving, saved = stretches(run, state.initial, moving, k, every, count)
     if ends:
         saved = with_end(run, state.initial, moving, k + every * count, saved)
     levy, displacement, m = saved

@@ -200,17 +200,25 @@ class Run(eqx.Module):
         """Means of a statistic over the particles of the first systems, (M, systems)."""
         plan, dtype = self.layout, theta.dtype
         counts = plan.counts(systems)
-        hidden = plan.padded
-        if systems == 1 and not hidden and counts.all():
+        if systems == 1 and not plan.padded and counts.all():
             weight = jnp.ones((1, *counts.shape), dtype)  # no array that a derivative would keep
         else:
             own = plan.owner[: len(counts)] == np.arange(systems)[:, None]
             weight = jnp.asarray(own[:, :, None] & counts, dtype)
+        total = self.weighted(statistic, theta, weight, plan.padded)
+        return plan.sum(total) / plan.populations(systems).astype(dtype)[None]
+
+    def weighted(
+        self, statistic: Callable[[Array], Array], theta: Array, weight: Array, hidden: bool = True
+    ) -> Array:
+        """Sums over the slots of this device of a statistic times each of J weights, (J, blocks,
+        block); (M, J). `hidden`: where all weights are 0 a statistic need not be finite."""
+        plan, dtype, systems = self.layout, theta.dtype, weight.shape[0]
 
         def of_chunk(theta: Array, weight: Array) -> Array:  # (dim, blocks, block), (J, same)
             values = statistic(theta.reshape(theta.shape[0], -1)).astype(dtype)
             weight = weight.reshape(systems, -1)
-            if hidden:  # what does not count may be anything, even infinite
+            if hidden:
                 values = jnp.where(jnp.sum(weight, 0) > 0, values, 0)
             # A matrix product adds in several lanes: faster, and with far smaller rounding errors,
             # than a reduction over a long last axis.
@@ -219,8 +227,8 @@ class Run(eqx.Module):
                 return jnp.matmul(values, weight[0], precision=high)[:, None, None]
             return jnp.matmul(values, weight.T, precision=high)[:, None]
 
-        total = jnp.sum(by_chunks(of_chunk, plan.chunk, theta[:, : len(counts)], weight), 1)
-        return plan.sum(total) / plan.populations(systems).astype(dtype)[None]
+        blocks = weight.shape[1]
+        return jnp.sum(by_chunks(of_chunk, plan.chunk, theta[:, :blocks], weight), 1)
 
 
 def _computed(state: State) -> State:

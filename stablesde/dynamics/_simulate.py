@@ -1,6 +1,6 @@
 """The particle system and independent copies of the McKean–Vlasov limit."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -11,15 +11,15 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from stablesde._arguments import as_count, by_name
 from stablesde._frames import data_frame, long_columns
-from stablesde.dynamics._adjoint import advance, run_and_save
 from stablesde.dynamics._flow import LawFlow, check_is_flow
 from stablesde.dynamics._grid import TimeGrid, time_grid
 from stablesde.dynamics._layout import Layout, default_block, layout, scratch_bytes
 from stablesde.dynamics._lost import lost, num_lost, warn_if_lost
 from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
+from stablesde.dynamics._nested import advance, run_and_save
 from stablesde.dynamics._run import Run, State
-from stablesde.dynamics._system import Driver, check_key, check_run, run_dtype
+from stablesde.dynamics._system import Driver, check_key, check_run
 from stablesde.stable._bits import key_words
 from stablesde.system import System
 
@@ -103,8 +103,6 @@ def simulate(
     scheme: str = "euler",
     block_size: int | None = None,
     mesh: Mesh | None = None,
-    dtype: jnp.dtype | None = None,
-    checkpoints: int | Literal["all"] | None = None,
 ) -> Trajectory:
     """Simulates n particles `dθ^i = b(θ^i, μ^n) dt + σ dL^i` with the Euler scheme (eq. 2–4).
 
@@ -126,18 +124,14 @@ def simulate(
     - `mesh`: a `jax.sharding.Mesh` over whose devices the particles are spread (over all axes but
       one named "replicas"). Noise does not depend on blocks or devices; sums over particles do,
       to rounding.
-    - `dtype`: float32 or float64 (JAX's default if None).
-    - `checkpoints`: how many states reverse-mode differentiation keeps between two saved times
-      (the others it computes again): more cost memory and save time. None: few enough that the
-      gradient needs about three times the memory of the run. "all": every step, left to JAX,
-      which then can also differentiate forward (`jax.jvp`, `jax.jacfwd`).
 
     **Returns:** a `Trajectory`. Differentiable in `t1` and the numbers of the `system`: `sigma`,
-    `init`, `noise.alpha` and what the `model` is made of, at fixed random numbers ("pathwise").
+    `init`, `noise.alpha` and what the `model` is made of, at fixed random numbers ("pathwise"), in
+    reverse mode in the memory of a few dozen states.
 
     **Raises:** `ValueError` for counts below 1, a negative or non-finite `t1`, an `init` that lists
-    another number of particles, a `save_every` that does not divide the number of steps, an unknown
-    scheme, or `checkpoints` below 0; `MemoryError`, before anything is computed, if the result and
+    another number of particles, a `save_every` that does not divide the number of steps or an
+    unknown scheme; `MemoryError`, before anything is computed, if the result and
     its temporaries will not fit. **Warns:** `RuntimeWarning` if particles are not finite at the
     end, with the first of them and its step, which a second run finds. Inside of a transformation
     (`jax.jit`, `jax.grad`, `jax.vmap`) nothing is told: look at `Trajectory.num_nonfinite`.
@@ -151,7 +145,7 @@ def simulate(
         save_every=save_every,
         block_size=block_size,
     )
-    dtype = run_dtype(system, dtype)
+    dtype = system.run_dtype
     grid = time_grid(t1, num_steps, times, dtype)
     return _simulated(
         system,
@@ -164,7 +158,6 @@ def simulate(
         block_size,
         mesh,
         dtype,
-        checkpoints,
     )
 
 
@@ -178,8 +171,6 @@ def simulate_limit(
     scheme: str = "euler",
     block_size: int | None = None,
     mesh: Mesh | None = None,
-    dtype: jnp.dtype | None = None,
-    checkpoints: int | Literal["all"] | None = None,
 ) -> Trajectory:
     """Simulates independent copies of the limit `dθ = b(θ, law(θ)) dt + σ dL` (eq. 5).
 
@@ -199,7 +190,7 @@ def simulate_limit(
         save_every=save_every,
         block_size=block_size,
     )
-    dtype = run_dtype(flow.system, dtype)
+    dtype = flow.system.run_dtype
     return _simulated(
         flow.system,
         key,
@@ -211,7 +202,6 @@ def simulate_limit(
         block_size,
         mesh,
         dtype,
-        checkpoints,
     )
 
 
@@ -226,7 +216,6 @@ def _simulated(
     block_size: int | None,
     mesh: Mesh | None,
     dtype: jnp.dtype,
-    checkpoints: int | Literal["all"] | None,
 ) -> Trajectory:
     """Plans the run, checks that it fits into memory, and runs it."""
     num_particles = as_count("num_particles", num_particles)
@@ -234,37 +223,16 @@ def _simulated(
     if save_every is not None and grid.num_steps % save_every:
         raise ValueError(f"save_every={save_every} must divide num_steps={grid.num_steps}.")
     check_key(key)
-    kept = _checkpoints(checkpoints, save_every is not None)
     size, dim = system.statistic_size, system.dim
     limit = block_size or default_block(size, dim, dtype.itemsize)
     plan = layout(num_particles, int(limit), mesh, follows=flow is not None)
     saved = 1 if save_every is None else grid.num_steps // save_every + 1
     check_fits(plan, saved, size, dim, dtype.itemsize, scheme)
-    run = Run(Driver.of(system, dtype), grid, flow, plan, scheme)
+    run = Run(Driver.of(system), grid, flow, plan, scheme)
     every = save_every or grid.num_steps
-    try:
-        trajectory, number = _compiled(run, key, every, save_every is not None, mesh, kept)
-    except TypeError as error:
-        if kept is None or "custom_vjp" not in str(error):
-            raise
-        raise TypeError(
-            'Forward-mode derivatives (jax.jvp, jax.jacfwd) of a simulation need checkpoints="all".'
-        ) from None
+    trajectory, number = _compiled(run, key, every, save_every is not None, mesh)
     warn_if_lost(number, run, key, mesh, stacklevel=4)
     return trajectory
-
-
-def _checkpoints(given: int | str | None, saving: bool) -> int | None:
-    """States that reverse mode keeps between saved times; None for all of them."""
-    if given is None:
-        # Chosen so that the peak stays within three times the run's (benchmarks/gradients.py): a
-        # run that saves states has more room.
-        return 7 if saving else 3
-    if isinstance(given, str) and given == "all":
-        return None
-    if isinstance(given, str):
-        raise ValueError(f'checkpoints must be an integer ≥ 0, None or "all", got {given!r}.')
-    return as_count("checkpoints", given, 0)
 
 
 def check_fits(plan: Layout, saved: int, size: int, dim: int, itemsize: int, scheme: str) -> None:
@@ -284,14 +252,14 @@ def check_fits(plan: Layout, saved: int, size: int, dim: int, itemsize: int, sch
 
 @eqx.filter_jit
 def _compiled(  # type: ignore[no-untyped-def]
-    run, key, every, save_start, mesh, checkpoints
+    run, key, every, save_start, mesh
 ):
     axes = run.layout.axes
     particles = PartitionSpec(None, axes)
     specs = (PartitionSpec(axes), particles, particles, PartitionSpec(), PartitionSpec())
 
     def local(run, words):  # type: ignore[no-untyped-def]
-        return _swept(run.under(words), every, save_start, checkpoints)
+        return _swept(run.under(words), every, save_start)
 
     initial, levy, displacement, m, number = on_mesh(local, mesh, specs, run, key_words(key))
     n = run.layout.num_particles
@@ -300,17 +268,15 @@ def _compiled(  # type: ignore[no-untyped-def]
     return trajectory, number
 
 
-def _swept(run: Run, every: int, save_start: bool, checkpoints: int | None) -> tuple[Array, ...]:
+def _swept(run: Run, every: int, save_start: bool) -> tuple[Array, ...]:
     """θ₀, and σL, D and m at the saved times, of this device's particles; how many are lost."""
     start, num_steps = run.start(), run.grid.num_steps
     moving = (start.levy, start.displacement)
     if save_start:
-        moving, saved = stretches(
-            run, start.initial, moving, 0, every, num_steps // every, checkpoints
-        )
+        moving, saved = stretches(run, start.initial, moving, 0, every, num_steps // every)
     else:
         step = _step_of(run, start.initial, 0)
-        moving, saved = advance(step, moving, num_steps, checkpoints), None
+        moving, saved = advance(step, moving, num_steps), None
     levy, displacement, m = with_end(run, start.initial, moving, num_steps, saved)
     number = num_lost(run.layout, jax.lax.stop_gradient(State(start.initial, *moving)))
     return rows(start.initial), levy, displacement, m, number
@@ -323,7 +289,6 @@ def stretches(
     first: Array | int,
     every: int,
     count: int,
-    checkpoints: int | None,
 ) -> tuple[Moving, tuple[Array, ...]]:
     """`count` times `every` steps from step `first` on.
 
@@ -331,7 +296,7 @@ def stretches(
     with m, which the first step of the stretch uses: it is computed once.
     """
     step = _step_of(run, initial, first)
-    moving, starts, m = run_and_save(step, moving, every, count, checkpoints)
+    moving, starts, m = run_and_save(step, moving, every, count)
     return moving, (rows(starts[0]), slot_rows(starts[1]), m)
 
 

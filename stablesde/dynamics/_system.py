@@ -8,7 +8,6 @@ Arrays hold particles on the last axis, (dim, n); the public results are transpo
 """
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +24,7 @@ from stablesde.noise._base import STREAM_INITIAL, STREAM_NOISE, StableNoise, slo
 from stablesde.noise._processes import image
 from stablesde.stable._bits import Words, fold, threefry2x32
 from stablesde.stable._elementary import flip_sign, sealed
-from stablesde.stable._sampling import float_dtype, symmetric_from_words
+from stablesde.stable._sampling import symmetric_from_words
 from stablesde.stable._varying import vary_with
 from stablesde.system import LARGEST, System, check_is_system, check_num_initial, in_dtype, traced
 
@@ -48,9 +47,9 @@ class Driver(eqx.Module):
     stratified: bool = eqx.field(static=True, default=False)
 
     @classmethod
-    def of(cls, system: System, dtype: jnp.dtype) -> "Driver":
+    def of(cls, system: System) -> "Driver":
         """The driver of a system, to be put `under` a stream inside the compiled program."""
-        return cls(traced(system), None, dtype)
+        return cls(traced(system), None, system.run_dtype)
 
     @property
     def words(self) -> Words:
@@ -235,26 +234,6 @@ def check_antithetic(system: System) -> None:
         )
 
 
-def run_dtype(system: System, dtype: jnp.dtype | None) -> jnp.dtype:
-    """The dtype of a run. Warns if doubles in `init` lose digits to a default that no one chose.
-
-    To be called by what users call, which is wrapped in `by_name`.
-    """
-    found, init = float_dtype(dtype), system.init
-    if dtype is not None or not isinstance(init, np.ndarray) or init.dtype != np.float64:
-        return found
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = init.astype(found)
-    if not np.array_equal(init, rounded):
-        warnings.warn(
-            f"init holds doubles, and is rounded to {found}, JAX's default. Give "
-            f"dtype=jnp.{found} if that is meant (or an init of it); for doubles, "
-            "jax.config.update('jax_enable_x64', True) before the first computation.",
-            stacklevel=4,
-        )
-    return found
-
-
 def check_key(key: Any) -> None:
     """Raises `ValueError` for what is not one PRNG key, of either of JAX's kinds."""
     try:
@@ -291,7 +270,6 @@ __all__ = [
     "check_run",
     "check_scheme",
     "check_stable",
-    "run_dtype",
     "stable_part",
     "velocity",
 ]

@@ -2,7 +2,7 @@
 
 from stablesde.model._base import MeanFieldModel, MeanReversion
 from stablesde.model._declared import DriftBounds
-from stablesde.model._losses import Loss, loss
+from stablesde.model._losses import Loss
 from stablesde.model._network import AssumptionConstants, NetworkModel
 from stablesde.model._pairwise import PairwiseModel
 from stablesde.model._systems import FunctionModel, KineticModel, WeightDecay
@@ -22,5 +22,4 @@ __all__ = [
     "Unit",
     "WeightDecay",
     "WeightedUnit",
-    "loss",
 ]

@@ -11,7 +11,6 @@ see the same noise, and so does every block of them, on whatever device it is co
 from stablesde.noise._base import (
     LevyNoise,
     StableNoise,
-    scalar_tail_constant,
 )
 from stablesde.noise._general import EllipticalStable, SpectralStable
 from stablesde.noise._processes import Brownian, CompoundPoisson, LinearImage, SumNoise
@@ -40,6 +39,5 @@ __all__ = [
     "SumNoise",
     "TemperedStable",
     "VarianceGamma",
-    "scalar_tail_constant",
     "stable_noise",
 ]

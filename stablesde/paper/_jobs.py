@@ -132,7 +132,7 @@ FULL = Size(
     settings={
         "strong-error": dict(
             widths=(8, 32, 128, 512), num_steps=powers(2, 2048), fine_steps=32768, replicas=24,
-            batch=8, dtype="float64", predict=64,
+            batch=8, float64=True, predict=64,
         ),
         "linear-drift": dict(
             widths=(100, 316, 1000, 3162, 10000, 31623), num_steps=(2, 4, 8, 16),
@@ -216,7 +216,7 @@ def jobs(size: Size, seed: int, only: Sequence[str]) -> list[Job]:
             return
         settings = settings or group
         arguments = dict(size.settings.get(settings, {}))
-        double = arguments.get("dtype") == "float64"
+        double = arguments.pop("float64", False)
         for kind, alpha in size.cases.get(settings, ()):
             noise = stable_noise(kind, alpha, model.dim)
             run = functools.partial(study, System(model, noise), key, t1=1.0, **arguments)

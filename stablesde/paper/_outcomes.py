@@ -20,7 +20,8 @@ import numpy as np
 from stablesde._version import __version__
 from stablesde.paper._jobs import SIZES, STUDIES, Job, Size, Study, jobs
 from stablesde.paper._train import TrainResult
-from stablesde.studies import RateStudy, Ratio, TailStudy
+from stablesde.studies import RateStudy, TailStudy
+from stablesde.studies._constants import Ratio
 from stablesde.studies._format import format_rows, three_valued_and
 from stablesde.studies._statistics import LEVEL, simultaneous_level
 

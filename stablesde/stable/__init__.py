@@ -1,11 +1,11 @@
 """The α-stable law on the line: sampling, density, distribution, constants and estimation."""
 
-from stablesde.stable._bootstrap import LawTest, bootstrap_test
+from stablesde.stable._bootstrap import bootstrap_test
 from stablesde.stable._constants import absolute_moment, characteristic_function, tail_constant
 from stablesde.stable._density import cdf, logpdf, pdf, sf
 from stablesde.stable._draw import sample, sample_positive
-from stablesde.stable._ecf import EcfTest, goodness_of_fit
-from stablesde.stable._estimate import TailIndex, block_tail_index, default_hill_k, tail_index
+from stablesde.stable._ecf import goodness_of_fit
+from stablesde.stable._estimate import TailIndex, block_tail_index, tail_index
 from stablesde.stable._fit import LawFit, fit
 from stablesde.stable._maximum import expected_maximum
 from stablesde.stable._quantile import isf, ppf
@@ -17,16 +17,13 @@ from stablesde.stable._subordinator import (
 )
 
 __all__ = [
-    "EcfTest",
     "LawFit",
-    "LawTest",
     "TailIndex",
     "absolute_moment",
     "block_tail_index",
     "bootstrap_test",
     "cdf",
     "characteristic_function",
-    "default_hill_k",
     "expected_maximum",
     "fit",
     "goodness_of_fit",

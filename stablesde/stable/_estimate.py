@@ -219,7 +219,7 @@ def tail_index(
     2: an interval above 2 is then no evidence of a finite variance. Hill's estimator is not
     invariant under shifts: a sample far from 0 beside its spread, such as prices, is refused.
 
-    Sources: Hill (1975) and `default_hill_k`; Nikias and Shao (1995), section 5.7 (log-moment);
+    Sources: Hill (1975); Nikias and Shao (1995), section 5.7 (log-moment);
     McCulloch (1986), with exact quantiles in place of his tables; Koutrouvelis (1980), with the
     weights of his 1981 paper.
 
@@ -228,7 +228,8 @@ def tail_index(
     - `x`: observations, any shape, independent, finite (and non-zero for `"log-moment"`).
     - `method`: see above.
     - `level`: confidence level.
-    - `k`: for `"hill"`, how many upper order statistics (default `default_hill_k(x.size)`).
+    - `k`: for `"hill"`, how many upper order statistics (default: (n/50)^(2/3) of n,
+      at least 10).
     - `where`: bools of the shape of x: which entries are observations (None: all). So zeros that
       mean nothing, as the gradients of dead inputs are, are left out at a fixed shape, `x != 0`.
     - `block_length`, with a `key`: the observations depend on their neighbours, in the order of

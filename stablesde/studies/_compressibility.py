@@ -31,11 +31,13 @@ from stablesde.studies._setup import (
     STREAM_PREDICTION,
     configuration,
     count,
+    key_of,
     lazy_flow,
     replica_errors,
     sizes,
 )
 from stablesde.system import System
+from stablesde.theory._compression import compression_exponent
 
 # Systems of small widths are cut from this many columns, or from one largest system.
 _BLOCKS_OF = 2**20
@@ -54,7 +56,6 @@ def compressibility(
     batch: int = 4,
     law_particles: int = 2**17,
     predict: int = 0,
-    dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
     """Relative compression error of the limit's columns against the width n (Theorem 3.1).
@@ -62,7 +63,7 @@ def compressibility(
     The error `‖Θ^(κn) - Θ‖_F / ‖Θ‖_F` keeps the κn columns of largest norm. Each replica draws the
     largest width once and cuts it into disjoint systems of the smaller ones; its error is their
     geometric mean, and so is the location over replicas. Theory: it falls like n^{1/2 - 1/α} for
-    every κ (`ssd.theory.compression_exponent`), for α ≤ 1 as well. θ₀ and the drift add to ‖Θ‖² a
+    every κ, for α ≤ 1 as well. θ₀ and the drift add to ‖Θ‖² a
     part of order n, which the heavy part of order n^{2/α} outgrows slowly near α = 2: see
     `ssd.theory.compression_law`.
 
@@ -86,30 +87,27 @@ def compressibility(
         kappas=kept,
         t1=t1,
         replicas=replicas,
-        dtype=dtype,
         batch=batch,
         num_steps=num_steps,
         law_particles=law_particles,
     )
-    flow = lazy_flow(
-        system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
-    )
+    flow = lazy_flow(system, key, t1=t1, num_steps=num_steps, num_particles=law_particles)
     scale = increment_scale(system, t1, num_steps)
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:
         rows = []
         for one in keys:
-            theta = simulate_limit(flow(), one, num_particles=max(widths), dtype=dtype).final
+            theta = simulate_limit(flow(), one, num_particles=max(widths)).final
             finite_columns(theta, stable_part(system)[0], scale)
             rows.append(_errors_of_blocks(theta, widths, kept))
         return {"relative error": np.asarray(rows)}
 
     errors = replica_errors("compressibility", config, key, compute, run_dir)
-    power = theory.compression_exponent(config["alpha"])
+    power = compression_exponent(config["alpha"])
     predicted = {}
     if predict and power < 0:
-        one = jax.random.fold_in(key, STREAM_PREDICTION)
-        theta = simulate_limit(flow(), one, num_particles=predict, dtype=dtype).final
+        one = key_of(key, STREAM_PREDICTION)
+        theta = simulate_limit(flow(), one, num_particles=predict).final
         columns = finite_columns(theta, stable_part(system)[0], scale)
         law = functools.partial(
             theory.compression_law, stable_part(system)[0], columns=columns, sigma=config["sigma"],
@@ -215,7 +213,7 @@ def iid_compressibility(
     kept = checked_kappas(kappas, min(widths))
     p, alpha = as_number("p", p, 0, ends="(]"), check_noise(noise)
     require_memory(16.0 * max(widths), f"widths up to {max(widths)}", "Take smaller widths.")
-    power = theory.compression_exponent(alpha, p)
+    power = compression_exponent(alpha, p)
     config = noise_configuration(
         noise, key, dtype, widths=widths, kappas=kept, p=p, replicas=replicas, batch=batch
     )

@@ -134,7 +134,7 @@ def design(
     shifts.pop("Monte Carlo")
     notes += tuple(
         f"{name}: may move the slope by {shift:+.3f}, more than a quarter of the accuracy"
-        + (": pass dtype=jnp.float64." if name == "rounding" else ".")
+        + (": give the system dtype=jnp.float64." if name == "rounding" else ".")
         for name, shift in shifts.items()
         if abs(shift) > _SYSTEMATIC_SHARE * accuracy
     )

@@ -33,7 +33,7 @@ def increment_scale(system: System, t1: float, num_steps: int) -> float:
     return sigma * (float(t1) / num_steps) ** (1 / float(noise.alpha))
 
 
-def finite_columns(theta: Array, noise: StableNoise, scale: float = 1.0) -> np.ndarray:
+def finite_columns(theta: Array | np.ndarray, noise: StableNoise, scale: float = 1.0) -> np.ndarray:
     """`theta` in double precision; `scale` is that of one draw.
 
     **Raises:** `ValueError` if numbers are next to `scale` times the largest of their dtype, where

@@ -316,7 +316,6 @@ def independence(
     coupled: bool = True,
     frequencies: ArrayLike | None = None,
     law_particles: int = 2**14,
-    dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> IndependenceStudy:
     """Chaos in the sense of the word: do pairs of particles become independent, and how fast?
@@ -348,7 +347,6 @@ def independence(
         key,
         widths=widths,
         t1=t1,
-        dtype=dtype,
         batch=batch,
         replicas=count("replicas", replicas, MIN_REPLICAS),
         num_steps=num_steps,
@@ -356,17 +354,15 @@ def independence(
         law_particles=law_particles,
         frequencies=u.tolist(),
     )
-    flow = lazy_flow(
-        system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
-    )
+    flow = lazy_flow(system, key, t1=t1, num_steps=num_steps, num_particles=law_particles)
 
-    grid: Any = {"widths": widths, "num_steps": num_steps, "t1": t1, "dtype": dtype}
+    grid: Any = {"widths": widths, "num_steps": num_steps, "t1": t1}
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:
         if coupled:
             found = coupled_means(system, keys, _Waves(u), **grid)
         else:
-            found = _means_of_copies(flow(), keys, u, widths, dtype)
+            found = _means_of_copies(flow(), keys, u, widths)
         return _pairs(np.asarray(found, float), np.asarray(widths))
 
     parts = replica_errors("independence", config, key, compute, run_dir)
@@ -384,11 +380,11 @@ class _Waves(eqx.Module):
 
 
 def _means_of_copies(
-    flow: LawFlow, keys: Keys, u: np.ndarray, widths: tuple[int, ...], dtype: Any
+    flow: LawFlow, keys: Keys, u: np.ndarray, widths: tuple[int, ...]
 ) -> Float[Array, "R widths q"]:
     """As `coupled_means`, of independent copies of the limit."""
     n = max(widths)
-    theta = jax.vmap(lambda k: simulate_limit(flow, k, num_particles=n, dtype=dtype).final)(keys)
+    theta = jax.vmap(lambda k: simulate_limit(flow, k, num_particles=n).final)(keys)
     return _prefix_means(theta, u, widths)
 
 

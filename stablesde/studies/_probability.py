@@ -10,21 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy
 from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number, by_name
 from stablesde.compression import kept_rows
-from stablesde.dynamics import Trajectory, simulate, simulate_limit
+from stablesde.dynamics import simulate_limit
+from stablesde.dynamics._ends import ends
 from stablesde.dynamics._system import check_stable, stable_part
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
 from stablesde.studies._draws import check_noise, finite_columns, increment_scale
 from stablesde.studies._format import format_rows, three_valued_and, verdict_text
-from stablesde.studies._setup import configuration, count, lazy_flow, replica_errors, sizes
+from stablesde.studies._setup import (
+    configuration,
+    count,
+    key_of,
+    lazy_flow,
+    replica_errors,
+    sizes,
+)
 from stablesde.studies._statistics import LEVEL, check_level, simultaneous_level
 from stablesde.studies._tidy import CellRecord
 from stablesde.studies._verdicts import difference_interval
@@ -252,7 +258,6 @@ def compression_probability(
     num_steps: int | Callable[[int], int] | None = None,
     replicas: int = 200,
     batch: int = 50,
-    dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> ProbabilityStudy:
     """The probability of Theorem 3.1 for the Euler particle system, with exact intervals.
@@ -285,7 +290,6 @@ def compression_probability(
         t1=t1,
         replicas=replicas,
         batch=batch,
-        dtype=dtype,
         num_steps=max(steps),
         widths=widths,
         kappas=kept,
@@ -293,20 +297,15 @@ def compression_probability(
     config["steps"] = list(steps)
 
     def compute(keys: Keys) -> dict[str, np.ndarray]:
-        rows = []
-        for n, number in zip(widths, steps, strict=True):
-
-            def run(one: PRNGKeyArray, n: int = n, number: int = number) -> Trajectory:
-                return simulate(system, one, num_particles=n, t1=t1, num_steps=number, dtype=dtype)
-
-            theta = jax.vmap(run)(keys).final
-            scale = increment_scale(system, t1, number)
-            columns = finite_columns(theta, stable_part(system)[0], scale)
+        theta, rows = np.asarray(ends(system, keys, widths=widths, num_steps=steps, t1=t1)), []
+        for i, n in enumerate(widths):
+            scale = increment_scale(system, t1, steps[i])
+            columns = finite_columns(theta[:, i, :n], stable_part(system)[0], scale)
             rows.append(_errors(np.sum(columns**2, -1), kept))
         return {"relative error": np.stack(rows, axis=1)}
 
     errors = replica_errors("compression-probability", config, key, compute, run_dir)
-    columns = _limit_columns(system, key, t1, dtype)
+    columns = _limit_columns(system, key, t1)
     copies, systems = _copies(columns, widths, kept, targets)
     regime = tuple(
         float(t1) / m <= n ** (-alpha / 2 - 1) * (1 + 1e-9)
@@ -338,12 +337,12 @@ def _limit_columns(
     system: System,
     key: PRNGKeyArray,
     t1: float,
-    dtype: Any,
 ) -> np.ndarray:
     """2²⁰ independent copies of the limit at t1 (32 steps: their law needs no more)."""
-    flow = lazy_flow(system, key, t1=t1, num_steps=32, num_particles=2**14, dtype=dtype)
-    key = jax.random.fold_in(key, 2**31 - 1)
-    theta = simulate_limit(flow(), key, num_particles=_COLUMNS, dtype=dtype).final
+    flow = lazy_flow(system, key, t1=t1, num_steps=32, num_particles=2**14)
+    found = simulate_limit(flow(), key_of(key, 2**31 - 1), num_particles=_COLUMNS)
+    initial, levy, displacement = map(np.asarray, (found.initial, found.levy, found.displacement))
+    theta = initial + levy[-1] + displacement[-1]  # without a program for two sums
     return finite_columns(theta, stable_part(system)[0], increment_scale(system, t1, 32))
 
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
@@ -36,6 +34,7 @@ from stablesde.studies._setup import (
     constants_of,
     count,
     is_plain,
+    key_of,
     lazy_flow,
     no_bound_reason,
     replica_errors,
@@ -43,6 +42,8 @@ from stablesde.studies._setup import (
 )
 from stablesde.studies._statistics import location
 from stablesde.system import System
+from stablesde.theory._bounds import Bound
+from stablesde.theory._predictions import Prediction
 
 
 @by_name
@@ -58,7 +59,6 @@ def strong_error(
     batch: int = 16,
     predict: int = 0,
     scheme: str = "euler",
-    dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
     """Strong error of the Euler scheme against its step η and the width n (Theorem 4.1).
@@ -93,7 +93,6 @@ def strong_error(
         widths=widths,
         t1=t1,
         replicas=replicas,
-        dtype=dtype,
         batch=batch,
         num_steps=steps,
         fine_steps=fine_steps,
@@ -110,7 +109,6 @@ def strong_error(
             num_steps=steps,
             fine_steps=fine_steps,
             t1=t1,
-            dtype=dtype,
             scheme=scheme,
         )
         return {"sup": errors.sup, "mean": errors.mean}
@@ -149,7 +147,6 @@ def strong_error(
         num_steps=steps,
         fine_steps=fine_steps,
         t1=t1,
-        dtype=dtype,
     )
     slope, _ = study.fitted("step")
     order = 1.0 if slope is None else slope.estimate
@@ -174,7 +171,6 @@ def propagation_of_chaos(
     statistic_tail: float | None = None,
     predict: int = 0,
     scheme: str = "euler",
-    dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
     """Distance of n particles from independent copies of their limit (Theorem 4.2).
@@ -202,7 +198,7 @@ def propagation_of_chaos(
     """
     widths, num_steps = sizes("widths", widths), count("num_steps", num_steps)
     predict = count("predict", predict, 0)
-    run: dict[str, Any] = dict(t1=t1, num_steps=num_steps, scheme=scheme, dtype=dtype)
+    run: dict[str, Any] = dict(t1=t1, num_steps=num_steps, scheme=scheme)
     tail = fluctuation(system, key, statistic_tail, **run)
     law = tail.default_law(max(widths)) if law_particles is None else law_particles
     law = count("law_particles", law)
@@ -212,7 +208,6 @@ def propagation_of_chaos(
         widths=widths,
         t1=t1,
         replicas=replicas,
-        dtype=dtype,
         batch=batch,
         num_steps=num_steps,
         law_particles=law,
@@ -226,7 +221,7 @@ def propagation_of_chaos(
     flow = lazy_flow(system, key, num_particles=law, **run)
 
     def compute(keys: Keys) -> dict[str, Array]:
-        errors = coupled_limit(flow(), keys, widths=widths, scheme=scheme, dtype=dtype)
+        errors = coupled_limit(flow(), keys, widths=widths, scheme=scheme)
         return {"sup": errors.sup, "mean": errors.mean}
 
     errors = replica_errors("propagation_of_chaos", config, key, compute, run_dir)
@@ -269,7 +264,6 @@ def propagation_of_chaos(
         widths=widths,
         num_steps=num_steps,
         t1=t1,
-        dtype=dtype,
     )
     return dataclasses.replace(study, sources=sources, predicted=predicted)
 
@@ -312,7 +306,7 @@ def _rounding(
 
 
 def _predicted(
-    function: Callable[..., theory.Prediction],
+    function: Callable[..., Prediction],
     system: System,
     key: PRNGKeyArray,
     replicas: int,
@@ -321,14 +315,14 @@ def _predicted(
     """The errors that theory predicts, under a key of their own; nothing for no replicas."""
     if not replicas:
         return {}
-    own = jax.random.fold_in(key, STREAM_PREDICTION)
+    own = key_of(key, STREAM_PREDICTION)
     return function(system, own, replicas=replicas, **settings)._asdict()
 
 
 def _bound_arrays(grid: Any) -> dict[str, np.ndarray]:
     """Each kind of bound on the grid; none where Assumption 1 fails and all are infinite."""
     bounds = np.array(grid, dtype=object)
-    kinds = (f.name for f in dataclasses.fields(theory.Bound))
+    kinds = (f.name for f in dataclasses.fields(Bound))
     arrays = {k: np.vectorize(lambda b, k=k: getattr(b, k), otypes=[float])(bounds) for k in kinds}
     return {k: v for k, v in arrays.items() if np.any(np.isfinite(v))}
 

@@ -69,7 +69,7 @@ class RateStudy(TidyRecord):
     - `predicted[measure]`: errors (P, *grid) that theory predicts without a fit, independent draws
       (P = 1: exact); see `constant`.
     - `level`, `interval`: of all intervals and verdicts, "percentile" or "bca". To judge
-      several exponents together, `dataclasses.replace(study, level=simultaneous_level(…))`.
+      several exponents together, `study.at_level(1 - 0.05 / number)`.
     """
 
     name: str

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import ArrayLike, PRNGKeyArray
 
 from stablesde._arguments import as_count, as_number
 from stablesde._fingerprint import fingerprint
@@ -19,7 +19,6 @@ from stablesde.dynamics._system import check_key, check_run, check_scheme
 from stablesde.model import AssumptionConstants, DriftBounds, MeanFieldModel, NetworkModel
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import Keys
-from stablesde.stable._sampling import float_dtype
 from stablesde.store import as_path
 from stablesde.studies._runner import run_cells
 from stablesde.system import System, check_is_system, check_num_initial, sigma_setting
@@ -120,7 +119,7 @@ def configuration(system: System, key: PRNGKeyArray, **settings: Any) -> dict[st
         _below("law_particles", settings["law_particles"])
         check_num_initial(system, settings["law_particles"])
     settings |= {"t1": float(settings["t1"]), "sigma": sigma_setting(system)}
-    settings["dtype"] = str(float_dtype(settings["dtype"]))
+    settings["dtype"] = str(system.run_dtype)
     return {
         "version": __version__,
         "model": type(model).__name__,
@@ -176,7 +175,7 @@ def replica_errors(
 
     def cell(first: int) -> dict[str, np.ndarray]:
         numbers = np.arange(first, min(first + batch, replicas))
-        errors = compute(_keys_of(key, numbers))
+        errors = compute(keys_of(key, numbers))
         return {measure: np.asarray(values) for measure, values in errors.items()}
 
     cells = [
@@ -187,8 +186,12 @@ def replica_errors(
     return {measure: np.concatenate([p[measure] for p in parts]) for measure in parts[0]}
 
 
+key_of = jax.jit(jax.random.fold_in)
+
+
 @jax.jit
-def _keys_of(key: PRNGKeyArray, numbers: Array) -> Keys:
+def keys_of(key: PRNGKeyArray, numbers: ArrayLike) -> Keys:
+    """The keys of these replicas, (R,)."""
     return jax.vmap(lambda r: jax.random.fold_in(key, r))(numbers)
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy
 from jaxtyping import PRNGKeyArray
@@ -17,6 +15,7 @@ from stablesde import stable
 from stablesde._arguments import by_name
 from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import check_stable, stable_part
+from stablesde.stable._estimate import default_hill_k
 from stablesde.studies._constants import Ratio
 from stablesde.studies._draws import finite_columns, increment_scale
 from stablesde.studies._format import format_rows, verdict_text
@@ -26,6 +25,7 @@ from stablesde.studies._setup import (
     configuration,
     constants_of,
     count,
+    key_of,
     lazy_flow,
 )
 from stablesde.studies._statistics import LEVEL, check_level
@@ -212,7 +212,6 @@ def tail_study(
     t1: float,
     batch: int = 2**18,
     law_particles: int = 2**17,
-    dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> TailStudy:
     """Tail index of ‖θ_t‖ for independent copies of the limit at t = t1 (Theorem 4.3).
@@ -239,25 +238,21 @@ def tail_study(
         key,
         t1=t1,
         replicas=max(batches, 2),
-        dtype=dtype,
         batch=batch,
         num_steps=num_steps,
         num_columns=num_columns,
         law_particles=law_particles,
     )
-    flow = lazy_flow(
-        system, key, t1=t1, num_steps=num_steps, num_particles=law_particles, dtype=dtype
-    )
+    flow = lazy_flow(system, key, t1=t1, num_steps=num_steps, num_particles=law_particles)
     scale = increment_scale(system, t1, num_steps)
-    k = stable.default_hill_k(num_columns)
+    k = default_hill_k(num_columns)
     keep = min(4 * k, num_columns - 1)
 
     def cell(number: int) -> dict[str, np.ndarray]:
         theta = simulate_limit(
             flow(),
-            jax.random.fold_in(key, number),
+            key_of(key, number),
             num_particles=min(batch, num_columns - number * batch),
-            dtype=dtype,
         ).final
         norms = np.linalg.norm(finite_columns(theta, stable_part(system)[0], scale), axis=-1)
         return {"top": np.sort(norms)[::-1][:keep]}

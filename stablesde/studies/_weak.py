@@ -52,7 +52,6 @@ def weak_error(
     law_particles: int | None = None,
     statistic_tail: float | None = None,
     scheme: str = "euler",
-    dtype: jnp.dtype | None = None,
     run_dir: str | Path | None = None,
 ) -> RateStudy:
     """The bias of E f(θ_T) in the step size η or in the number n of particles.
@@ -84,7 +83,7 @@ def weak_error(
     blocked = ""
     widths, steps = sizes("widths", widths), sizes("num_steps", num_steps)
     _check_function(function, system)
-    settings: dict[str, Any] = dict(t1=t1, replicas=replicas, batch=batch, dtype=dtype)
+    settings: dict[str, Any] = dict(t1=t1, replicas=replicas, batch=batch)
     settings |= {"scheme": check_scheme_of_study(scheme, system)}
     told = {"against": against, "function": _fingerprint(function, system)}
     if against == "step":
@@ -104,14 +103,13 @@ def weak_error(
                 t1=t1,
                 function=function,
                 scheme=scheme,
-                dtype=dtype,
             )
             return {"weak": errors.weak[:, 0]}  # type: ignore[index]
 
         axis = Axis("step", tuple(t1 / k for k in steps), 1.0, direction=+1, tolerance=0.1)
         claim = "|E f(θ̂_T) - E f(θ_T)| is of order η"
     else:
-        run: dict[str, Any] = dict(t1=t1, num_steps=max(steps), scheme=scheme, dtype=dtype)
+        run: dict[str, Any] = dict(t1=t1, num_steps=max(steps), scheme=scheme)
         tail = fluctuation(system, key, statistic_tail, **run)
         many = tail.ratio if isinstance(system.model, PairwiseModel) else _MANY
         default = min(many * max(widths), 2**22)
@@ -129,9 +127,7 @@ def weak_error(
             flow = functools.cache(functools.partial(_solved, system, t1, max(steps)))
 
         def compute(keys: Keys) -> dict[str, Array]:
-            errors = coupled_limit(
-                flow(), keys, widths=widths, scheme=scheme, function=function, dtype=dtype
-            )
+            errors = coupled_limit(flow(), keys, widths=widths, scheme=scheme, function=function)
             return {"weak": errors.weak}  # type: ignore[dict-item]
 
         theory = -1.0 if np.isinf(tail.index) else None

@@ -5,27 +5,21 @@ corrections listed in the documentation ("Theory"); Gribonval, Cevher and Davies
 compressibility.
 """
 
-from stablesde.theory._bounds import Bound, chaos_bound, euler_order, strong_error_bound
+from stablesde.theory._bounds import chaos_bound, euler_order, strong_error_bound
 from stablesde.theory._compression import (
     CompressionLaw,
-    compression_exponent,
     compression_law,
     required_width,
 )
 from stablesde.theory._maximum import (
-    LemmaB1,
     lemma_b1,
     maximum_moment,
 )
-from stablesde.theory._predictions import Prediction, predict_chaos, predict_strong_error
+from stablesde.theory._predictions import predict_chaos, predict_strong_error
 
 __all__ = [
-    "Bound",
     "CompressionLaw",
-    "LemmaB1",
-    "Prediction",
     "chaos_bound",
-    "compression_exponent",
     "compression_law",
     "euler_order",
     "lemma_b1",

@@ -8,7 +8,8 @@ import scipy
 
 from stablesde import stable
 from stablesde._arguments import as_choice, as_number
-from stablesde.noise import OneFactorStable, StableNoise, scalar_tail_constant, stable_noise
+from stablesde.noise import OneFactorStable, StableNoise, stable_noise
+from stablesde.noise._base import scalar_tail_constant
 from stablesde.stable._domain import number_text
 from stablesde.theory._norms import enable_x64, norm_sample, norm_scale
 

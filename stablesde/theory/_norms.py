@@ -208,7 +208,7 @@ def _norm_law(noise: StableNoise) -> NormLaw:
 
         def modulus(r: np.ndarray) -> np.ndarray:
             with enable_x64(True):
-                return 2 * np.asarray(stable.sf(jnp.asarray(r / scale), alpha))
+                return 2 * np.asarray(stable.sf(r / scale, alpha))
 
         return ExactNorm(modulus, alpha, tail)
     if scalar or isinstance(noise, IsotropicStable):
@@ -219,7 +219,7 @@ def _norm_law(noise: StableNoise) -> NormLaw:
         def radial(r: np.ndarray) -> np.ndarray:
             log_a = 2 * np.log(r / scale)[:, None] - np.log(2 * squares)
             with enable_x64(True):
-                a = jnp.exp(jnp.asarray(np.clip(log_a, -690, 690)))
+                a = np.exp(np.clip(log_a, -690, 690))
                 return np.asarray(stable.positive_sf(a, alpha / 2)) @ weight
 
         return ExactNorm(radial, alpha, tail, points=700)

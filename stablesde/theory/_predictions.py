@@ -24,7 +24,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from stablesde._arguments import as_count, as_number
 from stablesde.dynamics._system import Driver, check_additive, check_run, check_stable, velocity
 from stablesde.stable._bits import Keys, fold, key_words, threefry2x32
-from stablesde.stable._sampling import float_dtype
 from stablesde.system import System
 
 # Streams of the uniform ξ and the multipliers ε, beside those of the noise.
@@ -59,7 +58,6 @@ def predict_strong_error(
     t1: float,
     fine_steps: int | None = None,
     replicas: int = 32,
-    dtype: jnp.dtype | None = None,
 ) -> Prediction:
     """The strong error that `ssd.strong_error` measures, to first order in η, without a fit.
 
@@ -83,7 +81,7 @@ def predict_strong_error(
     places = tuple(
         0 if fine_steps is None else as_count("fine_steps", fine_steps) // k for k in steps
     )
-    driver = Driver.of(system, float_dtype(dtype))
+    driver = Driver.of(system)
     sup, mean = _strong(driver, keys, jnp.asarray(t1, float), widths, steps, places, grid)
     etas = t1 / np.asarray(steps)
     return Prediction(np.asarray(sup, float) * etas, np.asarray(mean, float) * etas)
@@ -177,7 +175,6 @@ def predict_chaos(
     t1: float,
     replicas: int = 64,
     copies: int = 512,
-    dtype: jnp.dtype | None = None,
 ) -> Prediction:
     """The distance that `ssd.propagation_of_chaos` measures, to first order in n^-1/2.
 
@@ -196,7 +193,7 @@ def predict_chaos(
     copies = as_count("copies", copies, 2)
     check_additive(system, "the predicted error")
     check_run(system, num_particles=copies)
-    driver = Driver.of(system, float_dtype(dtype))
+    driver = Driver.of(system)
     tops = np.asarray(_chaos(driver, keys, jnp.asarray(t1, float), num_steps, copies), float)
     root = np.sqrt(np.asarray(widths))
     highest = np.maximum.accumulate(tops, axis=1)

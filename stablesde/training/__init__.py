@@ -3,7 +3,6 @@
 from stablesde.training._curve import PruningCurve, pruning_curve
 from stablesde.training._network import Network
 from stablesde.training._removal import (
-    PrunedTree,
     UnitAxis,
     UnitGroup,
     prune_tree,
@@ -16,7 +15,6 @@ from stablesde.training._transform import (
 
 __all__ = [
     "Network",
-    "PrunedTree",
     "PruningCurve",
     "UnitAxis",
     "UnitGroup",

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from stablesde._arguments import as_choice, as_count, as_number, is_concrete
-from stablesde.datasets import NAMES, Dataset
+from stablesde.datasets import Dataset
+from stablesde.datasets._load import NAMES
 from stablesde.dynamics._system import check_number
 from stablesde.noise import stable_noise
 

@@ -80,9 +80,7 @@ NEAR = {
     "coupled_steps": steps,
     "gradient": lambda key: jax.grad(lambda s: end(key, s))(half(key)),
     "gradient, saved": lambda key: jax.grad(lambda s: end(key, s, save_every=2))(half(key)),
-    "gradient, all steps": lambda key: jax.grad(lambda s: end(key, s, checkpoints="all"))(
-        half(key)
-    ),
+    "forward": lambda key: jax.jvp(lambda s: end(key, s), (half(key),), (half(key),)),
     "gradient of copies": lambda key: jax.grad(
         lambda s: jnp.sum(ssd.simulate_limit(flow_at(s), key, num_particles=9).displacement)
     )(half(key)),
@@ -131,9 +129,8 @@ def one_parameter_a_device():
     pull = lambda rate: ssd.FunctionModel(2, lambda t, th, m: rate * (m - th), lambda th: th)  # noqa: E731
     calls = {
         "σ": lambda s: end(key, s),
-        "σ, all steps": lambda s: end(key, s, checkpoints="all"),
         "gradient": jax.grad(lambda s: end(key, s, save_every=2)),
-        "gradient, all steps": jax.grad(lambda s: end(key, s, checkpoints="all")),
+        "forward": lambda s: jax.jvp(lambda s: end(key, s), (s,), (s,)),
         "rate": lambda r: (
             ssd.simulate(ssd.System(pull(r), noise), key, save_every=2, **run).displacement
         ),

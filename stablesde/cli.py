@@ -23,6 +23,7 @@ STUDY_NAMES = (
     "training",
 )
 SEED = click.IntRange(0, 2**32 - 1)  # jax.random.key keeps 32 bits
+COUNT = click.IntRange(1)
 _LONGEST_MESSAGE = 500
 _NETWORKS = 200  # behind `table --predict`
 # For consoles whose encoding has no Greek, as that of redirected output on Windows.
@@ -189,7 +190,7 @@ def report(directory: Path) -> None:
 @click.option("--sigma", type=float, default=None, help="Noise level; default: the paper's.")
 @click.option("--learning-rate", type=float, default=None, help="Default: the paper's.")
 @click.option("--steps", type=int, default=None, help="Default: the paper's.")
-@click.option("--seeds", type=int, default=3, show_default=True, help="Number of seeds.")
+@click.option("--seeds", type=COUNT, default=3, show_default=True, help="Number of seeds.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="The first seed.")
 @click.option(
     "--data", "root", type=click.Path(path_type=Path), default=None, help="Data directory."
@@ -209,7 +210,9 @@ def train(scaling: str, out: Path | None, as_json: bool, **settings: Any) -> Non
 
     if out is not None:
         check_writable(out)
+    first = settings.pop("seed")
     given = {name: value for name, value in settings.items() if value is not None}
+    given["seeds"] = range(first, first + given["seeds"])
     run = paper.train_mean_field if scaling == "mean-field" else paper.train
     result = run(**given)
     try:
@@ -235,9 +238,7 @@ def train(scaling: str, out: Path | None, as_json: bool, **settings: Any) -> Non
 @click.option("--learning-rate", type=float, default=None, help="Default: the paper's.")
 @click.option("--steps", type=int, default=None, help="Default: the paper's.")
 @click.option("--width", type=int, default=None, help="Hidden units; default: the table's.")
-@click.option(
-    "--data", "root", type=click.Path(path_type=Path), default=None, help="Data directory."
-)
+@click.option("--data", type=click.Path(path_type=Path), default=None, help="Data directory.")
 @click.option(
     "--predict", is_flag=True, help="Beside them, the pruning ratio of start and noise alone."
 )

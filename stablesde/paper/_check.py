@@ -88,7 +88,9 @@ def main_job(
 
 def run_training(size: Size, seed: int, run_dir: Path) -> TrainResult:
     """The training run of the main job: scikit-learn's digits, Type I noise, α = 1.75."""
-    return train("digits", noise="I", alpha=1.75, seed=seed, run_dir=run_dir, **size.training)
+    seeds = range(seed, seed + size.training["seeds"])
+    rest = size.training | {"seeds": seeds}
+    return train("digits", noise="I", alpha=1.75, run_dir=run_dir, **rest)
 
 
 def set_aside(folder: Path) -> None:

@@ -138,7 +138,6 @@ def train_mean_field(
     steps: int = 100,
     unit: str = "tanh",
     seeds: int | Sequence[int] = 3,
-    seed: int = 0,
     predictions: int = 40,
     root: str | Path | None = None,
 ) -> MeanFieldResult:
@@ -153,7 +152,7 @@ def train_mean_field(
     - `sigma`: noise level; None for the one that ends in the noise of `train`'s preset for this
       data set and width, `σ T^{1/α}` being equal.
     - `learning_rate`: η, in units of the limit's time; `steps`: how many, so T = η steps.
-    - `unit`: an activation of `NetworkModel`. `seeds`: how many, from `seed` on; or the seeds.
+    - `unit`: an activation of `NetworkModel`. `seeds`: how many, from 0 on; or the seeds.
     - `predictions`: independent networks of limit copies behind `predicted`, 2 or more.
 
     **Returns:** a `MeanFieldResult`.
@@ -169,7 +168,7 @@ def train_mean_field(
     predictions = check_count("predictions", predictions)
     if predictions < 2:
         raise ValueError("predictions must be at least 2: one network has no spread.")
-    chosen = choose_seeds(seeds, seed)
+    chosen = choose_seeds(seeds)
     data = load(dataset, root) if isinstance(dataset, str) else dataset
     if data.num_classes != 2:
         raise ValueError(

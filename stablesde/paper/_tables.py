@@ -130,8 +130,7 @@ def paper_table(
     run: bool = False,
     seeds: int | Sequence[int] = 5,
     only: Sequence[str] = (),
-    root: str | Path | None = None,
-    data: Dataset | None = None,
+    data: Dataset | str | Path | None = None,
     width: int | None = None,
     sigma: float | None = None,
     learning_rate: float | None = None,
@@ -152,8 +151,8 @@ def paper_table(
       is a tenth of the data.
     - `run`: compute the cells that are missing; else only those that are there are shown.
     - `seeds`: how many, from 0 on, or which. `only`: labels of the rows to show and compute.
-    - `root`: where the data are, as in `stablesde.datasets.load`; or `data` themselves, with the
-      name of the table's data set.
+    - `data`: where the data are, the `root` of `stablesde.datasets.load`; or the data themselves,
+      with the name of the table's data set.
     - `width`, `sigma`, `learning_rate`, `steps`: instead of the paper's (see `preset`).
       A width that does not fit raises `MemoryError`.
     - `predict`: beside each row, the pruning ratio of so many networks of start and noise alone
@@ -177,13 +176,13 @@ def paper_table(
             f"only: Table {number} has no row {', '.join(unknown)}; it has "
             f"{', '.join(table['rows'])}."
         )
-    chosen, predict = choose_seeds(seeds, 0), check_count("predict", predict, 0)
-    if data is not None:
+    chosen, predict = choose_seeds(seeds), check_count("predict", predict, 0)
+    if not (data is None or isinstance(data, (str, Path))):
         check_data("data", data)
-    if data is not None and data.name != table["dataset"]:
-        raise ValueError(f"data: Table {number} is about {table['dataset']}, not {data.name}.")
+        if data.name != table["dataset"]:
+            raise ValueError(f"data: Table {number} is about {table['dataset']}, not {data.name}.")
     if run:
-        data = load(table["dataset"], root) if data is None else data
+        data = data if isinstance(data, Dataset) else load(table["dataset"], data)
         settings = list(dict.fromkeys(row.setting for row in rows))
         check_places(settings, chosen, Path(out))
         for setting in settings:

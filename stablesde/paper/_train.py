@@ -150,7 +150,6 @@ def train(
     learning_rate: float | None = None,
     steps: int | None = None,
     seeds: int | Sequence[int] = 3,
-    seed: int = 0,
     root: str | Path | None = None,
     run_dir: str | Path | None = None,
 ) -> TrainResult:
@@ -165,7 +164,7 @@ def train(
     - `width`: hidden units n. `noise`: "I", "II", "III" or "none". `alpha`: in (0, 2].
     - `sigma`, `learning_rate`, `steps`: the paper's where it prints them (see
       `stablesde.training.preset`) if None.
-    - `seeds`: how many seeds, from `seed` on; or the seeds.
+    - `seeds`: how many seeds, from 0 on; or the seeds.
     - `run_dir`: a folder in which each seed keeps where it stands (see `fit`): killed at any time,
       the same call goes on from there and ends in the same numbers.
 
@@ -181,7 +180,7 @@ def train(
     settings = preset(dataset if isinstance(dataset, str) else dataset.name, width, noise)
     given: dict[str, Any] = {"sigma": sigma, "learning_rate": learning_rate, "steps": steps}
     settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
-    chosen_seeds = choose_seeds(seeds, seed)
+    chosen_seeds = choose_seeds(seeds)
     folder = None if run_dir is None else as_path("run_dir", run_dir)
     data = load(dataset, root) if isinstance(dataset, str) else dataset
     runs, diverged = _runs(data, width, noise, alpha, settings, chosen_seeds, folder)

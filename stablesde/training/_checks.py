@@ -73,12 +73,13 @@ def check_setting(width: int, noise: str, alpha: float) -> tuple[int, float]:
     return check_count("width", width), alpha
 
 
-def choose_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
-    """The seeds meant by a number of them from `first` on, or by themselves; checked."""
-    first = check_seed("seed: seeds", first)
+def choose_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """The seeds meant by a number of them from 0 on, or by themselves; checked."""
     try:
         if isinstance(seeds, (str, bytes, bool, np.bool_)):
             raise TypeError
+        if isinstance(seeds, range) and len(seeds) > _MOST_SEEDS:
+            seeds = len(seeds)
         number = operator.index(seeds) if np.ndim(seeds) == 0 else None  # type: ignore[arg-type]
         chosen = () if number is not None else tuple(seeds)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -89,7 +90,7 @@ def choose_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
                 f"seeds, the number of seeds, must be at least 1 and at most {_MOST_SEEDS}, got "
                 f"{seeds!r}."
             )
-        chosen = tuple(range(first, first + number))
+        chosen = tuple(range(number))
     if not chosen:
         raise ValueError("seeds must not be empty.")
     return tuple(check_seed("seeds", s) for s in chosen)

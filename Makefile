@@ -5,9 +5,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Fast tests compile without XLA's optimisations, which halves their time. Slow ones, those on bits
-# and overflow (as_compiled), and those with other versions compile as users do. XLA knows these
-# flags in the versions of constraints.txt.
+# Fast tests, and the rest of their cases (thorough), compile without XLA's optimisations, which
+# halves their time. Slow ones, those on bits and overflow (as_compiled), and those with other
+# versions compile as users do. XLA knows these flags in the versions of constraints.txt. Each file
+# of tests stays in one process (loadfile), where its tests share what they compile.
+REST := slow or thorough or fuzz or as_compiled
 QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false $(XLA_FLAGS)"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -27,12 +29,13 @@ quick: $(VENV)/.installed
 	$(BIN)/stablesde check --quick
 
 test: $(VENV)/.installed-dev
-	$(QUICK) $(BIN)/python -m pytest -n auto -m "not slow and not fuzz and not as_compiled"
+	$(QUICK) $(BIN)/python -m pytest -n auto --dist loadfile -m "not ($(REST))"
 
 coverage:  # of the lines of the package, by the fast tests
 	PYTEST_ADDOPTS="--cov=stablesde --cov-report=term:skip-covered" $(MAKE) test
 
 test-slow: $(VENV)/.installed-dev
+	$(QUICK) $(BIN)/python -m pytest -n auto --dist loadfile -m "thorough and not slow and not as_compiled"
 	$(BIN)/python -m pytest -n auto -m "slow or as_compiled"
 
 fuzz: $(VENV)/.installed-dev

@@ -18,7 +18,10 @@ CORE = ("import", "noise", "model", "dynamics", "limit", "schemes", "training", 
 def _test(session: nox.Session, constraints: str, *arguments: str) -> None:
     quiet = ("--quiet", "--disable-pip-version-check", "-c", constraints)
     session.install(*quiet, "-e", ".[test]")
-    session.run("python", "-m", "pytest", "-n", "auto", "-m", "not slow and not fuzz", *arguments)
+    which = "not slow and not thorough and not fuzz"
+    session.run(
+        "python", "-m", "pytest", "-n", "auto", "--dist", "loadfile", "-m", which, *arguments
+    )
 
 
 def _files(*names: str) -> list[str]:

@@ -55,6 +55,7 @@ def run(*arguments):
     return done
 
 
+@pytest.mark.thorough
 def test_check_writes_table_figures_and_record(tiny, tmp_path):
     mine = tmp_path / "results.json"
     mine.write_text("precious")

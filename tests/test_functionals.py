@@ -42,6 +42,7 @@ def test_against_the_stored_path(sigma, key):
     assert repr(found).startswith("Functionals(300 particles in dimension 2, integral, max")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [1.0, 1.5])
 def test_mean_exit_time_of_an_interval(alpha, key):
     """E τ = (1 - x²)^(α/2) / Γ(1 + α) from x in (-1, 1) (Getoor 1961): 1.000 and 0.752 from 0.

@@ -35,6 +35,7 @@ def finish(process):
     return output
 
 
+@pytest.mark.thorough
 def test_eight_devices():
     assert "same on eight devices" in finish(start("devices.py", devices=8))
 

@@ -337,6 +337,7 @@ def test_compression_exponent(network, alpha, key):
 HEAVY = dict(widths=(8, 16, 32, 64), num_steps=4, t1=1.0, replicas=8)
 
 
+@pytest.mark.slow
 def test_the_tail_of_the_statistic_gives_the_rate_of_chaos(key, network):
     """Known from the model, declared, or estimated with a warning: one index, one exponent."""
     study = lambda model, alpha, **more: ssd.propagation_of_chaos(  # noqa: E731
@@ -392,6 +393,7 @@ def scalar_network():
     return ssd.System(model, ssd.stable_noise("I", 1.5, 1), init=jnp.array([0.5]))
 
 
+@pytest.mark.slow
 def test_the_weak_error_in_the_step_has_order_one(scalar_network, key):
     """The slope's standard error is 0.006, and the local slopes fall from 1.1 to 1."""
     settings = dict(function=lambda theta: jnp.tanh(theta[0]), against="step", widths=(64,))

@@ -21,11 +21,10 @@ from stablesde.dynamics._system import (
     Driver,
     PairedSteps,
     check_antithetic,
-    check_key,
     check_run,
 )
 from stablesde.model import PairwiseModel
-from stablesde.stable._bits import fold, key_words
+from stablesde.stable._bits import check_key, fold, key_words
 from stablesde.stable._varying import settled
 from stablesde.system import HeldSystem, System, traced
 

@@ -16,8 +16,8 @@ from stablesde.dynamics._lost import lost, warn_if_lost
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._run import Run
 from stablesde.dynamics._simulate import check_fits, slot_rows
-from stablesde.dynamics._system import Driver, check_key, check_run
-from stablesde.stable._bits import key_words
+from stablesde.dynamics._system import Driver, check_run
+from stablesde.stable._bits import check_key, key_words
 from stablesde.stable._varying import settled
 from stablesde.system import System
 

@@ -14,12 +14,11 @@ from stablesde.dynamics._run import Run
 from stablesde.dynamics._system import (
     Driver,
     check_antithetic,
-    check_key,
     check_number,
     check_run,
 )
 from stablesde.model import PairwiseModel
-from stablesde.stable._bits import fold, key_words
+from stablesde.stable._bits import check_key, fold, key_words
 from stablesde.stable._domain import number_text
 from stablesde.stable._varying import vary_with
 from stablesde.system import System

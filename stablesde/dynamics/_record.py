@@ -19,8 +19,8 @@ from stablesde.dynamics._layout import default_block, layout
 from stablesde.dynamics._lost import num_lost, warn_lost_in
 from stablesde.dynamics._run import Run, State
 from stablesde.dynamics._simulate import Trajectory, check_fits, stretches, with_end
-from stablesde.dynamics._system import Driver, check_key, check_run
-from stablesde.stable._bits import key_words
+from stablesde.dynamics._system import Driver, check_run
+from stablesde.stable._bits import check_key, key_words
 from stablesde.store import Arrays, Store, as_path
 from stablesde.system import System, sigma_setting
 

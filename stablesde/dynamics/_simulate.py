@@ -19,8 +19,8 @@ from stablesde.dynamics._memory import require_memory
 from stablesde.dynamics._mesh import on_mesh
 from stablesde.dynamics._nested import advance, run_and_save
 from stablesde.dynamics._run import Run, State
-from stablesde.dynamics._system import Driver, check_key, check_run
-from stablesde.stable._bits import key_words
+from stablesde.dynamics._system import Driver, check_run
+from stablesde.stable._bits import check_key, key_words
 from stablesde.system import System
 
 if TYPE_CHECKING:

@@ -234,16 +234,6 @@ def check_antithetic(system: System) -> None:
         )
 
 
-def check_key(key: Any) -> None:
-    """Raises `ValueError` for what is not one PRNG key, of either of JAX's kinds."""
-    try:
-        jax.eval_shape(lambda k: jax.random.bits(k, (2,)), key)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(
-            f"key must be one JAX PRNG key, such as jax.random.key(0), got {key!r}."
-        ) from error
-
-
 def check_number(name: str, number: float | Array) -> None:
     """Raises `ValueError` unless `number` is traced, or a finite number that is not negative."""
     if is_concrete(number) and as_number(name, number, 0) > LARGEST:
@@ -265,7 +255,6 @@ __all__ = [
     "Driver",
     "PairedSteps",
     "check_additive",
-    "check_key",
     "check_number",
     "check_run",
     "check_scheme",

@@ -50,9 +50,16 @@ def key_words(key: PRNGKeyArray | UInt32[Array, "2"]) -> Words:
 
 
 def check_key(key: Any) -> None:
-    """Raises `ValueError` for a number or None, which a compiled program could not name."""
-    if not hasattr(key, "dtype"):
-        raise _no_key(key)
+    """Raises `ValueError` for what is not one PRNG key, of either of JAX's kinds."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        if key.ndim:
+            raise _no_key(key)
+        return
+    try:
+        jax.eval_shape(lambda k: jax.random.bits(k, (2,)), key)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _no_key(key) from error
 
 
 def _no_key(key: Any) -> ValueError:

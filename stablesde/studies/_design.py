@@ -12,7 +12,7 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_number
-from stablesde.dynamics._system import check_key
+from stablesde.stable._bits import check_key
 from stablesde.studies._format import format_rows
 from stablesde.studies._rates import propagation_of_chaos, strong_error
 from stablesde.studies._records import RateStudy

@@ -9,8 +9,9 @@ from jaxtyping import Array, PRNGKeyArray
 
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
-from stablesde.dynamics._system import check_key, stable_part
+from stablesde.dynamics._system import stable_part
 from stablesde.noise import StableNoise
+from stablesde.stable._bits import check_key
 from stablesde.stable._sampling import float_dtype
 from stablesde.studies._setup import replicas_and_batch
 from stablesde.system import System

@@ -18,8 +18,8 @@ from jaxtyping import PRNGKeyArray
 
 from stablesde._arguments import as_number
 from stablesde.dynamics import simulate
-from stablesde.dynamics._system import check_key
 from stablesde.model import PairwiseModel
+from stablesde.stable._bits import check_key
 from stablesde.stable._domain import number_text
 from stablesde.studies._setup import STREAM_PREDICTION
 from stablesde.studies._statistics import tail_diagnosis

@@ -15,10 +15,10 @@ from stablesde._arguments import as_count, as_number
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
 from stablesde.dynamics import LawFlow, law_flow
-from stablesde.dynamics._system import check_key, check_run, check_scheme
+from stablesde.dynamics._system import check_run, check_scheme
 from stablesde.model import AssumptionConstants, DriftBounds, MeanFieldModel, NetworkModel
 from stablesde.noise import StableNoise
-from stablesde.stable._bits import Keys
+from stablesde.stable._bits import Keys, check_key
 from stablesde.store import as_path
 from stablesde.studies._runner import run_cells
 from stablesde.system import System, check_is_system, check_num_initial, sigma_setting

@@ -2,8 +2,9 @@
 
 Programs compiled and seconds in the compiler, as multiples of one reference: a scan of 32 Euler
 steps of the same drift with `jax.random.normal`. Medians of `--repetitions`, in each of which every
-program is compiled anew, the reference between the calls; JAX's persistent cache is off. Then the
-same call with other numbers (α, σ, t1, a rate and the key), which compiles nothing.
+program is compiled anew, the reference between the calls, without the first imports and tables of a
+process; JAX's persistent cache is off. Then the same call with other numbers (α, σ, t1, a rate and
+the key), which compiles nothing.
 """
 
 import argparse

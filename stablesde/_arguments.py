@@ -184,6 +184,7 @@ _OTHER_NAMES = {
     "dtype": ("precision",),
     "replicas": ("n_replicas", "num_replicas", "repeats"),
     "system": ("model", "noise", "sigma", "init", "x0", "dtype"),
+    "flow": ("system", "model", "noise", "sigma", "init", "t1", "num_steps", "dtype"),
     "key": ("seed", "rng", "random_state"),
 }
 
@@ -229,6 +230,7 @@ def _advice(signature: inspect.Signature, given: Any) -> str:
     keywords = [n for n, p in names.items() if p.kind is p.KEYWORD_ONLY]
     first = [n for n, p in names.items() if p.kind is not p.KEYWORD_ONLY]
     build = "; system=ssd.System(model, noise, sigma, init, dtype)" if "system" in first else ""
+    build = "; the flow carries its system and grid" if "flow" in first else build
     call = f"It is called as ({', '.join(first)}, {'=, '.join(keywords[:4])}=, …){build}."
     return " ".join([f"Give {', '.join(meant)}." if meant else "", call]).strip()
 

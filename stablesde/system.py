@@ -91,7 +91,7 @@ class System(eqx.Module):
     **Raises:** `ValueError` for a model or noise that is none, mismatched dimensions, a statistic,
     drift or `sigma` of the wrong shape, a negative or non-finite `sigma`, an `init` of another
     form, or a `dtype` that JAX does not have (float64 needs 64-bit mode). **Warns:** if doubles in
-    `init` lose digits to a default that no one chose.
+    `init` lose digits to JAX's default as it is when the system is made, which no one chose.
     """
 
     model: MeanFieldModel
@@ -232,7 +232,7 @@ def check_is_system(system: object) -> None:
     if not isinstance(system, System):
         raise ValueError(
             f"system must be a stablesde.System, got {type(system).__name__}: build one with "
-            "ssd.System(model, noise, sigma=1.0, init=None)."
+            "ssd.System(model, noise, sigma=1.0, init=None, dtype=None)."
         )
 
 

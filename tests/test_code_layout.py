@@ -47,6 +47,20 @@ def _rooms_of(path):
     return {n[1] for n in _imports(path) if n[0] == "stablesde" and len(n) > 1} - {_room(path)}
 
 
+def test_what_is_thinned_out_exists():
+    """`ONE_IN` of the tests' configuration names tests."""
+    tests = Path(__file__).parent
+    config = ast.parse((tests / "conftest.py").read_text())
+    (table,) = (
+        node.value
+        for node in config.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "ONE_IN"
+    )
+    for name in ast.literal_eval(table):
+        file, test = name.split("::")
+        assert f"\ndef {test}(" in (tests / file).read_text(), name
+
+
 def test_files_and_functions_can_be_read():
     long = {str(f): n for f in FILES if (n := len(f.read_text().splitlines())) > MAX_FILE}
     for file in FILES:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import stablesde as ssd
-from stablesde.studies import pair_dependence
+from stablesde.studies._independence import pair_dependence
 from stablesde.studies._probability import clopper_pearson, theorem_steps
 
 PROBABILITY = dict(

@@ -40,6 +40,7 @@ def test_eight_devices():
     assert "same on eight devices" in finish(start("devices.py", devices=8))
 
 
+@pytest.mark.thorough
 def test_two_processes(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -31,6 +31,7 @@ def test_a_rejected_law_is_in_the_result(method):
     assert bool(moved.rejected) == (method == "log-moment")
 
 
+@pytest.mark.thorough
 def test_the_test_is_the_public_one():
     expected = float(goodness_of_fit(X).p_value)
     np.testing.assert_allclose(float(tail_index(X, "ecf").p_value), expected, rtol=1e-3)
@@ -64,6 +65,7 @@ def test_a_mask_of_the_whole_fit():
     np.testing.assert_allclose(a.p_value, b.p_value, rtol=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_mask_under_jit_and_far_from_zero():
     mask = np.arange(2000) % 4 > 0
     traced = jax.jit(lambda x, w: fit(x, 0, where=w))(jnp.asarray(X), mask)
@@ -73,6 +75,7 @@ def test_a_mask_under_jit_and_far_from_zero():
     np.testing.assert_allclose([a.alpha, a.scale], [b.alpha, b.scale], rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_blocks_of_the_fit():
     """The same estimates; the spread over blocks of a dependent series is wider."""
     series = autoregressive(KEY, 2000)

@@ -125,6 +125,7 @@ def test_laws_on_a_half_line(alpha, key):
     np.testing.assert_allclose(mirrored.loc, -found.loc, atol=0.1)
 
 
+@pytest.mark.thorough
 def test_data_outside_of_the_half_line(key):
     x = np.asarray(sample(key, 0.6, 1.0, shape=(200,)))
     wrong = fit(x, -1.0, parametrization="S0")  # the other side: any law that has these data

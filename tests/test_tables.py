@@ -170,6 +170,7 @@ def cells(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.glob("ecg5000-*/[cs]*.*")}
 
 
+@pytest.mark.thorough
 def test_killed_and_resumed_is_the_same(tmp_path):
     """Killed again and again at other moments; the cells that were finished stay as they are."""
     paper.paper_table(1, tmp_path / "whole", run=True, seeds=3, only=["none", "1.75"], **SMALL)

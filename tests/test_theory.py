@@ -12,6 +12,7 @@ import stablesde as ssd
 from stablesde import theory
 from stablesde.noise._base import scalar_tail_constant
 from stablesde.theory._compression import compression_exponent
+from stablesde.theory._maximum import maximum_moment
 from stablesde.theory._positive import positive_stable_quantile
 
 
@@ -19,9 +20,9 @@ from stablesde.theory._positive import positive_stable_quantile
 def test_maximum_of_one_is_the_first_moment(alpha):
     """E|Z| = (2/π) Γ(1 - 1/α)."""
     exact = 2 / math.pi * math.gamma(1 - 1 / alpha)
-    assert theory.maximum_moment(alpha, 1) == pytest.approx(exact, rel=1e-4)
+    assert maximum_moment(alpha, 1) == pytest.approx(exact, rel=1e-4)
     # Type II in one dimension takes the same road; in two, the norm is between max and sum.
-    plane = theory.maximum_moment(ssd.IndependentStable(alpha, 2), 1)
+    plane = maximum_moment(ssd.IndependentStable(alpha, 2), 1)
     assert exact < plane < 2 * exact
 
 
@@ -29,14 +30,14 @@ def test_maximum_of_one_is_the_first_moment(alpha):
 def test_maximum_approaches_the_frechet_limit(alpha):
     n = 10**7
     limit = math.gamma(1 - 1 / alpha) * (scalar_tail_constant(alpha) * n) ** (1 / alpha)
-    assert theory.maximum_moment(alpha, n) == pytest.approx(limit, rel=1e-3)
+    assert maximum_moment(alpha, n) == pytest.approx(limit, rel=1e-3)
 
 
 def test_lemma_b1_is_too_small_near_one():
     """The paper's Lemma B.1, E max ≤ (8 C_α + 1) n^{1/α} with C_α = c_α: refuted at α = 1.05."""
     alpha, n = 1.05, 10**6
     lemma = (8 * scalar_tail_constant(alpha) + 1) * n ** (1 / alpha)
-    assert theory.maximum_moment(alpha, n) > 1.9 * lemma
+    assert maximum_moment(alpha, n) > 1.9 * lemma
 
 
 @pytest.mark.parametrize("alpha", [1.05, 1.2, 1.5, 1.9])
@@ -46,7 +47,7 @@ def test_the_bound_in_place_of_lemma_b1(alpha):
     largest = float(np.max(t**alpha * 2 * np.asarray(ssd.stable.sf(t, alpha))))
     for n in (1, 10, 1000, 10**6):
         bound = alpha / (alpha - 1) * (largest * n) ** (1 / alpha)
-        assert 1 <= bound / theory.maximum_moment(alpha, n) < 4
+        assert 1 <= bound / maximum_moment(alpha, n) < 4
 
 
 def test_lemma_a1_has_the_wrong_constant():
@@ -99,22 +100,22 @@ def test_maximum_moment_of_vectors(key):
     cut = 200.0
     clipped = np.minimum(norms, cut).mean()
     tail = 100 * noise.norm_tail_constant() * cut ** (1 - 1.8) / 0.8
-    assert theory.maximum_moment(noise, 100) == pytest.approx(clipped + tail, rel=0.06)
-    assert theory.maximum_moment(ssd.OneFactorStable(1.0, 2), 10) == math.inf
+    assert maximum_moment(noise, 100) == pytest.approx(clipped + tail, rel=0.06)
+    assert maximum_moment(ssd.OneFactorStable(1.0, 2), 10) == math.inf
 
 
 @pytest.mark.parametrize("n", [1, 1000])
 @pytest.mark.parametrize("alpha", [1.5, 2.0])
 def test_maximum_moment_on_the_line_has_the_scale_of_the_noise(alpha, n):
     """X = s Z: Σ = s² (elliptical), s^α = Σ w_k |s_k|^α (spectral)."""
-    unit = theory.maximum_moment(alpha, n)
+    unit = maximum_moment(alpha, n)
     elliptical = ssd.EllipticalStable(alpha, [[9.0]])
-    assert theory.maximum_moment(elliptical, n) == pytest.approx(3 * unit, rel=1e-5)
+    assert maximum_moment(elliptical, n) == pytest.approx(3 * unit, rel=1e-5)
     spectral = ssd.SpectralStable(alpha, [[2.0], [-1.0]], [0.5, 3.0])
     scale = (0.5 * 2**alpha + 3) ** (1 / alpha)
-    assert theory.maximum_moment(spectral, n) == pytest.approx(scale * unit, rel=1e-5)
+    assert maximum_moment(spectral, n) == pytest.approx(scale * unit, rel=1e-5)
     for zero in (np.zeros((1, 1)), np.zeros((2, 2))):
-        assert theory.maximum_moment(ssd.EllipticalStable(alpha, zero), n) == 0
+        assert maximum_moment(ssd.EllipticalStable(alpha, zero), n) == 0
 
 
 @pytest.mark.parametrize("alpha", [0.3, 0.75, 0.99, 0.9999])
@@ -189,7 +190,7 @@ def test_no_bound_without_the_assumption(network):
         (lambda: theory.required_width(1.5, 0.0, 0.1), "kappa"),
         (lambda: theory.required_width(1.5, 0.1, 1.0), "epsilon"),
         (lambda: theory.required_width(2.5, 0.1, 0.1), "alpha"),
-        (lambda: theory.maximum_moment(1.5, 0), "at least 1"),
+        (lambda: maximum_moment(1.5, 0), "at least 1"),
         (lambda: compression_exponent(0.0), "alpha"),
         (lambda: positive_stable_quantile(1.0, 0.5), "probability"),
         (lambda: positive_stable_quantile(0.5, 1.0), "alpha"),

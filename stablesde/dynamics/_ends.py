@@ -25,12 +25,15 @@ def ends(
     """θ at t1 of systems of several widths, whose schemes have each its number of steps.
 
     A width has the particles that `simulate` gives it under the same key; what stands in the rows
-    beyond it counts nowhere. Nothing is checked but memory.
+    beyond it counts nowhere. Every width costs what the largest would with its steps, which is
+    little where the steps grow with the width. Nothing is checked but memory and the steps.
     """
+    if max(num_steps) >= 2**31:
+        raise ValueError(f"num_steps must be below 2^31, got {max(num_steps)}.")
     dtype, dim, largest = system.run_dtype, system.dim, max(widths)
     limit = default_block(system.statistic_size, dim, dtype.itemsize)
     plan = layout(largest, limit, None)
-    each = (6 + len(widths)) * plan.drawn * dim * dtype.itemsize
+    each = (6 + 3 * len(widths)) * plan.drawn * dim * dtype.itemsize
     scratch = plan.block * scratch_bytes(system.statistic_size, dim, dtype.itemsize)
     require_memory(
         keys.shape[0] * (each + scratch),
@@ -43,28 +46,27 @@ def ends(
         np.asarray(num_steps, np.int32),
         np.asarray(steps, dtype),
     )
-    grid = TimeGrid(table[2][0], None, 1)  # replaced by that of each width
-    return _compiled(Run(Driver.of(system), grid, None, plan), keys, table)
+    return _compiled(Driver.of(system), plan, keys, table)
 
 
 @eqx.filter_jit
-def _compiled(run, keys, table):  # type: ignore[no-untyped-def]
-    index = run.layout.spread(jax.lax.iota(jnp.uint32, run.layout.drawn)[None])
+def _compiled(driver, plan, keys, table):  # type: ignore[no-untyped-def]
+    index = plan.spread(jax.lax.iota(jnp.uint32, plan.drawn)[None])
 
-    def of_width(run, width, count, step):  # type: ignore[no-untyped-def]
-        one = Run(run.driver, TimeGrid(step, None, 1), None, run.layout, run.scheme)
-        weight = jnp.where(index < width, 1 / width.astype(step.dtype), 0)
+    def of_width(driver, width, count, step):  # type: ignore[no-untyped-def]
+        one = Run(driver, TimeGrid(step, None, 1), None, plan)  # how many steps, `count` says
+        weight = jnp.where(index < width, 1, 0).astype(step.dtype)
 
         def advance(k, state):  # type: ignore[no-untyped-def]
-            m = one.weighted(one.model.statistic_columns, one.theta(state), weight)
-            return one.step_given(state, k, m)
+            total = one.weighted(one.model.statistic_columns, one.theta(state), weight)
+            return one.step_given(state, k, total / width.astype(step.dtype))
 
         end = jax.lax.fori_loop(0, count, advance, vary_with(one.start(), one))
         theta = one.theta(end)
-        return rows(theta.reshape(theta.shape[0], -1))[: run.layout.num_particles]
+        return rows(theta.reshape(theta.shape[0], -1))[: plan.num_particles]
 
     def of_replica(words):  # type: ignore[no-untyped-def]
-        under = run.under(words)
+        under = driver.under(words)
         return jax.lax.map(lambda at: of_width(under, *at), table)
 
     return jax.vmap(of_replica)(jax.vmap(key_words)(keys))

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from stablesde.stable._varying import settled
+from stablesde.stable._varying import settled, vary_with
 
 Tree = Any
 # (state, k) ↦ the state after step k, and what step k reports.
@@ -33,48 +33,48 @@ def run_and_save(step: Step, state: Tree, every: int, count: int) -> tuple[Tree,
     **Returns:** the last state; and, stacked, the states at the start of every stretch and what the
     first step of each reports.
     """
-    step, state = settled(step, state, jnp.zeros((), jnp.int32))
     report = jax.eval_shape(step, state, jnp.zeros((), jnp.int32))[1]
+    nothing = jax.tree.map(lambda r: jnp.zeros(r.shape, r.dtype), report)
 
-    def stretch(state: Tree, first: Array) -> tuple[Tree, tuple[Tree, Tree]]:
-        def of_first(carry: tuple[Tree, Tree], k: Array) -> tuple[Tree, Tree]:
-            # One copy of the step in the program: all report, and the first report is kept.
-            after, told = step(carry[0], k)
-            keep = lambda new, old: jnp.where(k == first, new, old)  # noqa: E731
-            return after, jax.tree.map(keep, told, carry[1])
+    def of_first(carry: tuple[Tree, Tree, Array], k: Array) -> tuple[Tree, None]:
+        # One copy of the step in the program: all report, and the first report is kept.
+        (state, told, first) = carry
+        after, new = step(state, k)
+        keep = lambda new, old: jnp.where(k == first, new, old)  # noqa: E731
+        return (after, jax.tree.map(keep, new, told), first), None
 
-        nothing = jax.tree.map(lambda r: jnp.zeros(r.shape, r.dtype), report)
-        of_first, start = _settled(of_first, (state, nothing), first)
-        after, told = _nested(of_first, start, first, every)
-        return after, (state, told)
+    # The report is carried on from stretch to stretch, as it may vary where the state does not.
+    zero = jnp.zeros((), jnp.int32)
+    marked, (state, nothing, _) = settled(of_first, (state, nothing, zero), zero)
+
+    def stretch(carry: tuple[Tree, Tree], first: Array) -> tuple[Tree, Tree]:
+        start = vary_with(first, carry)
+        state, told, _ = _nested(lambda c, k: marked(c, k)[0], (*carry, start), first, every)
+        return (state, told), (carry[0], told)
 
     firsts = every * jnp.arange(count, dtype=jnp.int32)
-    state, (starts, reports) = jax.lax.scan(_checkpointed(stretch), state, firsts)
+    (state, _), (starts, reports) = jax.lax.scan(_checkpointed(stretch), (state, nothing), firsts)
     return state, starts, reports
 
 
-def _settled(step: Callable[..., Tree], carry: Tree, k: Array) -> tuple[Callable[..., Tree], Tree]:
-    """As `settled`, of a step that reports nothing."""
-    marked, carry = settled(lambda c, k: (step(c, k), None), carry, k)
-    return lambda c, k: marked(c, k)[0], carry
-
-
-def _nested(step: Callable[[Tree, Array], Tree], state: Tree, first: Array, count: int) -> Tree:
+def _nested(step: Callable[[Tree, Array], Tree], start: Tree, first: Array, count: int) -> Tree:
     """The state after `count` steps from step `first` on."""
     turns = loops(count)
-    end = first + count
 
     def one(state: Tree, k: Array) -> Tree:
         if math.prod(turns) == count:
             return step(state, k)
-        # A handful of steps too many are taken, and forgotten.
-        keep = lambda new, old: jnp.where(k < end, new, old)  # noqa: E731
-        return jax.tree.map(keep, step(state, k), state)
+        # A few steps too many: they repeat the first one, and are forgotten. Beyond the end of time
+        # a drift may not be defined, and derivatives would be NaN even of what is forgotten.
+        inside = k < first + count
+        choose = lambda a, b: jnp.where(inside, a, b)  # noqa: E731
+        after = step(jax.tree.map(choose, state, start), choose(k, first))
+        return jax.tree.map(choose, after, state)
 
     body, stride = one, 1
     for number in turns:
         body, stride = _loop(body, number, stride), number * stride
-    return body(state, first)
+    return body(start, first)
 
 
 def _loop(body: Callable[[Tree, Array], Tree], number: int, stride: int) -> Any:
@@ -94,20 +94,26 @@ def _checkpointed(body: Callable[..., Any]) -> Callable[..., Any]:
 def loops(num_steps: int) -> tuple[int, ...]:
     """Turns of nested loops, the innermost first, with at least `num_steps` steps in all.
 
-    Up to 16 are one loop. Else the least such number without a prime factor above 13, at most 6 %
-    more; pairs of twos are fours: as many states are kept, in fewer runs.
+    Up to 16 are one loop. Else the turns are factors, none above 13, of a number at most a
+    sixteenth larger: the least whose states, as many as its factors add up to, are few. Pairs of
+    twos are fours: as many states, in fewer runs.
     """
     if num_steps <= 16:
         return (num_steps,)
-    for number in range(num_steps, 2 * num_steps + 1):
-        factors, rest = [], number
-        for factor in (4, 2, 3, 5, 7, 11, 13):
-            while rest % factor == 0:
-                factors.append(factor)
-                rest //= factor
-        if rest == 1:
-            return tuple(sorted(factors, reverse=True))
-    raise AssertionError("there is a power of two")
+    larger = range(num_steps, num_steps + num_steps // 16 + 1)
+    known = [(n, found) for n in larger if (found := _factors(n))]
+    few = 4 / 3 * min(sum(found) for _, found in known)
+    return next(found for _, found in known if sum(found) <= few)
+
+
+def _factors(number: int) -> tuple[int, ...]:
+    """Its prime factors, pairs of twos as fours, in falling order; none if one is above 13."""
+    found = []
+    for factor in (4, 2, 3, 5, 7, 11, 13):
+        while number % factor == 0:
+            found.append(factor)
+            number //= factor
+    return tuple(sorted(found, reverse=True)) if number == 1 else ()
 
 
 __all__ = ["advance", "loops", "run_and_save"]

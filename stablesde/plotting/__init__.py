@@ -11,7 +11,7 @@ from stablesde.plotting._caption import caption
 from stablesde.plotting._columns import dependence_panel, plot_probability, probability_panel
 from stablesde.plotting._fits import quantile_panel
 from stablesde.plotting._rates import overlay, plot_rates, rate_panel, shown_axes
-from stablesde.plotting._style import figure_path, new_figure, save, style
+from stablesde.plotting._style import MARKERS, STYLE, figure_path, new_figure, save, shades, style
 from stablesde.plotting._tails import plot_tail, tail_panel
 from stablesde.stable import LawFit
 from stablesde.studies import IndependenceStudy, ProbabilityStudy, RateStudy, TailStudy
@@ -107,4 +107,4 @@ def _all(record: Any, kind: type) -> bool:
     return known and all(isinstance(study, kind) for study in record.values())
 
 
-__all__ = ["caption", "plot", "style"]
+__all__ = ["MARKERS", "STYLE", "caption", "plot", "shades", "style"]

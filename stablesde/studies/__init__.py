@@ -6,7 +6,6 @@ from stablesde.studies._design import design
 from stablesde.studies._independence import (
     IndependenceStudy,
     independence,
-    pair_dependence,
 )
 from stablesde.studies._probability import (
     ProbabilityStudy,
@@ -14,7 +13,6 @@ from stablesde.studies._probability import (
 )
 from stablesde.studies._rates import propagation_of_chaos, strong_error
 from stablesde.studies._records import RateStudy
-from stablesde.studies._slopes import Slope
 from stablesde.studies._tails import TailStudy, tail_study
 from stablesde.studies._weak import weak_error
 
@@ -23,14 +21,12 @@ __all__ = [
     "IndependenceStudy",
     "ProbabilityStudy",
     "RateStudy",
-    "Slope",
     "TailStudy",
     "compressibility",
     "compression_probability",
     "design",
     "iid_compressibility",
     "independence",
-    "pair_dependence",
     "propagation_of_chaos",
     "strong_error",
     "tail_study",

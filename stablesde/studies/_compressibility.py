@@ -21,6 +21,7 @@ from stablesde.stable._sampling import float_dtype
 from stablesde.studies._axis import Axis
 from stablesde.studies._draws import (
     check_noise,
+    end_of,
     finite_columns,
     increment_scale,
     noise_configuration,
@@ -97,7 +98,7 @@ def compressibility(
     def compute(keys: Keys) -> dict[str, np.ndarray]:
         rows = []
         for one in keys:
-            theta = simulate_limit(flow(), one, num_particles=max(widths)).final
+            theta = end_of(simulate_limit(flow(), one, num_particles=max(widths)))
             finite_columns(theta, stable_part(system)[0], scale)
             rows.append(_errors_of_blocks(theta, widths, kept))
         return {"relative error": np.asarray(rows)}
@@ -107,7 +108,7 @@ def compressibility(
     predicted = {}
     if predict and power < 0:
         one = key_of(key, STREAM_PREDICTION)
-        theta = simulate_limit(flow(), one, num_particles=predict).final
+        theta = end_of(simulate_limit(flow(), one, num_particles=predict))
         columns = finite_columns(theta, stable_part(system)[0], scale)
         law = functools.partial(
             theory.compression_law, stable_part(system)[0], columns=columns, sigma=config["sigma"],

@@ -9,6 +9,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from stablesde._fingerprint import fingerprint
 from stablesde._version import __version__
+from stablesde.dynamics import Trajectory
 from stablesde.dynamics._system import stable_part
 from stablesde.noise import StableNoise
 from stablesde.stable._bits import check_key
@@ -50,6 +51,13 @@ def finite_columns(theta: Array | np.ndarray, noise: StableNoise, scale: float =
             "fewer columns or a larger alpha."
         )
     return values.astype(float)
+
+
+def end_of(trajectory: Trajectory) -> np.ndarray:
+    """θ at the last saved time, (n, dim), added on the host: a program less."""
+    parts = trajectory.initial, trajectory.levy, trajectory.displacement
+    initial, levy, displacement = map(np.asarray, parts)
+    return initial + levy[-1] + displacement[-1]
 
 
 def noise_configuration(

@@ -99,7 +99,7 @@ def fluctuation(
     """The tail of the statistic: declared, known from the model, or estimated from a simulation.
 
     **Arguments:** `declared`, a tail index above 0, `math.inf` for a finite variance, or None;
-    `run`: t1, num_steps and dtype of the simulation. **Raises:** `ValueError` for another index.
+    `run`: t1 and num_steps of the simulation. **Raises:** `ValueError` for another index.
     """
     check_is_system(system)
     check_key(key)

@@ -21,7 +21,7 @@ from stablesde.dynamics._ends import ends
 from stablesde.dynamics._system import check_stable, stable_part
 from stablesde.stable._bits import Keys
 from stablesde.studies._compressibility import checked_kappas
-from stablesde.studies._draws import check_noise, finite_columns, increment_scale
+from stablesde.studies._draws import check_noise, end_of, finite_columns, increment_scale
 from stablesde.studies._format import format_rows, three_valued_and, verdict_text
 from stablesde.studies._setup import (
     configuration,
@@ -282,6 +282,8 @@ def compression_probability(
     kept = checked_kappas(kappas, min(widths))
     targets = _checked_epsilons(epsilons)
     check_stable(system, "compression_probability")
+    if system.lists_particles:
+        raise ValueError("init must be a law, or one θ₀ for all: it lists a θ₀ for each particle.")
     alpha = check_noise(system.noise)
     steps = tuple(_steps(n, num_steps, alpha, as_number("t1", t1, 0, ends="(]")) for n in widths)
     config = configuration(
@@ -341,9 +343,7 @@ def _limit_columns(
     """2²⁰ independent copies of the limit at t1 (32 steps: their law needs no more)."""
     flow = lazy_flow(system, key, t1=t1, num_steps=32, num_particles=2**14)
     found = simulate_limit(flow(), key_of(key, 2**31 - 1), num_particles=_COLUMNS)
-    initial, levy, displacement = map(np.asarray, (found.initial, found.levy, found.displacement))
-    theta = initial + levy[-1] + displacement[-1]  # without a program for two sums
-    return finite_columns(theta, stable_part(system)[0], increment_scale(system, t1, 32))
+    return finite_columns(end_of(found), stable_part(system)[0], increment_scale(system, t1, 32))
 
 
 def _copies(

@@ -186,7 +186,10 @@ def replica_errors(
     return {measure: np.concatenate([p[measure] for p in parts]) for measure in parts[0]}
 
 
-key_of = jax.jit(jax.random.fold_in)
+@jax.jit
+def key_of(key: PRNGKeyArray, number: ArrayLike) -> PRNGKeyArray:
+    """The key of a replica, or of a stream beside them: one program."""
+    return jax.random.fold_in(key, number)
 
 
 @jax.jit

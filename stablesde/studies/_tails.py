@@ -17,7 +17,7 @@ from stablesde.dynamics import simulate_limit
 from stablesde.dynamics._system import check_stable, stable_part
 from stablesde.stable._estimate import default_hill_k
 from stablesde.studies._constants import Ratio
-from stablesde.studies._draws import finite_columns, increment_scale
+from stablesde.studies._draws import end_of, finite_columns, increment_scale
 from stablesde.studies._format import format_rows, verdict_text
 from stablesde.studies._runner import run_cells
 from stablesde.studies._setup import (
@@ -249,12 +249,14 @@ def tail_study(
     keep = min(4 * k, num_columns - 1)
 
     def cell(number: int) -> dict[str, np.ndarray]:
-        theta = simulate_limit(
+        found = simulate_limit(
             flow(),
             key_of(key, number),
             num_particles=min(batch, num_columns - number * batch),
-        ).final
-        norms = np.linalg.norm(finite_columns(theta, stable_part(system)[0], scale), axis=-1)
+        )
+        norms = np.linalg.norm(
+            finite_columns(end_of(found), stable_part(system)[0], scale), axis=-1
+        )
         return {"top": np.sort(norms)[::-1][:keep]}
 
     cells = [(f"columns-{b:05d}", functools.partial(cell, b)) for b in range(batches)]

@@ -13,7 +13,6 @@ from stablesde.theory._compression import (
 )
 from stablesde.theory._maximum import (
     lemma_b1,
-    maximum_moment,
 )
 from stablesde.theory._predictions import predict_chaos, predict_strong_error
 
@@ -23,7 +22,6 @@ __all__ = [
     "compression_law",
     "euler_order",
     "lemma_b1",
-    "maximum_moment",
     "predict_chaos",
     "predict_strong_error",
     "required_width",

@@ -82,7 +82,7 @@ def choose_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
             seeds = len(seeds)
         number = operator.index(seeds) if np.ndim(seeds) == 0 else None  # type: ignore[arg-type]
         chosen = () if number is not None else tuple(seeds)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"seeds must be their number or a list of them, got {seeds!r}.") from None
     if number is not None:
         if not 1 <= number <= _MOST_SEEDS:

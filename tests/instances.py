@@ -14,6 +14,7 @@ from stablesde.diffrax_path import StablePath
 from stablesde.model._losses import loss
 from stablesde.studies._budget import ErrorSource
 from stablesde.studies._constants import Ratio
+from stablesde.studies._design import StudyDesign
 from stablesde.studies._independence import PairDependence
 from stablesde.theory._predictions import Prediction
 
@@ -108,7 +109,7 @@ def _studies(network, noise):
         "width", bounds={"paper": np.full(4, 9.0)}, sources=(source,),
     )  # fmt: skip
     yield from (axis, study, study.slope())
-    yield studies.StudyDesign(
+    yield StudyDesign(
         ssd.propagation_of_chaos, ssd.System(network, noise), KEY, {"replicas": 640, "t1": 1.0},
         0.02, 0.019, {"law flow": 0.001}, 12.0, study,
     )  # fmt: skip

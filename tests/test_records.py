@@ -69,7 +69,7 @@ def made(tmp_path_factory):
 
 
 def test_every_public_class_is_looked_at(made):
-    assert sorted(made) == public_classes()
+    assert set(public_classes()) <= set(made)  # and the results of calls, which are private
 
 
 def test_reprs_are_one_short_line_that_says_something(made):

@@ -194,9 +194,8 @@ def law_flow(
     )
     if system.lists_particles:
         raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
-    dtype = system.run_dtype
     check_key(key)
-    grid = time_grid(t1, num_steps, times, dtype)
+    grid = time_grid(t1, num_steps, times, system.run_dtype)
     check_has_limit(system)
     if isinstance(system.model, PairwiseModel):
         return _reference(
@@ -207,7 +206,6 @@ def law_flow(
             scheme,
             block_size,
             mesh,
-            dtype,
             plain=not (antithetic or stratified or richardson or time_error or (batches or 1) > 1),
         )
     antithetic, stratified = as_flag("antithetic", antithetic), as_flag("stratified", stratified)
@@ -222,14 +220,14 @@ def law_flow(
     enough = reduced or num_particles >= BATCHES * _LEAST_BATCH
     batches = int(batches or (BATCHES if enough else 1))
     plan = flow_layout(
-        system, -(-num_particles // batches), dtype, block_size, mesh, grid, antithetic, richardson
+        system, -(-num_particles // batches), block_size, mesh, grid, antithetic, richardson
     )
     run = Run(Driver.of(system), grid, None, plan, scheme)
     at, step, m, error = _compiled(run, key, batches, antithetic, stratified, mesh)
     check_finite(m)
     gap = None
     if time_error:
-        driver = PairedSteps(traced(system), None, dtype, fine=grid)
+        driver = PairedSteps(traced(system), None, system.run_dtype, fine=grid)
         coarse = Run(driver, grid.halved(), None, plan, scheme)
         gap = _time_error(m, _compiled(coarse, key, batches, antithetic, stratified, mesh)[2])
     return LawFlow(system, at, m, error, step, plan.num_particles * batches, gap)
@@ -260,7 +258,6 @@ def _reference(
     scheme: str,
     block_size: int | None,
     mesh: Mesh | None,
-    dtype: jnp.dtype,
     plain: bool,
 ) -> LawFlow:
     """The flow of particles that interact in pairs: the positions of one large system."""
@@ -269,7 +266,7 @@ def _reference(
             "the limit of a PairwiseModel is one large system: leave out batches, antithetic, "
             "stratified, richardson and time_error."
         )
-    size = (grid.num_steps + 1) * num_particles * system.dim * dtype.itemsize
+    size = (grid.num_steps + 1) * num_particles * system.dim * system.run_dtype.itemsize
     require_memory(
         4 * size,
         f"the positions of {num_particles} particles at {grid.num_steps + 1} times",
@@ -306,7 +303,6 @@ def _positions(run, key, mesh):  # type: ignore[no-untyped-def]
 def flow_layout(
     system: System,
     batch: int,
-    dtype: jnp.dtype,
     block_size: int | None,
     mesh: Mesh | None,
     grid: TimeGrid,
@@ -314,17 +310,17 @@ def flow_layout(
     richardson: bool,
 ) -> Layout:
     """A layout without empty slots, for at least `batch` particles in pairs and halves."""
-    size, dim = system.statistic_size, system.dim
-    limit = int(block_size or default_block(size, dim, dtype.itemsize))
+    size, dim, itemsize = system.statistic_size, system.dim, system.run_dtype.itemsize
+    limit = int(block_size or default_block(size, dim, itemsize))
     multiple = (2 if antithetic else 1) * (2 if richardson else 1)
     plan = layout(batch, limit, mesh, multiple=multiple)
     plan = halved(plan) if richardson else plan
-    state = plan.slots * dim * dtype.itemsize
-    flows = (grid.num_steps + 1) * size * dtype.itemsize
+    state = plan.slots * dim * itemsize
+    flows = (grid.num_steps + 1) * size * itemsize
     require_memory(
         7 * state
         + 4 * BATCHES * flows
-        + plan.block * plan.chunk * scratch_bytes(size, dim, dtype.itemsize),
+        + plan.block * plan.chunk * scratch_bytes(size, dim, itemsize),
         f"{plan.num_particles} particles a batch, dim={dim}, {grid.num_steps} steps with M={size} "
         f"statistics each",
         "Lower num_particles or num_steps, raise batches, or lower block_size.",

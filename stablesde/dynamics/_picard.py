@@ -106,9 +106,7 @@ def picard_flow(
     dtype = system.run_dtype
     check_key(key)
     grid = time_grid(t1, num_steps, times, dtype)
-    plan = flow_layout(
-        system, num_particles, dtype, block_size, mesh, grid, variants[0], richardson=False
-    )
+    plan = flow_layout(system, num_particles, block_size, mesh, grid, variants[0], richardson=False)
     run = Run(Driver.of(system), grid, None, plan, scheme)
     enough = jnp.asarray(tolerance, dtype)
     compiled = _compiled(run, key, *variants, int(iterations), enough, mesh)

@@ -145,8 +145,7 @@ def simulate(
         save_every=save_every,
         block_size=block_size,
     )
-    dtype = system.run_dtype
-    grid = time_grid(t1, num_steps, times, dtype)
+    grid = time_grid(t1, num_steps, times, system.run_dtype)
     return _simulated(
         system,
         key,
@@ -157,7 +156,6 @@ def simulate(
         scheme,
         block_size,
         mesh,
-        dtype,
     )
 
 
@@ -190,18 +188,16 @@ def simulate_limit(
         save_every=save_every,
         block_size=block_size,
     )
-    dtype = flow.system.run_dtype
     return _simulated(
         flow.system,
         key,
         flow.m,
-        flow.grid(dtype),
+        flow.grid(flow.system.run_dtype),
         num_particles,
         save_every,
         scheme,
         block_size,
         mesh,
-        dtype,
     )
 
 
@@ -215,7 +211,6 @@ def _simulated(
     scheme: str,
     block_size: int | None,
     mesh: Mesh | None,
-    dtype: jnp.dtype,
 ) -> Trajectory:
     """Plans the run, checks that it fits into memory, and runs it."""
     num_particles = as_count("num_particles", num_particles)
@@ -223,11 +218,11 @@ def _simulated(
     if save_every is not None and grid.num_steps % save_every:
         raise ValueError(f"save_every={save_every} must divide num_steps={grid.num_steps}.")
     check_key(key)
-    size, dim = system.statistic_size, system.dim
-    limit = block_size or default_block(size, dim, dtype.itemsize)
+    size, dim, itemsize = system.statistic_size, system.dim, system.run_dtype.itemsize
+    limit = block_size or default_block(size, dim, itemsize)
     plan = layout(num_particles, int(limit), mesh, follows=flow is not None)
     saved = 1 if save_every is None else grid.num_steps // save_every + 1
-    check_fits(plan, saved, size, dim, dtype.itemsize, scheme)
+    check_fits(plan, saved, size, dim, itemsize, scheme)
     run = Run(Driver.of(system), grid, flow, plan, scheme)
     every = save_every or grid.num_steps
     trajectory, number = _compiled(run, key, every, save_every is not None, mesh)

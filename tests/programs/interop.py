@@ -130,7 +130,7 @@ def one_parameter_a_device():
     calls = {
         "σ": lambda s: end(key, s),
         "gradient": jax.grad(lambda s: end(key, s, save_every=2)),
-        "forward": lambda s: jax.jvp(lambda s: end(key, s), (s,), (s,)),
+        "forward": lambda s: jax.jvp(lambda s: end(key, s), (s,), (s,))[1],
         "rate": lambda r: (
             ssd.simulate(ssd.System(pull(r), noise), key, save_every=2, **run).displacement
         ),

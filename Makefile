@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 # versions compile as users do. XLA knows these flags in the versions of constraints.txt. Each file
 # of tests stays in one process (loadfile), where its tests share what they compile.
 REST := slow or thorough or fuzz or as_compiled
-QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false $(XLA_FLAGS)"
+QUICK := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false \
+  --xla_cpu_parallel_codegen_split_count=1 $(XLA_FLAGS)"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # What must hold before a change lands, in this order: .ci/run does all, .github/workflows one each.

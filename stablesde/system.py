@@ -128,12 +128,11 @@ class System(eqx.Module):
 
     def _warn_if_rounded(self) -> None:
         init, found = self.init, self.run_dtype
-        doubles = isinstance(init, np.ndarray) and init.dtype == np.float64
-        if self.dtype is not None or not doubles:
+        if self.dtype is not None or not isinstance(init, np.ndarray) or init.dtype != np.float64:
             return
         with np.errstate(over="ignore", under="ignore"):
-            rounded = np.asarray(init).astype(found)
-        if not np.array_equal(np.asarray(init), rounded):
+            rounded = init.astype(found)
+        if not np.array_equal(init, rounded):
             warnings.warn(
                 f"init holds doubles, and is rounded to {found}, JAX's default. Give the system "
                 f"dtype=jnp.{found} if that is meant (or an init of it); for doubles, "
@@ -246,6 +245,15 @@ def check_num_initial(system: System, num_particles: int) -> None:
         )
 
 
+def check_initial_law(system: System, what: str) -> None:
+    """Raises `ValueError` if `init` lists particles, which then are not exchangeable."""
+    if system.lists_particles:
+        raise ValueError(
+            f"{what} needs an initial law: init of shape (n, dim) is not one, as its particles are "
+            "not exchangeable."
+        )
+
+
 def _check_initial(init: InitialLaw, dim: int) -> None:
     """Raises `ValueError` unless `init` has one of the forms that `System` documents."""
     if init is None:
@@ -346,6 +354,7 @@ __all__ = [
     "HeldSystem",
     "InitialLaw",
     "System",
+    "check_initial_law",
     "check_is_system",
     "check_num_initial",
     "in_dtype",

@@ -16,8 +16,8 @@ use_compilation_cache()
 
 
 # Of tests with many cases alike the fast ones run one in so many, `make test-slow` the others. The
-# numbers have no factor with how many values the last parameter has, so that all of them come up;
-# where there are but two cases, which one it is differs from test to test.
+# numbers of many cases have no factor with how many values the last parameter has, so that all of
+# them come up; of two or three cases alike one is run, and which differs from test to test.
 ONE_IN = {
     "test_levy.py::test_increments_have_their_exponent": 5,
     "test_dtypes.py::test_simulations": 3,

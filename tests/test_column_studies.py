@@ -268,6 +268,7 @@ def listed(system):
         (lambda s, k: pairs(s, k, widths=(1, 2)), "at least 2 to have pairs"),
         (lambda s, k: pairs(s, k, replicas=4), "replicas must be"),
         (lambda s, k: pairs(listed(s), k), "exchangeable"),
+        (lambda s, k: probability(listed(s), k), "needs an initial law"),
         (lambda s, k: pairs(s, k, frequencies=[[1.0]]), "frequencies"),
         (lambda s, k: pair_dependence(np.zeros((3, 4, 1))), "theta must have shape"),
     ],

@@ -26,7 +26,7 @@ from stablesde.dynamics._system import (
 from stablesde.model import PairwiseModel
 from stablesde.stable._bits import check_key, fold, key_words
 from stablesde.stable._varying import settled
-from stablesde.system import HeldSystem, System, traced
+from stablesde.system import HeldSystem, System, check_initial_law, traced
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -192,8 +192,7 @@ def law_flow(
         batches=batches,
         block_size=block_size,
     )
-    if system.lists_particles:
-        raise ValueError("a law flow needs an initial law: init of shape (n, dim) is not one.")
+    check_initial_law(system, "a law flow")
     check_key(key)
     grid = time_grid(t1, num_steps, times, system.run_dtype)
     check_has_limit(system)

@@ -64,9 +64,8 @@ def compressibility(
     The error `‖Θ^(κn) - Θ‖_F / ‖Θ‖_F` keeps the κn columns of largest norm. Each replica draws the
     largest width once and cuts it into disjoint systems of the smaller ones; its error is their
     geometric mean, and so is the location over replicas. Theory: it falls like n^{1/2 - 1/α} for
-    every κ, for α ≤ 1 as well. θ₀ and the drift add to ‖Θ‖² a
-    part of order n, which the heavy part of order n^{2/α} outgrows slowly near α = 2: see
-    `ssd.theory.compression_law`.
+    every κ, for α ≤ 1 as well. θ₀ and the drift add to ‖Θ‖² a part of order n, which the heavy part
+    of order n^{2/α} outgrows slowly near α = 2: see `ssd.theory.compression_law`.
 
     **Arguments:** `widths`, at least 4; `kappas`, kept fractions in (0, 1); `predict`, the columns
     (1000 or more) from which the error is predicted (`CompressionLaw.geometric_mean`), 0 for none;

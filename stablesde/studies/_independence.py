@@ -40,7 +40,7 @@ from stablesde.studies._statistics import (
 )
 from stablesde.studies._tidy import CellRecord
 from stablesde.studies._verdicts import below, equivalent
-from stablesde.system import System, check_is_system
+from stablesde.system import System, check_initial_law, check_is_system
 
 _TOLERANCE = 0.1
 _SEED = 11
@@ -339,8 +339,7 @@ def independence(
     coupled = as_flag("coupled", coupled)
     law_particles = count("law_particles", law_particles)
     check_is_system(system)
-    if system.lists_particles:
-        raise ValueError("init lists a value for each particle: they are not exchangeable.")
+    check_initial_law(system, "independence")
     u = _frequencies(frequencies, system.dim)
     config = configuration(
         system,

@@ -34,7 +34,7 @@ from stablesde.studies._setup import (
 from stablesde.studies._statistics import LEVEL, check_level, simultaneous_level
 from stablesde.studies._tidy import CellRecord
 from stablesde.studies._verdicts import difference_interval
-from stablesde.system import System
+from stablesde.system import System, check_initial_law
 from stablesde.theory import compression_law
 
 _COLUMNS = 2**20  # of the limit, for the predicted probability
@@ -282,8 +282,7 @@ def compression_probability(
     kept = checked_kappas(kappas, min(widths))
     targets = _checked_epsilons(epsilons)
     check_stable(system, "compression_probability")
-    if system.lists_particles:
-        raise ValueError("init must be a law, or one θ₀ for all: it lists a θ₀ for each particle.")
+    check_initial_law(system, "compression_probability")
     alpha = check_noise(system.noise)
     steps = tuple(_steps(n, num_steps, alpha, as_number("t1", t1, 0, ends="(]")) for n in widths)
     config = configuration(
